@@ -1,0 +1,143 @@
+"""The base model: load any Hugging Face causal LM, freeze it, and put our modules in.
+
+The model's mathematics stays with transformers; its linear maps and RMS norms are replaced by
+frozen ones of ours, and the head is applied only where an answer is read.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from lorasweep.errors import UserError
+from lorasweep.lora import Adapters, Lane
+from lorasweep.ops.frozen import FrozenLinear, FrozenRMSNorm
+from lorasweep.trees import Rows
+
+# Norms that compute w * x / rms(x); others (Gemma's 1 + w) keep transformers' own module.
+PLAIN_RMS_NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Base:
+    """A frozen base model with its tokenizer, its body and its head.
+
+    `linears` maps the full names of the body's linear maps to our frozen modules.
+    """
+
+    model: PreTrainedModel
+    tokenizer: Any
+    linears: dict[str, FrozenLinear]
+    _breaks: dict[int, bool] = field(default_factory=dict)
+
+    @property
+    def end_id(self) -> int:
+        """The end token that answers are trained to close with."""
+        return int(self.tokenizer.eos_token_id)
+
+    def breaks_line(self, token_id: int) -> bool:
+        """Say whether a token's text holds a line break."""
+        if token_id not in self._breaks:
+            self._breaks[token_id] = "\n" in self.text([token_id])
+        return self._breaks[token_id]
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """Return the text of tokens as it stands, special tokens included."""
+        return str(self.tokenizer.decode(token_ids, clean_up_tokenization_spaces=False))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    @property
+    def max_tokens(self) -> int:
+        """The positions that the model knows."""
+        return int(self.model.config.max_position_embeddings)
+
+    def body(self, **inputs: Any) -> Any:
+        """Run the model without its head."""
+        return self.model.base_model(**inputs)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Return logits of hidden states."""
+        return output_head(self.model)(hidden)  # type: ignore[no-any-return]
+
+    @contextmanager
+    def adapted(self, lanes: list[Lane]) -> Iterator[Adapters]:
+        """Attach fresh adapters for these lanes, and take them off at the end."""
+        adapters = Adapters(lanes, self.linears, self.device)
+        adapters.attach()
+        try:
+            yield adapters
+        finally:
+            adapters.detach()
+
+    def hidden_at_answers(self, rows: Rows, num_lanes: int) -> Tensor:
+        """Return hidden states [K, N, width] at the rows' answer positions, for every lane."""
+        hidden = self.body(
+            input_ids=rows.input_ids_RT.repeat(num_lanes, 1),
+            position_ids=rows.position_ids_RT.repeat(num_lanes, 1),
+            attention_mask=rows.mask_R1TT.repeat(num_lanes, 1, 1, 1),
+            use_cache=False,
+        ).last_hidden_state
+        return hidden.view(num_lanes, -1, hidden.shape[-1])[:, rows.answer_index_N]  # type: ignore[no-any-return]
+
+
+def load_base(folder: Path, dtype: torch.dtype, device: str = "cpu") -> Base:
+    """Load a model folder, freeze the model and put our modules in.
+
+    Raises UserError if transformers cannot load the folder.
+    """
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, attn_implementation="sdpa"
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: transformers cannot load this model: {error}") from None
+    return freeze(model.to(device=device), tokenizer)
+
+
+def freeze(model: PreTrainedModel, tokenizer: Any) -> Base:
+    """Freeze a model in place and put our modules in.
+
+    Raises UserError for a tokenizer without an end token or without character offsets.
+    """
+    if tokenizer.eos_token_id is None or not tokenizer.is_fast:
+        raise UserError(
+            "the model's tokenizer needs an end token and character offsets (a fast one)"
+        )
+    model.train(False).requires_grad_(False)
+    head = output_head(model)
+    linears: dict[str, FrozenLinear] = {}
+    for name, module in list(model.named_modules()):
+        if module is head:
+            continue
+        if isinstance(module, nn.Linear | Conv1D):
+            linears[name] = _frozen_linear(module)
+            model.set_submodule(name, linears[name])
+        elif type(module).__name__ in PLAIN_RMS_NORMS:
+            norm = FrozenRMSNorm(module.weight.data, module.variance_epsilon)
+            model.set_submodule(name, norm)
+    return Base(model, tokenizer, linears)
+
+
+def output_head(model: PreTrainedModel) -> nn.Module:
+    """Return the module that turns hidden states into logits."""
+    head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    return head
+
+
+def _frozen_linear(module: nn.Linear | Conv1D) -> FrozenLinear:
+    weight = module.weight.data
+    # Conv1D stores [in, out].
+    stored = weight.t().contiguous() if isinstance(module, Conv1D) else weight
+    return FrozenLinear(stored, None if module.bias is None else module.bias.data)

@@ -1,0 +1,184 @@
+"""Stacked adapters: the lanes of a pack side by side, one batched product for all of them.
+
+Shapes: K lanes, L tokens of a lane (all rows), r the pack's largest rank, P numbers of a lane.
+A [K, r, in] and B [K, out, r]. A lane of a smaller rank, or one that does not adapt a module,
+holds zeros there: these get exactly zero gradients, so they stay zero and add nothing.
+
+Reference: Hu et al. 2021, arXiv:2106.09685; delta W = scale B A.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lorasweep.ops.frozen import FrozenLinear
+from lorasweep.study import fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What one run asks of its place in the pack."""
+
+    modules: tuple[str, ...]
+    rank: int
+    scale: float
+    lr: float
+    dropout: float
+    seed: int
+
+
+class Adapters:
+    """The adapters of a pack as views into one flat buffer of values and one of gradients.
+
+    `values_KP` and `gradients_KP` hold every lane's numbers in a row of its own, so that the
+    optimizer and the clipping are a few operations for the whole pack.
+    """
+
+    def __init__(
+        self, lanes: Sequence[Lane], linears: Mapping[str, FrozenLinear], device: torch.device
+    ) -> None:
+        self.lanes = tuple(lanes)
+        self.dropout: TreeDropout | None = None
+        used = {name for lane in lanes for name in lane.modules}
+        self._linears = {name: linear for name, linear in linears.items() if name in used}
+        sizes = {name: self._rank_of(name) for name in self._linears}
+        width = sum(r * (m.in_features + m.out_features) for m, r in self._with_rank(sizes))
+        dtype = self._dtype()
+        self.values_KP = torch.zeros(len(lanes), width, dtype=dtype, device=device)
+        self.gradients_KP = torch.zeros_like(self.values_KP)
+        self.scale_K = torch.tensor([lane.scale for lane in lanes], dtype=dtype, device=device)
+        self._gradient_views: dict[nn.Parameter, Tensor] = {}
+        self.stacks = self._cut(sizes)
+        self._initialise()
+
+    def _rank_of(self, name: str) -> int:
+        return max(lane.rank for lane in self.lanes if name in lane.modules)
+
+    def _with_rank(self, ranks: Mapping[str, int]) -> list[tuple[FrozenLinear, int]]:
+        return [(self._linears[name], rank) for name, rank in ranks.items()]
+
+    def _dtype(self) -> torch.dtype:
+        weight = next(iter(self._linears.values())).weight
+        return torch.promote_types(weight.dtype, torch.float32)
+
+    def _cut(self, ranks: Mapping[str, int]) -> dict[str, "Stack"]:
+        stacks, place = {}, 0
+        for name, rank in ranks.items():
+            linear = self._linears[name]
+            A, place = self._view(place, rank, linear.in_features)
+            B, place = self._view(place, linear.out_features, rank)
+            stacks[name] = Stack(self, name, A, B)
+        return stacks
+
+    def _view(self, place: int, rows: int, columns: int) -> tuple[nn.Parameter, int]:
+        """Make a parameter of the next rows x columns numbers of every lane."""
+        end = place + rows * columns
+        shape = (len(self.lanes), rows, columns)
+        parameter = nn.Parameter(self.values_KP[:, place:end].view(shape))
+        self._gradient_views[parameter] = self.gradients_KP[:, place:end].view(shape)
+        return parameter, end
+
+    def accumulate(self, loss: Tensor) -> None:
+        """Add the gradients of a scalar loss to `gradients_KP`."""
+        gradients = torch.autograd.grad(loss, list(self._gradient_views))
+        for view, gradient in zip(self._gradient_views.values(), gradients, strict=True):
+            view += gradient
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        """Initialise as PEFT does (A Kaiming-uniform, B zero), from the run's seed and module name.
+
+        Neither the lane's neighbours nor its place in the pack change its numbers.
+        """
+        for name, stack in self.stacks.items():
+            for k, lane in enumerate(self.lanes):
+                if name in lane.modules:
+                    stack.A[k, : lane.rank] = initial_A(lane, name, stack.A.shape[2])
+
+    def attach(self) -> None:
+        """Put every stack on its frozen linear map."""
+        for name, stack in self.stacks.items():
+            self._linears[name].adapter = stack
+
+    def detach(self) -> None:
+        """Take every stack off again."""
+        for name in self.stacks:
+            self._linears[name].adapter = None
+
+    def weights_of(self, k: int) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return lane k's own A [rank, in] and B [out, rank] per module, without padding."""
+        lane = self.lanes[k]
+        return {
+            name: (stack.A[k, : lane.rank].detach(), stack.B[k, :, : lane.rank].detach())
+            for name, stack in self.stacks.items()
+            if name in lane.modules
+        }
+
+    @torch.no_grad()
+    def put(self, k: int, weights: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Set lane k's A and B per module."""
+        for name, (A, B) in weights.items():
+            self.stacks[name].A[k, : A.shape[0]] = A
+            self.stacks[name].B[k, :, : B.shape[1]] = B
+
+
+class Stack:
+    """The lanes' adapters of one linear map; `key` stands for its name in random keys."""
+
+    def __init__(self, adapters: Adapters, name: str, A: nn.Parameter, B: nn.Parameter) -> None:
+        self.adapters, self.A, self.B = adapters, A, B
+        self.key = int(fingerprint(name), 16)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return y + scale B A x for every lane; x [K * R, T, in], y [K * R, T, out]."""
+        x_KLi = x.reshape(self.A.shape[0], -1, x.shape[-1])
+        if self.adapters.dropout is not None:
+            x_KLi = self.adapters.dropout.apply(x_KLi, self.key)
+        A, B = self.A.to(x.dtype), (self.adapters.scale_K[:, None, None] * self.B).to(x.dtype)
+        h_KLr = torch.bmm(x_KLi, A.transpose(1, 2))
+        y_KLo = y.reshape(self.A.shape[0], -1, y.shape[-1])
+        return torch.baddbmm(y_KLo, h_KLr, B.transpose(1, 2)).view(y.shape)
+
+
+class TreeDropout:
+    """Dropout of the adapters' inputs in one micro-batch, keyed by (seed, step, module, tree).
+
+    The noise of a tree does not depend on the batch that it is computed in, nor on its padding, nor
+    on the lanes beside it: lanes share the noise and differ in the share that they drop.
+    Noise has 16 bits, so a rate is met to within 1 / 65,536, and kept values are scaled by what
+    is really kept.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], tree_ids: Sequence[str], num_tokens: Sequence[int],
+                 step: int, width: int) -> None:  # fmt: skip
+        self._seed, self._step, self._width = lanes[0].seed, step, width
+        self._trees = [
+            (int(fingerprint(i), 16), n) for i, n in zip(tree_ids, num_tokens, strict=True)
+        ]
+        self._dropped = [round(lane.dropout * 65536) for lane in lanes]
+
+    def apply(self, x_KLi: Tensor, module: int) -> Tensor:
+        """Drop and rescale; x_KLi [K, R * T, in]."""
+        noise_Li = self._noise(module, x_KLi.shape[-1]).to(x_KLi.device)
+        kept = [(noise_Li >= d).to(x_KLi.dtype) * (65536 / (65536 - d)) for d in self._dropped]
+        return x_KLi * torch.stack(kept)
+
+    def _noise(self, module: int, width: int) -> Tensor:
+        noise = np.zeros((len(self._trees), self._width, width), dtype=np.uint16)
+        for r, (tree, num_tokens) in enumerate(self._trees):
+            key = [self._seed % 2**64, self._step, module, tree]
+            words = np.random.SFC64(key).random_raw(math.ceil(num_tokens * width / 4))
+            noise[r, :num_tokens] = words.view(np.uint16)[: num_tokens * width].reshape(-1, width)
+        return torch.from_numpy(noise.reshape(-1, width).astype(np.int32))
+
+
+def initial_A(lane: Lane, name: str, in_features: int) -> Tensor:
+    """Return PEFT's initial A [rank, in]: Kaiming-uniform with a = sqrt 5, U(-1/sqrt(in), ...)."""
+    seed = int(fingerprint({"seed": lane.seed, "module": name, "what": "A"}), 16)
+    generator = torch.Generator().manual_seed(seed)
+    bound = 1 / math.sqrt(in_features)
+    return (torch.rand(lane.rank, in_features, generator=generator) * 2 - 1) * bound

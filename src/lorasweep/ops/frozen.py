@@ -1,0 +1,61 @@
+"""Modules of the base model whose weights do not move: the linear maps and the RMS norm.
+
+Plain torch, any device and any floating type: the reference for every faster operation.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Adapter(Protocol):
+    """What may be added to a frozen linear map's output."""
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return y plus the adapter's part of it, from the same input x."""
+        ...
+
+
+class FrozenLinear(nn.Module):
+    """y = x W^T + b with a frozen W [out, in], plus what an adapter adds.
+
+    Stands in for both torch's Linear and GPT-2's Conv1D (which stores W transposed).
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        self.adapter: Adapter | None = None
+
+    @property
+    def out_features(self) -> int:
+        """Width of the output."""
+        return int(self.weight.shape[0])
+
+    @property
+    def in_features(self) -> int:
+        """Width of the input."""
+        return int(self.weight.shape[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [..., in] to [..., out]."""
+        y = F.linear(x, self.weight, self.bias)
+        return y if self.adapter is None else self.adapter(x, y)
+
+
+class FrozenRMSNorm(nn.Module):
+    """x / rms(x) * w in one pass, at the input's own precision or fp32, whichever is higher."""
+
+    def __init__(self, weight: Tensor, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
+        return self.weight * normed.to(x.dtype)

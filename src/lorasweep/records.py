@@ -1,0 +1,172 @@
+"""What is on disk, as types: the record of a run, and results.json, a public contract.
+
+Everything here is written as JSON; `RunRecord` is immutable once its state is final.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lorasweep.study import Configuration
+
+SCHEMA = 1
+
+State = Literal["trained", "done", "failed", "stopped"]
+Interval = tuple[float, float]
+
+
+class Stored(BaseModel):
+    """A type that is read from and written to disk; unknown keys are kept out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scores(Stored):
+    """EM and F1 of one decoder's predictions; 0 to 100, 95 % intervals by resampling paragraphs."""
+
+    exact_match: float
+    f1: float
+    exact_match_interval: Interval | None = None
+    f1_interval: Interval | None = None
+    num_questions: int
+    ended_share: float = Field(ge=0, le=1)
+    seconds_per_question: float | None = None
+
+
+class PackInfo(Stored):
+    """The pack that a run was trained in; `seconds` is its training time for all lanes."""
+
+    id: str
+    lanes: int
+    seconds: float
+
+
+class Failure(Stored):
+    """Why a lane was stopped: the step, the quantity that was not finite, and its value."""
+
+    step: int
+    quantity: str
+    value: str
+
+
+class RunRecord(Stored):
+    """What a finished run leaves on disk as record.json.
+
+    `metrics` maps each decoder to its Scores, and "eval_loss" to nats per answer token.
+    `train_seconds` is the pack's training time divided by its lanes, without loading, evaluation
+    and decoding; `peak_memory_bytes` is that of the pack's process while training.
+    """
+
+    id: str
+    state: State
+    label: str
+    configuration: Configuration
+    modules: list[str]
+    trainable_parameters: int
+    scale: float
+    num_train_questions: int
+    num_epochs: int
+    num_steps: int
+    pack: PackInfo
+    train_seconds: float
+    peak_memory_bytes: int
+    train_loss: float | None = None
+    metrics: dict[str, Scores | float] = {}
+    failure: Failure | None = None
+    precision: str
+    versions: dict[str, str]
+
+
+class BaseRecord(Stored):
+    """The untuned base model's scores, on disk as base/record.json."""
+
+    name: str
+    num_parameters: int
+    precision: str
+    note: str = ""
+    metrics: dict[str, Scores | float] = {}
+    versions: dict[str, str]
+
+
+class StepEntry(Stored):
+    """A line of history.jsonl for an optimizer step; losses in nats per answer token."""
+
+    kind: Literal["step"] = "step"
+    step: int
+    epoch: int
+    loss: float
+    grad_norm: float
+    lr: float
+    num_questions: int
+    num_answer_tokens: int
+
+
+class EvalEntry(Stored):
+    """A line of history.jsonl for an evaluation after `step` steps."""
+
+    kind: Literal["eval"] = "eval"
+    step: int
+    epoch: int
+    eval_loss: float
+
+
+HistoryEntry = Annotated[StepEntry | EvalEntry, Field(discriminator="kind")]
+
+
+class Prediction(Stored):
+    """One answered question; a row of predictions/<decoder>.parquet."""
+
+    id: str
+    article: str
+    paragraph: str
+    question: str
+    prediction: str
+    answers: list[str]
+    ended: bool
+    num_tokens: int
+    exact_match: float
+    f1: float
+
+
+class DataCard(Stored):
+    """What was trained and scored on, and what was left out."""
+
+    sources: list[str]
+    articles: int
+    paragraphs: int
+    questions: int
+    unanswerable: int
+    too_long: int
+    trunk_tokens: int = 0
+    branch_tokens: int = 0
+    answer_tokens: int = 0
+    fingerprint: str
+
+
+class Results(Stored):
+    """results.json: every run and configuration of a study with its metrics."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    study: str
+    base: BaseRecord
+    runs: list[RunRecord]
+    configurations: list[dict[str, Any]]
+    warnings: list[str]
+    data: dict[str, DataCard]
+    recipe: dict[str, Any]
+    prompt: str
+    versions: dict[str, str]
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def scores_of(metrics: dict[str, Scores | float], decoder: str) -> Scores | None:
+    """Return one decoder's scores, or None where it has not run."""
+    found = metrics.get(decoder)
+    return found if isinstance(found, Scores) else None
+
+
+def eval_loss_of(metrics: dict[str, Scores | float]) -> float | None:
+    """Return the evaluation loss in nats per answer token, or None where there is none."""
+    found = metrics.get("eval_loss")
+    return found if isinstance(found, float) else None

@@ -1,0 +1,302 @@
+"""The study file: what is trained, on what, how, and how it is scored.
+
+TOML is decoded strictly: an unknown key or a wrong type is an error that names the place.
+"""
+
+import hashlib
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from lorasweep.errors import UserError, nearest
+
+PROMPT = "Context: {context}\n\nQuestion: {question}\n\nAnswer:"
+T = TypeVar("T")
+ALPHA_OF_RANK = re.compile(r"^(\d+(?:\.\d+)?)?r$")
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _without_repeats(values: list[T]) -> list[T]:
+    if len(values) != len(set(values)):
+        raise ValueError("a value occurs twice")
+    return values
+
+
+Axis = Annotated[
+    list[T], BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_without_repeats)
+]
+Sources = Annotated[list[str], BeforeValidator(_as_list)]
+
+
+def _alpha(value: Any) -> Any:
+    if isinstance(value, str) and not ALPHA_OF_RANK.match(value):
+        raise ValueError(
+            f'alpha is a number, or a multiple of the rank such as "2r"; got {value!r}'
+        )
+    return value
+
+
+Alpha = Annotated[float | str, BeforeValidator(_alpha)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of the study file: no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Model(Section):
+    """The base model and the precision of its products."""
+
+    base: str
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class Data(Section):
+    """Where questions come from, how many, and the prompt they are put in."""
+
+    train: Sources = Field(min_length=1)
+    eval: Sources = []
+    test: Sources = []
+    num_train: Positive | None = None
+    num_eval: Positive | None = None
+    num_test: Positive | None = None
+    seed: int = 0
+    max_tokens: Positive | None = None
+    too_long: Literal["error", "skip"] = "error"
+    sample: Literal["paragraph", "question"] = "paragraph"
+    split: Literal["article", "question"] = "article"
+    prompt: str = PROMPT
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_has_both_fields(cls, prompt: str) -> str:
+        for field in ("{context}", "{question}"):
+            if prompt.count(field) != 1:
+                raise ValueError(f"the prompt needs {field} exactly once")
+        if prompt.index("{context}") > prompt.index("{question}"):
+            raise ValueError("the prompt has the context after the question; trees need it before")
+        if prompt != prompt.rstrip():
+            raise ValueError("the prompt ends in white space; the answer brings its own space")
+        return prompt
+
+
+class Recipe(Section):
+    """How every run of the study is trained."""
+
+    epochs: Positive = 3
+    batch_size: Positive = 32
+    micro_batch: Positive | Literal["auto"] = "auto"
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+
+
+class Pack(Section):
+    """How many runs are trained in lockstep on one copy of the base model."""
+
+    lanes: Positive | Literal["auto"] = "auto"
+
+
+class Grid(Section):
+    """One table of the grid: every list is an axis, and the configurations are their product."""
+
+    method: Literal["lora"] = "lora"
+    targets: Axis[str] = ["attn"]
+    rank: Axis[Positive] = [8]
+    lr: Axis[Annotated[float, Field(gt=0)]] = [1e-3]
+    alpha: Axis[Alpha] = [16]
+    dropout: Axis[Annotated[float, Field(ge=0, lt=1)]] = [0.0]
+    seed: Axis[int] = [0]
+
+
+class Evaluate(Section):
+    """How finished runs answer and are scored."""
+
+    decoders: list[Literal["greedy"]] = ["greedy"]
+    max_new_tokens: Positive = 32
+
+
+class Configuration(BaseModel):
+    """One point of the grid as written."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: str
+    targets: str
+    rank: int
+    lr: float
+    alpha: float | str
+    dropout: float
+    seed: int
+
+
+class Study(Section):
+    """A study: base model, data, recipe, grid and evaluation."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    model: Model
+    data: Data
+    recipe: Recipe = Recipe()
+    pack: Pack = Pack()
+    grid: list[Grid] = Field(min_length=1)
+    targets: dict[str, list[str]] = {}
+    evaluate: Evaluate = Evaluate()
+
+    @classmethod
+    def load(cls, source: str | Path, overrides: Iterable[str] = ()) -> Self:
+        """Read a study file or a shipped study, and apply `section.key=value` overrides.
+
+        Raises UserError that names the file, the key and the nearest right one.
+        """
+        text, place = _read(source)
+        try:
+            tables = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise UserError(f"{place}: not valid TOML: {error}") from None
+        for override in overrides:
+            _apply(tables, override)
+        return cls.parse(tables, place)
+
+    @classmethod
+    def parse(cls, tables: dict[str, Any], place: str = "study") -> Self:
+        """Check decoded tables against the schema; `place` is named in errors."""
+        try:
+            return cls.model_validate(tables)
+        except ValidationError as error:
+            raise UserError("\n".join(_explain(e, place) for e in error.errors())) from None
+
+    def configurations(self) -> list[Configuration]:
+        """Return the points of the grid in the order of the file."""
+        return [point for table in self.grid for point in _points(table)]
+
+
+def shipped_studies() -> list[str]:
+    """Return the names of the studies inside the package."""
+    folder = resources.files("lorasweep") / "studies"
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def fingerprint(value: Any) -> str:
+    """Return 12 hexadecimal digits that stand for a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:12]
+
+
+def resolve_alpha(alpha: float | str, rank: int) -> float:
+    """Return alpha as a number: "2r" is twice the rank."""
+    if not isinstance(alpha, str):
+        return float(alpha)
+    return float(alpha.removesuffix("r") or 1) * rank
+
+
+def _points(table: Grid) -> Iterable[Configuration]:
+    axes = {name: getattr(table, name) for name in Configuration.model_fields if name != "method"}
+    for values in itertools.product(*axes.values()):
+        yield Configuration(method=table.method, **dict(zip(axes, values, strict=True)))
+
+
+def _read(source: str | Path) -> tuple[str, str]:
+    path = Path(source)
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: not a text file in UTF-8") from None
+    if str(source) in shipped_studies():
+        return (resources.files("lorasweep") / "studies" / f"{source}.toml").read_text(), str(
+            source
+        )
+    raise UserError(
+        f"no study {str(source)!r}: no such file, nor a shipped study"
+        + nearest(str(source), shipped_studies())
+    )
+
+
+def _apply(tables: dict[str, Any], override: str) -> None:
+    """Set one `section.key=value` in decoded tables; the value is TOML, or else a plain string."""
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise UserError(f"--set {override}: expected section.key=value")
+    *sections, last = key.strip().split(".")
+    table: Any = tables
+    for section in sections:
+        table = _enter(table, section, override)
+    if isinstance(table, list):
+        table = _only(table, override)
+    table[last] = _value(text)
+
+
+def _enter(table: Any, section: str, override: str) -> Any:
+    if isinstance(table, list):
+        if section.isdigit() and int(section) < len(table):
+            return table[int(section)]
+        table = _only(table, override)
+    entered = table.setdefault(section, {})
+    if not isinstance(entered, dict | list):
+        raise UserError(f"--set {override}: {section!r} is a value, not a table")
+    return entered
+
+
+def _only(tables: Sequence[Any], override: str) -> Any:
+    if len(tables) != 1:
+        raise UserError(
+            f"--set {override}: there are {len(tables)} [[grid]] tables; "
+            f"say which: grid.0.key to grid.{len(tables) - 1}.key"
+        )
+    return tables[0]
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ErrorDetails, place: str) -> str:
+    """Return one line for one schema error, with the nearest known key for an unknown one."""
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        *parents, key = error["loc"]
+        return f"{place}: unknown key {where!r}{nearest(str(key), _known_keys(parents))}"
+    if error["type"] == "missing":
+        return f"{place}: {where!r} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {where} = {error['input']!r}: {message}"
+
+
+def _known_keys(parents: Iterable[int | str]) -> list[str]:
+    sections: dict[str, type[Section]] = {
+        "model": Model, "data": Data, "recipe": Recipe, "pack": Pack, "grid": Grid,
+        "evaluate": Evaluate,
+    }  # fmt: skip
+    names = [part for part in parents if isinstance(part, str)]
+    return list((sections[names[0]] if names else Study).model_fields)

@@ -1,0 +1,91 @@
+"""What several test files share: a small tokenizer, tiny random models, paragraphs of the corpus."""
+
+import json
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+SHARED = Path(__file__).parents[2] / "shared"
+ARCHITECTURES = ("gpt2", "llama")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the real data in ../shared")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of 600 tokens, learnt from the bundled corpus."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    bpe.post_processor = processors.ByteLevel(trim_offsets=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<|end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(_corpus_texts(), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|end|>")
+
+
+def _corpus_texts() -> list[str]:
+    folder = resources.files("lorasweep") / "corpus"
+    files = [f for f in folder.iterdir() if f.name.endswith(".json")]
+    return [
+        paragraph["context"]
+        for file in sorted(files, key=lambda f: f.name)
+        for article in json.loads(file.read_text(encoding="utf-8"))["data"]
+        for paragraph in article["paragraphs"]
+    ]
+
+
+def tiny_model(architecture: str, **changes: Any) -> PreTrainedModel:
+    """A random model of two layers; its weights are larger than usual so that tokens matter."""
+    torch.manual_seed(0)
+    if architecture == "gpt2":
+        sizes = dict(n_embd=32, n_layer=2, n_head=4, n_positions=512, vocab_size=600)
+        model: PreTrainedModel = GPT2LMHeadModel(
+            GPT2Config(**{**sizes, "bos_token_id": 0, "eos_token_id": 0, **changes})
+        )
+    else:
+        sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+                     num_attention_heads=4, num_key_value_heads=2, vocab_size=600,
+                     max_position_embeddings=512, bos_token_id=0, eos_token_id=0)  # fmt: skip
+        model = LlamaForCausalLM(LlamaConfig(**{**sizes, **changes}))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(std=0.15)
+    model.set_attn_implementation("sdpa")
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., PreTrainedModel]:
+    """Build a fresh tiny random model: `make_model("gpt2")`."""
+    return tiny_model
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def architecture(request: pytest.FixtureRequest) -> str:
+    """Each of the two families in turn."""
+    return str(request.param)
