@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
+from transformers.utils.logging import disable_progress_bar
 
 from lorasweep.errors import UserError
 from lorasweep.lora import Adapters, Lane
@@ -25,16 +26,18 @@ PLAIN_RMS_NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNo
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Base:
     """A frozen base model with its tokenizer, its body and its head.
 
-    `linears` maps the full names of the body's linear maps to our frozen modules.
+    `linears` maps the full names of the body's linear maps to our frozen modules; `shares_trunks`
+    is false for a model whose questions must be computed as separate rows.
     """
 
     model: PreTrainedModel
     tokenizer: Any
     linears: dict[str, FrozenLinear]
+    shares_trunks: bool = True
     _breaks: dict[int, bool] = field(default_factory=dict)
 
     @property
@@ -61,6 +64,11 @@ class Base:
     def max_tokens(self) -> int:
         """The positions that the model knows."""
         return int(self.model.config.max_position_embeddings)
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Round the weights to another precision; buffers such as rotary frequencies stay exact."""
+        for parameter in self.model.parameters():
+            parameter.data = parameter.data.to(dtype)
 
     def body(self, **inputs: Any) -> Any:
         """Run the model without its head."""
@@ -91,30 +99,38 @@ class Base:
         return hidden.view(num_lanes, -1, hidden.shape[-1])[:, rows.answer_index_N]  # type: ignore[no-any-return]
 
 
-def load_base(folder: Path, dtype: torch.dtype, device: str = "cpu") -> Base:
-    """Load a model folder, freeze the model and put our modules in.
+def load_tokenizer(folder: Path) -> Any:
+    """Load a model folder's tokenizer.
 
-    Raises UserError if transformers cannot load the folder.
+    Raises UserError for one that does not load, has no end token, or gives no character offsets.
     """
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa"
-        )
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: transformers cannot load this tokenizer: {error}") from None
+    if tokenizer.eos_token_id is None or not tokenizer.is_fast:
+        raise UserError(f"{folder}: the tokenizer needs an end token and offsets (a fast one)")
+    return tokenizer
+
+
+def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
+    """Load a model folder as transformers does, in fp32 and under its `sdpa` attention.
+
+    Raises UserError if transformers cannot load it.
+    """
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="sdpa"
+        )
+    except (OSError, ValueError) as error:
         raise UserError(f"{folder}: transformers cannot load this model: {error}") from None
-    return freeze(model.to(device=device), tokenizer)
+    nn.Module.to(model, device)
+    return cast(PreTrainedModel, model)
 
 
 def freeze(model: PreTrainedModel, tokenizer: Any) -> Base:
-    """Freeze a model in place and put our modules in.
-
-    Raises UserError for a tokenizer without an end token or without character offsets.
-    """
-    if tokenizer.eos_token_id is None or not tokenizer.is_fast:
-        raise UserError(
-            "the model's tokenizer needs an end token and character offsets (a fast one)"
-        )
+    """Freeze a model in place and put our modules in."""
     model.train(False).requires_grad_(False)
     head = output_head(model)
     linears: dict[str, FrozenLinear] = {}
@@ -140,4 +156,5 @@ def _frozen_linear(module: nn.Linear | Conv1D) -> FrozenLinear:
     weight = module.weight.data
     # Conv1D stores [in, out].
     stored = weight.t().contiguous() if isinstance(module, Conv1D) else weight
-    return FrozenLinear(stored, None if module.bias is None else module.bias.data)
+    bias = None if module.bias is None else module.bias.data
+    return FrozenLinear(stored, bias, stored_transposed=isinstance(module, Conv1D))

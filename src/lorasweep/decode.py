@@ -39,39 +39,30 @@ def decode_greedy(
     tokens are those of transformers' generate(do_sample=False), one question at a time.
     """
     width = max(1, max_tokens // num_lanes)
-    for group in micro_batches([_prompts(tree) for tree in trees], width):
-        yield _GreedyRows(base, group, num_lanes, max_new_tokens).answers()
+    for group in micro_batches([prompts_of(tree) for tree in trees], width):
+        yield _greedy(GrowingRows(base, group, num_lanes), max_new_tokens)
 
 
-def _prompts(tree: Tree) -> Tree:
-    """Return the tree without its answers: a one-token answer is a label only, never an input."""
+def prompts_of(tree: Tree) -> Tree:
+    """Return the tree without its answers: a one-token answer is only a label, never an input."""
     branches = tuple(Branch(b.question_id, b.prompt_ids, b.answer_ids[:1]) for b in tree.branches)
     return Tree(tree.id, tree.trunk_ids, branches)
 
 
-class _GreedyRows:
-    """The rows of one micro-batch while they are decoded, every lane a copy of them."""
+class GrowingRows:
+    """The rows of one micro-batch while they grow by a token per branch, a copy for every lane.
 
-    @torch.inference_mode()
-    def __init__(
-        self, base: Base, trees: Sequence[Tree], num_lanes: int, max_new_tokens: int
-    ) -> None:
+    `prefill` computes trunks and prompts, `grow` appends one token to every branch; both return
+    the logits [K, R, Q, V] of every branch's next token (anything where a row has no branch).
+    """
+
+    def __init__(self, base: Base, trees: Sequence[Tree], num_lanes: int) -> None:
         self.base, self.trees, self.num_lanes = base, trees, num_lanes
-        self.max_new_tokens = max_new_tokens
         self.cache: Any = DynamicCache(config=base.model.config)
-        self.end = base.end_id
-        rows = lay_out(trees, base.device)
-        self.owner_RC = rows.owner_RT
+        self.rows = lay_out(trees, base.device)
+        self.owner_RC = self.rows.owner_RT
         self.branch_RQ = self._branch_numbers()
         self.position_RQ = self._first_positions()
-        hidden = self._forward(rows.input_ids_RT.repeat(num_lanes, 1), rows.position_ids_RT,
-                               rows.mask_R1TT)  # fmt: skip
-        hidden_KNd = hidden.view(num_lanes, -1, hidden.shape[-1])[:, rows.answer_index_N]
-        real = (self.branch_RQ != PADDING).repeat(num_lanes, 1)
-        self.tokens_BQ = torch.full(real.shape, self.end, device=base.device)
-        self.tokens_BQ[real] = base.head(hidden_KNd).argmax(-1).flatten()
-        self.done_BQ = ~real
-        self.chosen: list[Tensor] = []
 
     def _branch_numbers(self) -> Tensor:
         """Return [R, Q]: the number of each branch in its tree, PADDING where there is none."""
@@ -87,25 +78,24 @@ class _GreedyRows:
                 first[r, q] = len(tree.trunk_ids) + len(branch.prompt_ids)
         return first
 
-    @torch.inference_mode()
-    def answers(self) -> list[list[Answer]]:
-        """Grow all branches until each has stopped; return the answers of every lane."""
-        for step in range(self.max_new_tokens):
-            self.chosen.append(self.tokens_BQ)
-            self.done_BQ = self.done_BQ | self._stops(self.tokens_BQ)
-            if bool(self.done_BQ.all()) or step + 1 == self.max_new_tokens:
-                break
-            self._advance()
-        return self._collect()
+    def prefill(self) -> Tensor:
+        """Compute trunks and prompts; return the logits of every branch's first answer token."""
+        rows = self.rows
+        hidden = self._forward(rows.input_ids_RT.repeat(self.num_lanes, 1), rows.position_ids_RT,
+                               rows.mask_R1TT)  # fmt: skip
+        logits_KNV = self.base.head(hidden.flatten(1, 2)[:, rows.answer_index_N])
+        real = self.branch_RQ != PADDING
+        logits = logits_KNV.new_zeros(self.num_lanes, *real.shape, logits_KNV.shape[-1])
+        logits[:, real] = logits_KNV
+        return logits
 
-    def _advance(self) -> None:
-        """Compute every branch's newest token, and choose the next one."""
+    def grow(self, tokens_KRQ: Tensor) -> Tensor:
+        """Append a token to every branch; return the logits of the token after it."""
         self.owner_RC = torch.cat([self.owner_RC, self.branch_RQ], dim=1)
-        hidden = self._forward(self.tokens_BQ, self.position_RQ, self._step_mask())
-        self.position_RQ = self.position_RQ + 1
-        # Padding takes a place in the row, never one behind the model's last position.
-        self.position_RQ.clamp_(max=self.base.max_tokens - 1)
-        self.tokens_BQ = self.base.head(hidden).argmax(-1).masked_fill(self.done_BQ, self.end)
+        hidden = self._forward(tokens_KRQ.flatten(0, 1), self.position_RQ, self._step_mask())
+        # Branches that have stopped still take a place in their row, never one behind the last.
+        self.position_RQ = (self.position_RQ + 1).clamp_(max=self.base.max_tokens - 1)
+        return self.base.head(hidden)
 
     def _step_mask(self) -> Tensor:
         """Return [R, 1, Q, C]: a branch's token sees the trunk and its own branch."""
@@ -118,37 +108,58 @@ class _GreedyRows:
         return (seen | itself)[:, None]
 
     def _forward(self, input_ids: Tensor, position_ids_RT: Tensor, mask_R1TC: Tensor) -> Tensor:
-        output = self.base.body(
+        """Return hidden states [K, R, T, width] of the computed tokens."""
+        hidden: Tensor = self.base.body(
             input_ids=input_ids,
             position_ids=position_ids_RT.repeat(self.num_lanes, 1),
             attention_mask=mask_R1TC.repeat(self.num_lanes, 1, 1, 1),
             past_key_values=self.cache,
             use_cache=True,
-        )
-        hidden: Tensor = output.last_hidden_state
-        return hidden
+        ).last_hidden_state
+        return hidden.view(self.num_lanes, -1, *hidden.shape[1:])
 
-    def _stops(self, tokens_BQ: Tensor) -> Tensor:
-        stops = [t == self.end or self.base.breaks_line(t) for t in tokens_BQ.flatten().tolist()]
-        return torch.tensor(stops, device=tokens_BQ.device).view(tokens_BQ.shape)
 
-    def _collect(self) -> list[list[Answer]]:
-        tokens_KRQS = torch.stack(self.chosen, dim=-1)
-        tokens_KRQS = tokens_KRQS.view(self.num_lanes, len(self.trees), *tokens_KRQS.shape[1:])
-        return [self._lane_answers(lane) for lane in tokens_KRQS.tolist()]
+@torch.inference_mode()
+def _greedy(rows: GrowingRows, max_new_tokens: int) -> list[list[Answer]]:
+    """Grow all branches by their likeliest tokens until each has stopped."""
+    base = rows.base
+    tokens_KRQ = rows.prefill().argmax(-1)
+    done_KRQ = (rows.branch_RQ == PADDING).expand_as(tokens_KRQ).clone()
+    chosen = []
+    for step in range(max_new_tokens):
+        chosen.append(tokens_KRQ)
+        done_KRQ |= _stops(base, tokens_KRQ)
+        if bool(done_KRQ.all()) or step + 1 == max_new_tokens:
+            break
+        tokens_KRQ = rows.grow(tokens_KRQ).argmax(-1).masked_fill(done_KRQ, base.end_id)
+    tokens_KRQS: list[list[list[list[int]]]] = torch.stack(chosen, dim=-1).tolist()
+    return [_lane_answers(base, rows.trees, lane) for lane in tokens_KRQS]
 
-    def _lane_answers(self, tokens_RQS: list[list[list[int]]]) -> list[Answer]:
-        return [
-            self._answer(branch.question_id, tokens)
-            for tree, tokens_QS in zip(self.trees, tokens_RQS, strict=True)
-            for branch, tokens in zip(tree.branches, tokens_QS, strict=False)
-        ]
 
-    def _answer(self, question_id: str, tokens: list[int]) -> Answer:
-        ended = self.end in tokens
-        kept = tokens[: tokens.index(self.end)] if ended else tokens
-        lines = [i for i, t in enumerate(kept) if self.base.breaks_line(t)]
-        if lines:
-            kept, ended = kept[: lines[0] + 1], False
-        text = self.base.text(kept).split("\n")[0].strip()
-        return Answer(question_id, text, ended, tuple(kept))
+def _stops(base: Base, tokens: Tensor) -> Tensor:
+    stops = [t == base.end_id or base.breaks_line(t) for t in tokens.flatten().tolist()]
+    return torch.tensor(stops, device=tokens.device).view(tokens.shape)
+
+
+def _lane_answers(
+    base: Base, trees: Sequence[Tree], tokens_RQS: list[list[list[int]]]
+) -> list[Answer]:
+    return [
+        read_answer(base, branch.question_id, tokens)
+        for tree, tokens_QS in zip(trees, tokens_RQS, strict=True)
+        for branch, tokens in zip(tree.branches, tokens_QS, strict=False)
+    ]
+
+
+def read_answer(base: Base, question_id: str, tokens: list[int]) -> Answer:
+    """Cut generated tokens at the first end token or line break, and read their text."""
+    for place, token in enumerate(tokens):
+        if token == base.end_id:
+            return Answer(
+                question_id, base.text(tokens[:place]).strip(), True, tuple(tokens[:place])
+            )
+        if base.breaks_line(token):
+            tokens = tokens[: place + 1]
+            break
+    text = base.text(tokens).split("\n")[0].strip()
+    return Answer(question_id, text, False, tuple(tokens))

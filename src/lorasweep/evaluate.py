@@ -11,7 +11,7 @@ from lorasweep.decode import Answer, decode_greedy
 from lorasweep.metrics import exact_match, f1
 from lorasweep.records import Prediction, Scores
 from lorasweep.squad import Paragraph
-from lorasweep.stats import bootstrap_interval
+from lorasweep.stats import Clusters, bootstrap_interval
 from lorasweep.train import answer_loss
 from lorasweep.trees import Tree, lay_out, micro_batches
 
@@ -55,9 +55,7 @@ def decode_all(
     return Decoded(answers, seconds / max(1, num_lanes * len(answers[0])))
 
 
-def predictions_of(
-    paragraphs: Sequence[Paragraph], answers: Sequence[Answer]
-) -> list[Prediction]:
+def predictions_of(paragraphs: Sequence[Paragraph], answers: Sequence[Answer]) -> list[Prediction]:
     """Join answers with their questions and score each, in the paragraphs' order."""
     by_id = {answer.question_id: answer for answer in answers}
     return [
@@ -87,7 +85,7 @@ def _prediction(paragraph: Paragraph, number: int, answer: Answer) -> Prediction
 
 def scores_of(predictions: Sequence[Prediction], seconds_per_question: float | None) -> Scores:
     """Return mean EM and F1 in 0 to 100, with 95 % intervals by resampling paragraphs."""
-    clusters = [prediction.paragraph for prediction in predictions]
+    clusters = Clusters.of([prediction.paragraph for prediction in predictions])
     em = bootstrap_interval([100 * p.exact_match for p in predictions], clusters)
     f1_ = bootstrap_interval([100 * p.f1 for p in predictions], clusters)
     return Scores(

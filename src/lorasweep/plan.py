@@ -69,24 +69,14 @@ def make_plan(study: Study, config: dict[str, Any]) -> Plan:
         name: _resolve(name, study.targets, built_in_targets(config), modules)
         for name in dict.fromkeys(point.targets for point in written)
     }
-    label = _Labels(written)
-    first: dict[tuple[Any, ...], int] = {}
-    runs: list[PlannedRun] = []
-    run_of = []
-    for point in written:
-        resolved = point.model_copy(update={"alpha": resolve_alpha(point.alpha, point.rank)})
-        names = targets[point.targets].modules
-        key = (names, *resolved.model_dump(exclude={"targets"}).values())
-        if first.setdefault(key, len(runs)) == len(runs):
-            runs.append(_planned_run(resolved, names, modules, label(resolved)))
-        run_of.append(first[key])
+    runs, run_of = _distinct(written, targets, modules)
     warnings = [
         *_unmatched_warnings(targets),
         *_repeat_warnings(written, run_of, runs),
         *_alpha_warnings(written),
         *_lr_warnings(written),
     ]
-    return Plan(study, written, run_of, runs, _packs(runs, study.pack.lanes), warnings)
+    return Plan(study, written, run_of, runs, pack_up(runs, study.pack.lanes), warnings)
 
 
 def resolve_targets(
@@ -166,6 +156,27 @@ def _suffix(full_name: str) -> str:
     return ".".join(parts[numbers[-1] + 1 :]) if numbers else full_name
 
 
+def _distinct(
+    written: Sequence[Configuration],
+    targets: Mapping[str, _Target],
+    modules: Sequence[LinearModule],
+) -> tuple[list[PlannedRun], list[int]]:
+    """Return the runs, and for each configuration the index of the one that does its work."""
+    label = _Labels(written)
+    index_of: dict[tuple[Any, ...], int] = {}
+    runs: list[PlannedRun] = []
+    run_of = []
+    for point in written:
+        resolved = point.model_copy(update={"alpha": resolve_alpha(point.alpha, point.rank)})
+        names = targets[point.targets].modules
+        work = (names, *resolved.model_dump(exclude={"targets"}).values())
+        if work not in index_of:
+            index_of[work] = len(runs)
+            runs.append(_planned_run(resolved, names, modules, label(resolved)))
+        run_of.append(index_of[work])
+    return runs, run_of
+
+
 def _planned_run(
     configuration: Configuration,
     names: tuple[str, ...],
@@ -206,14 +217,17 @@ def _plain(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def _packs(runs: Sequence[PlannedRun], lanes: int | str) -> list[Pack]:
-    """Cut the runs of each seed and method into packs of at most `lanes`, alike runs together."""
+def pack_up(runs: Sequence[PlannedRun], lanes: int | str, first: int = 0) -> list[Pack]:
+    """Cut the runs of each seed and method into packs of at most `lanes`, alike runs together.
+
+    `first` is the number of the first pack, for runs that join a study with packs already.
+    """
     limit = lanes if isinstance(lanes, int) else AUTO_LANES
     groups: dict[tuple[int, str], list[PlannedRun]] = defaultdict(list)
     for run in runs:
         groups[run.configuration.seed, run.configuration.method].append(run)
     cuts = [cut for group in groups.values() for cut in _even_cuts(_alike(group), limit)]
-    return [Pack(f"pack-{index}", tuple(cut)) for index, cut in enumerate(cuts)]
+    return [Pack(f"pack-{index}", tuple(cut)) for index, cut in enumerate(cuts, first)]
 
 
 def _alike(runs: Sequence[PlannedRun]) -> list[PlannedRun]:

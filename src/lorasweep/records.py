@@ -128,6 +128,40 @@ class Prediction(Stored):
     f1: float
 
 
+class LockedRun(Stored):
+    """A run as it was decided: what it trains, with alpha as a number."""
+
+    id: str
+    configuration: Configuration
+    modules: list[str]
+    trainable_parameters: int
+    scale: float
+
+
+class LockedPack(Stored):
+    """A pack as it was decided: its runs in the order of their lanes."""
+
+    id: str
+    runs: list[LockedRun]
+
+
+class Lock(Stored):
+    """What was decided before training and is used on resume, as study.lock.json.
+
+    `facts` are what later calls on the same folder must agree with, by the names that a message
+    uses; `micro_tokens` bounds a micro-batch of all lanes together.
+    """
+
+    study: dict[str, Any]
+    facts: dict[str, Any]
+    precision: Literal["fp32", "bf16"]
+    device: str
+    threads: int
+    micro_tokens: int
+    versions: dict[str, str]
+    packs: list[LockedPack] = []
+
+
 class DataCard(Stored):
     """What was trained and scored on, and what was left out."""
 

@@ -21,11 +21,15 @@ class Adapter(Protocol):
 class FrozenLinear(nn.Module):
     """y = x W^T + b with a frozen W [out, in], plus what an adapter adds.
 
-    Stands in for both torch's Linear and GPT-2's Conv1D (which stores W transposed).
+    Stands in for both torch's Linear and GPT-2's Conv1D; `stored_transposed` says that the model's
+    own module, and so its files, hold W as [in, out].
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, stored_transposed: bool = False
+    ) -> None:
         super().__init__()
+        self.stored_transposed = stored_transposed
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
         self.adapter: Adapter | None = None

@@ -1,0 +1,128 @@
+"""The command line: one thin function per command; what it needs is imported when it runs."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from lorasweep.errors import UserError
+
+if TYPE_CHECKING:
+    from lorasweep.study import Study
+
+app = typer.Typer(
+    help="Train a whole grid of LoRA adapters at once, and know which one really won.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models_app = typer.Typer(help="Base models: list, fetch, find.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+StudyArgument = Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one value of the study."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Folder = Annotated[Path, typer.Argument(help="A study's folder.")]
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    out: Annotated[Path | None, typer.Option(help="The folder; default out/NAME.")] = None,
+    set_: SetOption = None,
+    dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train, score and report whatever a study still lacks in its folder."""
+    loaded = _load(study, set_)
+    if dry_run:
+        _print_plan(loaded, as_json)
+        return
+    from lorasweep.run import run as run_study
+    from lorasweep.terminal import print_leaderboard, reporting
+
+    folder = out or Path("out") / loaded.name
+    with reporting(quiet) as reporter:
+        results = run_study(loaded, folder, reporter)
+    if as_json:
+        print(results.model_dump_json(by_alias=True, indent=1))
+    elif not quiet:
+        print_leaderboard(results, folder)
+
+
+@app.command()
+def plan(study: StudyArgument, set_: SetOption = None, as_json: JsonOption = False) -> None:
+    """Show what a study comes to: configurations, runs, packs and warnings; nothing is loaded."""
+    _print_plan(_load(study, set_), as_json)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write the report of a study's folder anew."""
+    from lorasweep.report import write_report
+
+    print(write_report(folder))
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """List the base models that are known or on this machine."""
+    from lorasweep.models import list_models
+    from lorasweep.terminal import print_models
+
+    print_models(list_models())
+
+
+@models_app.command("pull")
+def models_pull(name: Annotated[str, typer.Argument(help="smollm2-135m, or a Hub id.")]) -> None:
+    """Fetch a base model once."""
+    from lorasweep.pull import pull
+
+    print(pull(name))
+
+
+@models_app.command("path")
+def models_path(name: Annotated[str, typer.Argument(help="An alias, folder or Hub id.")]) -> None:
+    """Print the folder that transformers loads."""
+    from lorasweep.models import locate
+
+    print(locate(name))
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is one message and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped: what is finished is kept; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _load(study: str, overrides: list[str] | None) -> "Study":
+    from lorasweep.study import Study
+
+    return Study.load(study, overrides or ())
+
+
+def _print_plan(study: "Study", as_json: bool) -> None:
+    from lorasweep.models import read_config
+    from lorasweep.plan import make_plan, plan_json
+
+    planned = make_plan(study, read_config(study.model.base))
+    if as_json:
+        print(json.dumps(plan_json(planned), indent=1))
+        return
+    from lorasweep.terminal import print_plan
+
+    print_plan(planned)

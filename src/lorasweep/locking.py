@@ -1,0 +1,99 @@
+"""What is decided once for a study's folder: precision, threads, cuts and packs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from lorasweep.errors import UserError
+from lorasweep.machine import Precision, default_device, resolve_precision, versions
+from lorasweep.plan import PlannedRun, pack_up
+from lorasweep.prepare import Prepared, run_ids
+from lorasweep.records import Lock, LockedPack, LockedRun
+from lorasweep.store import Store
+
+# Tokens of a micro-batch, all lanes and padding counted: see docs/log.md.
+AUTO_MICRO_TOKENS = {"cpu": 4096, "cuda": 65536}
+
+
+def agree(store: Store, prepared: Prepared) -> Lock:
+    """Return the folder's lock: the one it has, checked and extended by new runs, or a new one.
+
+    Raises UserError, naming the difference, where the folder was made with other facts.
+    """
+    study = prepared.study
+    found = store.read_lock()
+    if found is None:
+        lock = _new(prepared)
+    else:
+        _refuse_differences(found, prepared, store)
+        lock = found.model_copy(update={"study": study.model_dump(mode="json")})
+    lock = _with_new_runs(lock, prepared)
+    store.write_lock(lock)
+    return lock
+
+
+def _new(prepared: Prepared) -> Lock:
+    study, device = prepared.study, default_device()
+    micro = study.recipe.micro_batch
+    return Lock(
+        study=study.model_dump(mode="json"),
+        facts=prepared.facts,
+        precision=resolve_precision(study.model.precision, device),
+        device=device,
+        threads=torch.get_num_threads(),
+        micro_tokens=AUTO_MICRO_TOKENS[device] if micro == "auto" else micro,
+        versions=versions(),
+    )
+
+
+def _refuse_differences(lock: Lock, prepared: Prepared, store: Store) -> None:
+    facts: dict[str, Any] = dict(prepared.facts)
+    wanted = prepared.study.model.precision
+    differing = [name for name, value in facts.items() if lock.facts.get(name) != value]
+    if wanted not in ("auto", lock.precision):
+        facts["model.precision"], differing = wanted, [*differing, "model.precision"]
+    if not differing:
+        return
+    before = {**lock.facts, "model.precision": lock.precision}
+    name = differing[0]
+    raise UserError(
+        f"{store.out} was made with another {name}: {before.get(name)!r}, now {facts[name]!r}; "
+        "choose another folder with --out (new grid values, seeds and decoders may join this one)"
+    )
+
+
+def _with_new_runs(lock: Lock, prepared: Prepared) -> Lock:
+    """Add packs for the planned runs that no pack holds yet."""
+    ids = dict(zip(prepared.plan.runs, planned_ids(prepared, lock.precision), strict=True))
+    known = {run.id for pack in lock.packs for run in pack.runs}
+    new = [run for run in prepared.plan.runs if ids[run] not in known]
+    packs = pack_up(new, prepared.study.pack.lanes, first=len(lock.packs)) if new else []
+    locked = [
+        LockedPack(id=pack.id, runs=[_locked(run, ids[run]) for run in pack.runs]) for pack in packs
+    ]
+    return lock.model_copy(update={"packs": [*lock.packs, *locked]})
+
+
+def planned_ids(prepared: Prepared, precision: Precision) -> list[str]:
+    """Return the run id of each planned run, in the plan's order."""
+    return run_ids(prepared.plan, prepared.facts, precision)
+
+
+def _locked(run: PlannedRun, run_id: str) -> LockedRun:
+    return LockedRun(
+        id=run_id,
+        configuration=run.configuration,
+        modules=list(run.modules),
+        trainable_parameters=run.trainable_parameters,
+        scale=run.scale,
+    )
+
+
+def unfinished(packs: Sequence[LockedPack], store: Store, wanted: set[str]) -> list[LockedPack]:
+    """Return the packs that hold a wanted run without a record."""
+    return [
+        pack
+        for pack in packs
+        if any(run.id in wanted and store.read_run(run.id) is None for run in pack.runs)
+    ]

@@ -1,0 +1,259 @@
+"""Base models: an alias, a local folder or a Hub id, to a config and to a folder of weights."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from lorasweep.errors import UserError, nearest
+
+SMOLLM2 = "smollm2-135m"
+HUB_ID_OF_ALIAS = {"gpt2": "openai-community/gpt2"}
+SHIPPED_CONFIGS = {
+    "gpt2": "openai-community__gpt2.json",
+    "openai-community/gpt2": "openai-community__gpt2.json",
+    SMOLLM2: "smollm2-135m.json",
+    "HuggingFaceTB/SmolLM2-135M-Instruct": "smollm2-135m.json",
+}
+ALIASES = (SMOLLM2, *HUB_ID_OF_ALIAS)
+
+NOTE_FILE = "lorasweep.json"
+CHECKSUMS = "SHA256SUMS"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+TOKENIZER_FILES = (
+    "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
+# "model*": some repositories hold the same weights a second time under another name
+HUB_PATTERNS = [CONFIG, "generation_config.json", *TOKENIZER_FILES, "model*.safetensors*"]
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+State = Literal["pulled", "not pulled", "in the Hub cache"]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One base model that is known here: its state, its folder if there is one, and a note."""
+
+    name: str
+    state: State
+    folder: Path | None
+    note: str = ""
+
+
+def home() -> Path:
+    """Return lorasweep's own folder: LORASWEEP_HOME, else one in the user's cache directory."""
+    if chosen := os.environ.get("LORASWEEP_HOME"):
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "lorasweep"
+
+
+def folder_of(alias: str) -> Path:
+    """Return where `lorasweep models pull` puts a model."""
+    return home() / "models" / alias
+
+
+def read_config(base: str) -> dict[str, Any]:
+    """Return a base model's config.json without its weights.
+
+    Raises UserError for an unknown name, no network, or a model that brings its own code.
+    """
+    if _is_path(base):
+        return _checked_config(_config_file(Path(base).expanduser()).read_bytes(), base)
+    if base in SHIPPED_CONFIGS:
+        shipped = resources.files("lorasweep") / "configs" / SHIPPED_CONFIGS[base]
+        return _checked_config(shipped.read_bytes(), base)
+    return _checked_config(_hub_config(base).read_bytes(), base)
+
+
+def locate(base: str) -> Path:
+    """Return the folder that transformers loads; a Hub id is downloaded into the Hub's cache.
+
+    Raises UserError as read_config does, and for a folder without weights in safetensors.
+    """
+    if _is_path(base):
+        folder = Path(base).expanduser()
+    elif base == SMOLLM2:
+        folder = _pulled(base)
+    else:
+        read_config(base)  # refuse before gigabytes are downloaded
+        folder = _snapshot(HUB_ID_OF_ALIAS.get(base, base))
+    _checked_config(_config_file(folder).read_bytes(), base)
+    weight_files(folder)
+    return folder
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files of a model folder; UserError where one is missing."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / WEIGHTS_INDEX).is_file():
+        raise UserError(f"{folder}: no {WEIGHTS}{_why_not_pickle(folder)}")
+    index = json.loads((folder / WEIGHTS_INDEX).read_text("utf-8"))
+    files = [folder / name for name in sorted(set(index["weight_map"].values()))]
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{folder}: {file.name} is missing, which {WEIGHTS_INDEX} names")
+    return files
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Return a SHA-256 over the config, the tokenizer's files and the weights' bytes."""
+    tokenizer = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
+    files = [folder / CONFIG, *tokenizer, *weight_files(folder)]
+    return hashlib.sha256(checksum_lines(files).encode()).hexdigest()
+
+
+def checksum_lines(files: Iterable[Path]) -> str:
+    """Return the lines of a SHA256SUMS file, as `sha256sum` writes them."""
+    return "".join(f"{_sha256(file)}  {file.name}\n" for file in sorted(files))
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether a pulled folder holds exactly what its checksum file says."""
+    sums = folder / CHECKSUMS
+    if not sums.is_file():
+        return False
+    files = [folder / line.split("  ", 1)[-1] for line in sums.read_text("utf-8").splitlines()]
+    if not files or not all(file.is_file() for file in files):
+        return False
+    return checksum_lines(files) == sums.read_text("utf-8")
+
+
+def note_of(folder: Path) -> str:
+    """Return what a reader of scores must know about these weights; "" where nothing is noted."""
+    file = folder / NOTE_FILE
+    return str(json.loads(file.read_text("utf-8"))["note"]) if file.is_file() else ""
+
+
+def list_models() -> list[ModelInfo]:
+    """Return the aliases and the models in the Hub's cache, each with its state."""
+    cached = _cached_models()
+    folder = folder_of(SMOLLM2)
+    pulled = folder.is_dir()
+    models = [
+        ModelInfo(SMOLLM2, "pulled" if pulled else "not pulled", folder if pulled else None,
+                  note_of(folder))
+    ]  # fmt: skip
+    for alias, hub_id in HUB_ID_OF_ALIAS.items():
+        if hub_id not in cached:
+            models.append(ModelInfo(alias, "not pulled", None, f"{hub_id} on the Hub"))
+    return models + [ModelInfo(name, "in the Hub cache", path) for name, path in cached.items()]
+
+
+def _is_path(base: str) -> bool:
+    return Path(base).expanduser().is_dir() or not (base in ALIASES or HUB_ID.fullmatch(base))
+
+
+def _config_file(folder: Path) -> Path:
+    if not folder.is_dir():
+        hint = nearest(folder.name, ALIASES)
+        raise UserError(f"no model {str(folder)!r}: no such folder or alias, nor OWNER/NAME{hint}")
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder}: no {CONFIG}, so this is no model folder")
+    return folder / CONFIG
+
+
+def _checked_config(content: bytes, base: str) -> dict[str, Any]:
+    try:
+        config = json.loads(content)
+    except ValueError as error:
+        raise UserError(f"{base}: {CONFIG} is not valid JSON: {error}") from None
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise UserError(f"{base}: {CONFIG} has no model_type, so transformers cannot load it")
+    if "auto_map" in config:
+        raise UserError(
+            f"{base}: the model brings its own Python code (auto_map in {CONFIG}), "
+            "and lorasweep runs no code from a model; choose one that transformers has built in"
+        )
+    return config
+
+
+def _why_not_pickle(folder: Path) -> str:
+    if not any(folder.glob("pytorch_model*.bin")):
+        return f" nor {WEIGHTS_INDEX}, so there are no weights to load"
+    return (
+        "; pytorch_model.bin is a pickle, which can run code when it is loaded, "
+        "so lorasweep reads safetensors only: save the model with save_pretrained()"
+    )
+
+
+def _pulled(alias: str) -> Path:
+    folder = folder_of(alias)
+    if is_whole(folder):
+        return folder
+    state = "its files do not match their checksums" if folder.is_dir() else "not pulled yet"
+    raise UserError(f"{alias}: {state}; run: lorasweep models pull {alias}")
+
+
+def _hub_config(hub_id: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return _from_hub(hub_id, lambda: hf_hub_download(hub_id, CONFIG))
+
+
+def _snapshot(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return _from_hub(hub_id, lambda: snapshot_download(hub_id, allow_patterns=HUB_PATTERNS))
+
+
+def _from_hub(hub_id: str, download: Callable[[], str]) -> Path:
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        return Path(download())
+    except LocalEntryNotFoundError:
+        raise UserError(_offline(hub_id)) from None
+    except EntryNotFoundError:
+        raise UserError(f"{hub_id}: no {CONFIG} there, so this is no model") from None
+    except Exception as error:  # the client lets its transport's own errors through
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"no model {hub_id!r}: {reason}{nearest(hub_id, SHIPPED_CONFIGS)}"
+        ) from None
+
+
+def _offline(hub_id: str) -> str:
+    return (
+        f"{hub_id}: not in the Hub's cache, and the Hub cannot be reached; without a network: "
+        "set HF_HUB_OFFLINE=1 with the model in the cache, give a local folder, "
+        f"or use {SMOLLM2} (lorasweep models pull {SMOLLM2})"
+    )
+
+
+def _cached_models() -> dict[str, Path]:
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return {}
+    newest = {
+        repo.repo_id: max(repo.revisions, key=lambda r: r.last_modified).snapshot_path
+        for repo in repos
+        if repo.repo_type == "model" and repo.revisions
+    }
+    return {name: newest[name] for name in sorted(newest) if (newest[name] / CONFIG).is_file()}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

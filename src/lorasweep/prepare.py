@@ -1,0 +1,140 @@
+"""From a study to what a worker needs: model folder, questions, trees, and the facts of both."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorasweep import models
+from lorasweep.base import load_tokenizer
+from lorasweep.errors import UserError
+from lorasweep.plan import Plan, make_plan
+from lorasweep.records import DataCard
+from lorasweep.squad import Dataset, Selection, fingerprint_of, select
+from lorasweep.study import Study, fingerprint
+from lorasweep.trees import Forest, TreeBuilder
+
+# Facts that all runs of a folder share and that decide how runs are scored, not what they learn.
+SCORING_FACTS = ("name", "data.eval (the questions)", "evaluate.max_new_tokens")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study's plan, model folder, questions and trees.
+
+    `facts` decide the results of every run, by the names that messages use.
+    """
+
+    plan: Plan
+    folder: Path
+    note: str
+    selection: Selection
+    train: Forest
+    eval: Forest
+    cards: dict[str, DataCard]
+    facts: dict[str, Any]
+    warnings: list[str]
+
+    @property
+    def study(self) -> Study:
+        """The study that was prepared."""
+        return self.plan.study
+
+
+def prepare(study: Study) -> Prepared:
+    """Find the model, choose the questions and build their trees.
+
+    Raises UserError for anything that the study names and that cannot be had.
+    """
+    config = models.read_config(study.model.base)
+    plan = make_plan(study, config)
+    max_tokens = _max_tokens(study, config)
+    folder = models.locate(study.model.base)
+    selection = select(study.data)
+    tokenizer = load_tokenizer(folder)
+    train = TreeBuilder(tokenizer, study.data.prompt, max_tokens).build(
+        selection.train.paragraphs, study.data.too_long
+    )
+    eval_ = TreeBuilder(
+        tokenizer, study.data.prompt, max_tokens, study.evaluate.max_new_tokens
+    ).build(selection.eval.paragraphs, study.data.too_long)
+    for name, forest in (("train", train), ("eval", eval_)):
+        if not forest.trees:
+            raise UserError(f"data.{name}: no question fits data.max_tokens = {max_tokens}")
+    cards = {"train": _card(selection.train, train), "eval": _card(selection.eval, eval_)}
+    return Prepared(
+        plan,
+        folder,
+        models.note_of(folder),
+        selection,
+        train,
+        eval_,
+        cards,
+        _facts(study, folder, max_tokens, cards),
+        [*plan.warnings, *selection.warnings, *_too_long_warnings(cards, max_tokens)],
+    )
+
+
+def _max_tokens(study: Study, config: dict[str, Any]) -> int:
+    known = int(config.get("max_position_embeddings") or config.get("n_positions") or 0)
+    wanted = study.data.max_tokens
+    if known and wanted and wanted > known:
+        raise UserError(f"data.max_tokens = {wanted}: {study.model.base} knows {known} positions")
+    return wanted or known or 2048
+
+
+def _card(data: Dataset, forest: Forest) -> DataCard:
+    return DataCard(
+        sources=list(data.sources),
+        articles=len({paragraph.article for paragraph in data.paragraphs}),
+        paragraphs=len({paragraph.source_id for paragraph in data.paragraphs}),
+        questions=forest.num_questions,
+        unanswerable=data.unanswerable,
+        too_long=len(forest.too_long),
+        trunk_tokens=sum(len(tree.trunk_ids) for tree in forest.trees),
+        branch_tokens=sum(len(b.input_ids) for tree in forest.trees for b in tree.branches),
+        answer_tokens=sum(tree.num_answer_tokens for tree in forest.trees),
+        fingerprint=fingerprint_of(data),
+    )
+
+
+def _too_long_warnings(cards: dict[str, DataCard], max_tokens: int) -> list[str]:
+    return [
+        f"{card.too_long} {name} questions are longer than {max_tokens} tokens and are left out"
+        for name, card in cards.items()
+        if card.too_long
+    ]
+
+
+def _facts(
+    study: Study, folder: Path, max_tokens: int, cards: dict[str, DataCard]
+) -> dict[str, Any]:
+    return {
+        "name": study.name,
+        "model.base (its files)": models.fingerprint_of(folder),
+        "data.train (the questions)": cards["train"].fingerprint,
+        "data.eval (the questions)": cards["eval"].fingerprint,
+        "data.prompt": study.data.prompt,
+        "data.max_tokens": max_tokens,
+        "recipe": study.recipe.model_dump(exclude={"micro_batch"}),
+        "evaluate.max_new_tokens": study.evaluate.max_new_tokens,
+    }
+
+
+def run_ids(plan: Plan, facts: dict[str, Any], precision: str) -> list[str]:
+    """Return the id of each planned run: a hash of all that decides its result.
+
+    Names do not: neither the study's nor that of a set of targets.
+    """
+    deciding = {name: value for name, value in facts.items() if name not in SCORING_FACTS}
+    return [
+        fingerprint(
+            {
+                "facts": deciding,
+                "precision": precision,
+                "modules": list(run.modules),
+                "scale": run.scale,
+                "configuration": run.configuration.model_dump(exclude={"targets"}),
+            }
+        )
+        for run in plan.runs
+    ]

@@ -1,0 +1,89 @@
+"""What a section is made of; templates/blocks.html has one macro per kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lorasweep.report.charts import Spec
+from lorasweep.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph of plain text."""
+
+    kind: ClassVar[str] = "paragraph"
+    text: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence that says what is missing or what to beware of."""
+
+    kind: ClassVar[str] = "notice"
+    text: str
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of sentences under a heading."""
+
+    kind: ClassVar[str] = "items"
+    title: str
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A term, its value, and a remark below it."""
+
+    term: str
+    value: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The few values to see first."""
+
+    kind: ClassVar[str] = "facts"
+    facts: Sequence[Fact]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text to be shown as it is, every space kept."""
+
+    kind: ClassVar[str] = "code"
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its title, its caption, and the words that stand for it."""
+
+    kind: ClassVar[str] = "figure"
+    id: str
+    title: str
+    caption: str
+    alternative: str
+    spec: Spec
+
+
+Block = Paragraph | Notice | Items | Facts | Code | Figure | Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report, in reading order; `id` is its anchor on the page."""
+
+    id: str
+    title: str
+    blocks: Sequence[Block]
+
+    def tables(self) -> list[Table]:
+        return [block for block in self.blocks if isinstance(block, Table)]
+
+    def figures(self) -> list[Figure]:
+        return [block for block in self.blocks if isinstance(block, Figure)]

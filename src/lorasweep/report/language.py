@@ -1,0 +1,81 @@
+"""The visible words of the report: one strings file per language, and how it writes numbers."""
+
+import tomllib
+from importlib import resources
+from typing import Any, Self
+
+from lorasweep.errors import UserError, nearest
+from lorasweep.records import Interval
+
+GIB = 2**30
+
+
+class Strings:
+    """The strings of one language, looked up by dotted key and filled with values."""
+
+    def __init__(self, tables: dict[str, Any]) -> None:
+        self._strings = _flatten(tables)
+
+    @classmethod
+    def load(cls, language: str) -> Self:
+        """Read strings/LANGUAGE.toml; UserError names the nearest language there is."""
+        file = resources.files("lorasweep.report") / "strings" / f"{language}.toml"
+        if not file.is_file():
+            raise UserError(f"no report in language {language!r}{nearest(language, languages())}")
+        return cls(tomllib.loads(file.read_text(encoding="utf-8")))
+
+    def __call__(self, key: str, **values: str | int) -> str:
+        return self._strings[key].format(**values)
+
+    def count(self, key: str, number: int, **values: str | int) -> str:
+        """Return a string that says how many, in the singular or the plural."""
+        form = "one" if number == 1 else "other"
+        return self(f"{key}.{form}", number=self.integer(number), **values)
+
+    def list(self, items: list[str], most: int = 6) -> str:
+        """Return the items in one line, and how many more there are than `most`."""
+        shown = self("number.comma").join(items[:most])
+        return (
+            shown
+            if len(items) <= most
+            else self.count("number.more", len(items) - most, items=shown)
+        )
+
+    def integer(self, value: int) -> str:
+        """Return a whole number with its thousands set apart."""
+        return f"{value:,}"
+
+    def decimal(self, value: float, digits: int = 1) -> str:
+        """Return a number with a fixed count of decimal digits."""
+        return f"{value:,.{digits}f}"
+
+    def interval(self, interval: Interval) -> str:
+        """Return both ends of an interval of scores."""
+        low, high = (self.decimal(end) for end in interval)
+        return self("number.interval", low=low, high=high)
+
+    def rate(self, value: float) -> str:
+        """Return a learning rate as in 3e-4."""
+        mantissa, exponent = f"{value:.3e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+
+    def gibibytes(self, num_bytes: int) -> str:
+        """Return a count of bytes in GiB."""
+        return self.decimal(num_bytes / GIB, 2)
+
+
+def languages() -> list[str]:
+    """Return the languages that have a strings file."""
+    folder = resources.files("lorasweep.report") / "strings"
+    names = (file.name for file in folder.iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def _flatten(tables: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    strings: dict[str, str] = {}
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            strings |= _flatten(value, f"{prefix}{key}.")
+        else:
+            strings[prefix + key] = value
+    return strings

@@ -1,0 +1,104 @@
+"""Put the sections on one page, and write it with its figures and tables."""
+
+import base64
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lorasweep.report import charts
+from lorasweep.report.blocks import Section
+from lorasweep.report.language import Strings
+from lorasweep.report.load import Outcome, load_outcome
+from lorasweep.report.sections import SECTIONS
+from lorasweep.report.tables import to_csv, to_latex, to_markdown
+from lorasweep.store import replaced_folder
+
+TABLE_FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
+
+
+def write_report(out: Path, language: str = "en") -> Path:
+    """Write OUT/report from OUT/results.json, histories and predictions; return its index.html.
+
+    The folder is written aside and then put in place of an older one, so that a report is whole
+    or not there. Raises UserError where results.json is missing or cannot be read.
+    """
+    say = Strings.load(language)
+    outcome = load_outcome(out)
+    sections = [section(outcome, say) for section in SECTIONS]
+    pictures = {
+        figure.id: charts.svg(figure.spec) for section in sections for figure in section.figures()
+    }
+    with replaced_folder(out / "report") as folder:
+        _write_tables(folder / "tables", sections)
+        _write_pictures(folder / "figures", pictures)
+        page = _page(outcome, sections, pictures, say)
+        (folder / "index.html").write_text(page, encoding="utf-8")
+    return out / "report" / "index.html"
+
+
+def _write_tables(folder: Path, sections: list[Section]) -> None:
+    folder.mkdir()
+    for table in (table for section in sections for table in section.tables()):
+        for suffix, written in TABLE_FORMATS.items():
+            (folder / f"{table.id}.{suffix}").write_text(written(table), encoding="utf-8")
+
+
+def _write_pictures(folder: Path, pictures: dict[str, str]) -> None:
+    folder.mkdir()
+    for name, picture in pictures.items():
+        (folder / f"{name}.svg").write_text(picture, encoding="utf-8")
+        (folder / f"{name}.png").write_bytes(charts.png(picture))
+
+
+def _page(outcome: Outcome, sections: list[Section], pictures: dict[str, str], say: Strings) -> str:
+    """Return the page; each picture is shown until, or where no, script draws its chart."""
+    scripts = _scripts() if pictures else []
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            results=outcome.results,
+            sections=sections,
+            pictures={name: _data_url(picture) for name, picture in pictures.items()},
+            say=say,
+            style=Markup(_asset("style.css")),
+            scripts=[Markup(script) for script in scripts],
+            script_hashes=" ".join(_hash(script) for script in scripts),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lorasweep.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["page_spec"] = charts.page_spec
+    return environment
+
+
+def _scripts() -> list[str]:
+    """Return the scripts of the page; none of them may close its own tag."""
+    return [
+        text.replace("</script", "<\\/script") for text in (charts.javascript(), _asset("page.js"))
+    ]
+
+
+def _hash(script: str) -> str:
+    """Return the name under which the page's content security policy lets a script run."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _data_url(picture: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()}"
+
+
+def _asset(name: str) -> str:
+    return (resources.files("lorasweep.report") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,20 @@
+"""The sections of the report, in reading order."""
+
+from collections.abc import Callable
+
+from lorasweep.report.blocks import Section
+from lorasweep.report.language import Strings
+from lorasweep.report.load import Outcome
+from lorasweep.report.sections.answers import answers
+from lorasweep.report.sections.losses import losses
+from lorasweep.report.sections.scores import leaderboard, summary
+from lorasweep.report.sections.setting import data, method
+
+SECTIONS: list[Callable[[Outcome, Strings], Section]] = [
+    summary,
+    leaderboard,
+    losses,
+    answers,
+    data,
+    method,
+]

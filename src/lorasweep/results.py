@@ -1,0 +1,62 @@
+"""results.json: every run and configuration of a study with its metrics, from what is on disk."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lorasweep.plan import Plan
+from lorasweep.records import DataCard, Lock, Results, RunRecord, scores_of
+from lorasweep.store import Store
+
+
+def summarise(
+    store: Store,
+    lock: Lock,
+    plan: Plan,
+    ids: Sequence[str],
+    cards: Mapping[str, DataCard],
+    warnings: Sequence[str],
+) -> Results:
+    """Gather the records of the plan's runs; runs that are not finished are left out."""
+    base = store.read_base()
+    assert base is not None, "the base model is scored before anything is summarised"
+    records = (store.read_run(run_id) for run_id in ids)
+    runs = [
+        record.model_copy(update={"label": run.label})
+        for run, record in zip(plan.runs, records, strict=True)
+        if record is not None
+    ]
+    return Results(
+        schema=1,
+        study=plan.study.name,
+        base=base,
+        runs=runs,
+        configurations=_configurations(plan, ids),
+        warnings=[*warnings, *_failures(runs)],
+        data=dict(cards),
+        recipe=plan.study.recipe.model_dump(mode="json"),
+        prompt=plan.study.data.prompt,
+        versions=lock.versions,
+    )
+
+
+def _configurations(plan: Plan, ids: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {**point.model_dump(), "run": ids[index]}
+        for point, index in zip(plan.configurations, plan.run_of, strict=True)
+    ]
+
+
+def _failures(runs: Sequence[RunRecord]) -> list[str]:
+    return [
+        f"{run.label} failed: its {run.failure.quantity} was {run.failure.value} "
+        f"at step {run.failure.step}"
+        for run in runs
+        if run.failure is not None
+    ]
+
+
+def ranked(results: Results, decoder: str = "greedy") -> list[RunRecord]:
+    """Return the finished runs from the highest F1 to the lowest."""
+    scored = [(scores_of(run.metrics, decoder), run) for run in results.runs]
+    found = [(scores.f1, run) for scores, run in scored if scores is not None]
+    return [run for _, run in sorted(found, key=lambda pair: -pair[0])]

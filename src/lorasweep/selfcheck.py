@@ -1,0 +1,93 @@
+"""The start-up check: our way through a base model against the model's own forward.
+
+A few questions are computed as plain rows by the model as transformers loads it, under its `sdpa`
+attention; then, with our modules in, as trees in training and in decoding. A model that restarts
+no positions or ignores our masks is caught here, before it can train on wrong sums.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from lorasweep.base import Base, freeze
+from lorasweep.decode import GrowingRows, prompts_of
+from lorasweep.errors import UserError
+from lorasweep.trees import Tree, lay_out, separate_rows
+
+# The largest difference of a logit that fp32 rounding explains. The check is always made in fp32,
+# before weights are rounded: two sound ways through a model in bf16 differ by 1 in the worst logit
+# (SmolLM2), so no bound there would tell a wrong sum from a rounded one.
+TOLERANCE = 1e-3
+
+
+@torch.no_grad()
+def freeze_checked(model: PreTrainedModel, tokenizer: Any, probe: Sequence[Tree]) -> Base:
+    """Freeze a model and choose how its questions are laid out: as trees, or as separate rows.
+
+    `probe` are trees of the study's own data. Raises UserError, with the differences found, for a
+    model that neither layout computes as the model itself does.
+    """
+    own = own_logits(model, probe)
+    base = freeze(model, tokenizer)
+    reasons = []
+    for shares_trunks, layout in ((True, tuple(probe)), (False, separate_rows(probe))):
+        problem = _problem(base, layout, own)
+        if problem is None:
+            base.shares_trunks = shares_trunks
+            return base
+        reasons.append(f"{'trees' if shares_trunks else 'separate rows'}: {problem}")
+    raise UserError(
+        f"{model.config.model_type}: this model cannot be trained here, because it does not give "
+        f"the logits of its own forward ({'; '.join(reasons)})"
+    )
+
+
+@torch.no_grad()
+def own_logits(model: PreTrainedModel, trees: Sequence[Tree]) -> Tensor:
+    """Return the logits [N, V] at all answer positions by the model's own forward, row by row."""
+    found = []
+    for tree in trees:
+        for branch in tree.branches:
+            ids = torch.tensor([tree.trunk_ids + branch.input_ids], device=model.device)
+            found.append(model(input_ids=ids).logits[0, -len(branch.answer_ids) :])
+    return torch.cat(found)
+
+
+def _problem(base: Base, trees: Sequence[Tree], own: Tensor) -> str | None:
+    """Return why a layout cannot be used, or None where training and decoding agree."""
+    for what, compute in (("training", training_logits), ("decoding", decoding_logits)):
+        try:
+            difference = float((compute(base, trees) - own).abs().max())
+        except (TypeError, ValueError, RuntimeError, IndexError) as error:
+            return f"{what} fails with {error}"
+        if not difference <= TOLERANCE:
+            return f"{what} differs by {difference:.2g}, allowed {TOLERANCE:g}"
+    return None
+
+
+def training_logits(base: Base, trees: Sequence[Tree]) -> Tensor:
+    """Return the logits [N, V] at all answer positions as training computes them."""
+    return base.head(base.hidden_at_answers(lay_out(trees, base.device), 1))[0]
+
+
+def decoding_logits(base: Base, trees: Sequence[Tree]) -> Tensor:
+    """Return the logits [N, V] at all answer positions as decoding computes them, step by step."""
+    rows = GrowingRows(base, [prompts_of(tree) for tree in trees], 1)
+    steps = [rows.prefill()[0]]
+    longest = max(len(b.answer_ids) for tree in trees for b in tree.branches)
+    for place in range(longest - 1):
+        tokens_RQ = torch.zeros_like(rows.branch_RQ)
+        for r, tree in enumerate(trees):
+            for q, branch in enumerate(tree.branches):
+                tokens_RQ[r, q] = branch.answer_ids[min(place, len(branch.answer_ids) - 1)]
+        steps.append(rows.grow(tokens_RQ[None])[0])
+    return torch.cat(
+        [
+            torch.stack([step[r, q] for step in steps[: len(branch.answer_ids)]])
+            for r, tree in enumerate(trees)
+            for q, branch in enumerate(tree.branches)
+        ]
+    )

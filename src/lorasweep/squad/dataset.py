@@ -1,0 +1,59 @@
+"""Answers, questions, paragraphs and data sets, as they are after reading."""
+
+from dataclasses import astuple, dataclass
+
+from lorasweep.study import fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reference answer; `start` is its offset in the context in characters, -1 if no span."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with its reference answers; `id` is unique in a data set."""
+
+    id: str
+    text: str
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A context with its questions; `id` is "article/index", unique in a data set.
+
+    A question that was drawn alone stands in a paragraph of its own: "article/index#question id".
+    """
+
+    id: str
+    article: str
+    context: str
+    questions: tuple[Question, ...]
+
+    @property
+    def source_id(self) -> str:
+        """The id of the paragraph that a question was drawn from, for statistics by paragraph."""
+        return self.id.partition("#")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The answerable questions of some sources; `unanswerable` counts those left out."""
+
+    sources: tuple[str, ...]
+    paragraphs: tuple[Paragraph, ...]
+    unanswerable: int
+
+    @property
+    def num_questions(self) -> int:
+        """How many questions there are."""
+        return sum(len(paragraph.questions) for paragraph in self.paragraphs)
+
+
+def fingerprint_of(dataset: Dataset) -> str:
+    """Return 12 hexadecimal digits for the ids, contexts, questions and answers, in order."""
+    return fingerprint([astuple(paragraph) for paragraph in dataset.paragraphs])

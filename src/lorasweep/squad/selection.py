@@ -1,0 +1,183 @@
+"""Which questions are trained on, evaluated on and tested on: splits and samples.
+
+Every order comes from a hash of the seed and an id, so that it does not depend on the order of
+the files, and a larger sample holds the smaller one of the same seed.
+"""
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+from lorasweep.errors import UserError
+from lorasweep.squad.dataset import Dataset, Paragraph
+from lorasweep.squad.sources import load
+from lorasweep.study import Data, fingerprint
+
+EVAL_SHARE = 0.2
+OPTIONS = (
+    'name other files in data.eval, or set data.split = "question", which puts questions on the '
+    "same paragraph on both sides and so flatters the scores"
+)
+LEAKING_SPLIT = (
+    'data.split = "question": paragraphs stand on both the train and the eval side, '
+    "so evaluation scores are higher than on unseen paragraphs"
+)
+Role = Literal["train", "eval", "test"]
+Unit = Literal["paragraph", "question"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The questions of a study, in the order in which they were drawn, and what is odd about them.
+
+    `eval` is what runs are compared on; `test` is there if the study names test sources.
+    """
+
+    train: Dataset
+    eval: Dataset
+    test: Dataset | None
+    warnings: tuple[str, ...]
+
+
+def select(data: Data) -> Selection:
+    """Load a study's sources, split the train sources if there are no others, and sample.
+
+    `data.seed` alone decides. Evaluation and test questions are drawn by whole paragraphs.
+    Raises UserError where a source is wrong or cannot be split.
+    """
+    pools = _pools(data)
+    drawn = {role: _draw(role, pool, data) for role, pool in pools.items()}
+    warnings = (*_shortages(drawn, data), *_leaks(drawn, data))
+    return Selection(drawn["train"], drawn["eval"], drawn.get("test"), warnings)
+
+
+def sample(
+    paragraphs: Iterable[Paragraph],
+    num_questions: int | None,
+    seed: int | str,
+    unit: Unit = "paragraph",
+) -> tuple[Paragraph, ...]:
+    """Return paragraphs in an order shuffled by the seed, until `num_questions` are reached.
+
+    With unit "paragraph" whole ones are taken, so there may be a few questions more; with unit
+    "question" each question is a paragraph of its own, so the number is exact. None takes all.
+    """
+    units = paragraphs if unit == "paragraph" else _alone(paragraphs)
+    ordered = _shuffled(units, seed, key=lambda paragraph: paragraph.id)
+    wanted = math.inf if num_questions is None else num_questions
+    taken: list[Paragraph] = []
+    num_taken = 0
+    for paragraph in ordered:
+        if num_taken >= wanted:
+            break
+        taken.append(paragraph)
+        num_taken += len(paragraph.questions)
+    return tuple(taken)
+
+
+def _shuffled(items: Iterable[T], seed: int | str, key: Callable[[T], str]) -> list[T]:
+    return sorted(items, key=lambda item: (fingerprint(f"{seed}/{key(item)}"), key(item)))
+
+
+def _alone(paragraphs: Iterable[Paragraph]) -> Iterator[Paragraph]:
+    for paragraph in paragraphs:
+        for question in paragraph.questions:
+            yield replace(
+                paragraph, id=f"{paragraph.source_id}#{question.id}", questions=(question,)
+            )
+
+
+def _draw(role: Role, pool: Dataset, data: Data) -> Dataset:
+    unit = data.sample if role == "train" else "paragraph"
+    # the role is part of the seed: files with the same ids must not be drawn alike for two roles
+    drawn = sample(pool.paragraphs, _num_wanted(role, data), f"{role}/{data.seed}", unit)
+    return replace(pool, paragraphs=drawn)
+
+
+def _num_wanted(role: Role, data: Data) -> int | None:
+    return {"train": data.num_train, "eval": data.num_eval, "test": data.num_test}[role]
+
+
+def _pools(data: Data) -> dict[Role, Dataset]:
+    """Return what the questions of each role are drawn from."""
+    loaded = load(data.train)
+    train, evaluation = (loaded, load(data.eval)) if data.eval else _split(loaded, data)
+    pools: dict[Role, Dataset] = {"train": train, "eval": evaluation}
+    return pools | {"test": load(data.test)} if data.test else pools
+
+
+def _split(loaded: Dataset, data: Data) -> tuple[Dataset, Dataset]:
+    hold_out = _hold_out_articles if data.split == "article" else _hold_out_questions
+    held_out = _question_ids(hold_out(loaded, data))
+    stay = _question_ids(loaded.paragraphs) - held_out
+    return _restrict(loaded, stay), _restrict(loaded, held_out)
+
+
+def _hold_out_articles(loaded: Dataset, data: Data) -> list[Paragraph]:
+    """Choose whole articles for evaluation; at least one stays for training."""
+    articles: dict[str, list[Paragraph]] = defaultdict(list)
+    for paragraph in loaded.paragraphs:
+        articles[paragraph.article].append(paragraph)
+    if len(articles) < 2:
+        (only,) = articles
+        raise UserError(
+            f"data.train holds one article, {only!r}, which cannot be split by article; {OPTIONS}"
+        )
+    held_out: list[Paragraph] = []
+    for article in _shuffled(articles, f"split/{data.seed}", key=str)[:-1]:
+        if len(_question_ids(held_out)) >= _num_held_out(loaded, data):
+            break
+        held_out += articles[article]
+    return held_out
+
+
+def _hold_out_questions(loaded: Dataset, data: Data) -> Sequence[Paragraph]:
+    """Choose questions for evaluation, whatever their paragraphs; at least one stays."""
+    if loaded.num_questions < 2:
+        raise UserError(
+            "data.train holds one question, which cannot be split; name other files in data.eval"
+        )
+    wanted = min(_num_held_out(loaded, data), loaded.num_questions - 1)
+    return sample(loaded.paragraphs, wanted, f"split/{data.seed}", "question")
+
+
+def _num_held_out(loaded: Dataset, data: Data) -> int:
+    return data.num_eval or math.ceil(EVAL_SHARE * loaded.num_questions)
+
+
+def _question_ids(paragraphs: Iterable[Paragraph]) -> set[str]:
+    return {question.id for paragraph in paragraphs for question in paragraph.questions}
+
+
+def _restrict(dataset: Dataset, question_ids: set[str]) -> Dataset:
+    restricted = (
+        replace(paragraph, questions=tuple(q for q in paragraph.questions if q.id in question_ids))
+        for paragraph in dataset.paragraphs
+    )
+    return replace(dataset, paragraphs=tuple(p for p in restricted if p.questions))
+
+
+def _shortages(drawn: Mapping[Role, Dataset], data: Data) -> Iterator[str]:
+    for role, dataset in drawn.items():
+        wanted = _num_wanted(role, data)
+        if wanted and dataset.num_questions < wanted:
+            yield (
+                f"data.num_{role} = {wanted}, but there are only {dataset.num_questions} "
+                f"{role} questions: all are taken"
+            )
+
+
+def _leaks(drawn: Mapping[Role, Dataset], data: Data) -> Iterator[str]:
+    """Name the contexts that stand in two roles; a split by question does so by design."""
+    by_question = not data.eval and data.split == "question"
+    if by_question:
+        yield LEAKING_SPLIT
+    contexts = {role: {p.context for p in dataset.paragraphs} for role, dataset in drawn.items()}
+    for one, other in itertools.combinations(drawn, 2):
+        num_shared = len(contexts[one] & contexts[other])
+        if num_shared and not (by_question and (one, other) == ("train", "eval")):
+            yield f"contexts that stand in both the {one} and the {other} questions: {num_shared}"

@@ -1,0 +1,64 @@
+"""The statistics of comparing runs on the same questions, in clusters of one paragraph each."""
+
+from lorasweep.stats.ablation import (
+    AxisEffect,
+    CellEffect,
+    EdgeWarning,
+    LevelEffect,
+    VarianceShares,
+    edge_warnings,
+    interactions,
+    main_effects,
+    variance_shares,
+    varied_axes,
+)
+from lorasweep.stats.clusters import Clusters
+from lorasweep.stats.confidence_set import TiedBest, tied_best
+from lorasweep.stats.intervals import (
+    Interval,
+    bootstrap_interval,
+    bootstrap_intervals,
+    wilson_interval,
+)
+from lorasweep.stats.paired import (
+    Difference,
+    holm,
+    mcnemar_exact,
+    paired_difference,
+    paired_differences,
+    permutation_p_values,
+    sentence,
+)
+from lorasweep.stats.power import Power, questions_to_settle
+from lorasweep.stats.seeds import SeedSpread, seed_spreads
+
+__all__ = [
+    "AxisEffect",
+    "CellEffect",
+    "Clusters",
+    "Difference",
+    "EdgeWarning",
+    "Interval",
+    "LevelEffect",
+    "Power",
+    "SeedSpread",
+    "TiedBest",
+    "VarianceShares",
+    "bootstrap_interval",
+    "bootstrap_intervals",
+    "edge_warnings",
+    "holm",
+    "interactions",
+    "main_effects",
+    "mcnemar_exact",
+    "paired_difference",
+    "paired_differences",
+    "permutation_p_values",
+    "questions_to_settle",
+    "seed_spreads",
+    "sentence",
+    "tied_best",
+    "variance_shares",
+    "varied_axes",
+    "wilson_interval",
+]

@@ -1,0 +1,184 @@
+"""The study's folder: what is done, written atomically (aside, then renamed).
+
+OUT/study.lock.json             what was decided before training, and is used on resume
+OUT/runs/<run id>/              record.json, history.jsonl, adapter/, predictions/
+OUT/base/                       record.json, predictions/
+OUT/results.json                every run and configuration with its metrics
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from lorasweep.errors import UserError
+from lorasweep.records import (
+    BaseRecord,
+    EvalEntry,
+    HistoryEntry,
+    Lock,
+    Prediction,
+    Results,
+    RunRecord,
+    StepEntry,
+)
+
+R = TypeVar("R", bound=BaseModel)
+
+
+class Store:
+    """A study's folder on disk."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    @property
+    def lock_file(self) -> Path:
+        """Where the decisions are kept that resume uses."""
+        return self.out / "study.lock.json"
+
+    @property
+    def results_file(self) -> Path:
+        """The public contract."""
+        return self.out / "results.json"
+
+    def run_folder(self, run_id: str) -> Path:
+        """The folder of one run."""
+        return self.out / "runs" / run_id
+
+    @property
+    def base_folder(self) -> Path:
+        """The folder of the untuned base model."""
+        return self.out / "base"
+
+    def read_lock(self) -> Lock | None:
+        """Return what was decided before, or None in a new folder."""
+        return _read(self.lock_file, Lock)
+
+    def write_lock(self, lock: Lock) -> None:
+        """Write what is decided."""
+        write_json(self.lock_file, lock.model_dump(mode="json"))
+
+    def read_run(self, run_id: str) -> RunRecord | None:
+        """Return a run's record, or None while there is none."""
+        return _read(self.run_folder(run_id) / "record.json", RunRecord)
+
+    def write_run(self, record: RunRecord) -> None:
+        """Write a run's record: the last file of a run to appear."""
+        write_json(self.run_folder(record.id) / "record.json", record.model_dump(mode="json"))
+
+    def read_base(self) -> BaseRecord | None:
+        """Return the base model's record, or None while there is none."""
+        return _read(self.base_folder / "record.json", BaseRecord)
+
+    def write_base(self, record: BaseRecord) -> None:
+        """Write the base model's record."""
+        write_json(self.base_folder / "record.json", record.model_dump(mode="json"))
+
+    def write_history(self, run_id: str, history: Iterable[StepEntry | EvalEntry]) -> None:
+        """Write a line per logged step and per evaluation."""
+        lines = "".join(entry.model_dump_json() + "\n" for entry in history)
+        write_text(self.run_folder(run_id) / "history.jsonl", lines)
+
+    def read_history(self, run_id: str) -> list[StepEntry | EvalEntry]:
+        """Return a run's history; an empty list where there is none."""
+        path = self.run_folder(run_id) / "history.jsonl"
+        entry: TypeAdapter[StepEntry | EvalEntry] = TypeAdapter(HistoryEntry)
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return [entry.validate_json(line) for line in lines]
+
+    def adapter_folder(self, run_id: str) -> Path:
+        """Where a run's adapter is, in PEFT's format."""
+        return self.run_folder(run_id) / "adapter"
+
+    def write_adapter(self, run_id: str, save: Callable[[Path], None]) -> None:
+        """Let `save` fill a folder aside, and put it in place as the run's adapter."""
+        with replaced_folder(self.adapter_folder(run_id)) as aside:
+            save(aside)
+
+    def write_predictions(self, folder: Path, decoder: str, rows: Sequence[Prediction]) -> None:
+        """Write a decoder's predictions as parquet and in SQuAD's {id: answer} form."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pylist([row.model_dump() for row in rows])
+        place = folder / "predictions" / f"{decoder}.parquet"
+        with replaced_file(place) as aside:
+            pq.write_table(table, aside)
+        write_json(place.with_suffix(".json"), {row.id: row.prediction for row in rows})
+
+    def read_predictions(self, folder: Path, decoder: str) -> list[Prediction]:
+        """Return a decoder's predictions; an empty list where there are none."""
+        import pyarrow.parquet as pq
+
+        place = folder / "predictions" / f"{decoder}.parquet"
+        rows = pq.read_table(place).to_pylist() if place.is_file() else []
+        return [Prediction.model_validate(row) for row in rows]
+
+    def write_results(self, results: Results) -> None:
+        """Write results.json."""
+        write_json(self.results_file, results.model_dump(mode="json", by_alias=True))
+
+    def read_results(self) -> Results:
+        """Return results.json; raises UserError where there is none yet."""
+        results = _read(self.results_file, Results)
+        if results is None:
+            raise UserError(
+                f"no results in {self.out}: run `lorasweep run STUDY --out {self.out}` first"
+            )
+        return results
+
+
+def _read(path: Path, kind: type[R]) -> R | None:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{path}: not readable as {kind.__name__}: {where}: {first['msg']}"
+        ) from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with replaced_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Give a path aside to write to; on success it takes the file's place, else it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Give a folder aside to fill; on success it takes the folder's place, else it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield aside
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(aside, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,104 @@
+"""What the command line prints for people: tables, warnings and progress."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from lorasweep.models import ModelInfo
+from lorasweep.plan import Plan
+from lorasweep.progress import Bars, PlainLines, Reporter, Silent
+from lorasweep.records import Results, RunRecord, Scores, eval_loss_of, scores_of
+from lorasweep.results import ranked
+
+
+@contextmanager
+def reporting(quiet: bool) -> Iterator[Reporter]:
+    """Give a reporter: bars on a terminal, plain lines elsewhere, both on standard error."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    console = Console(stderr=True)
+    if quiet:
+        yield Silent()
+    elif console.is_terminal:
+        with Bars(console) as bars:
+            yield bars
+    else:
+        yield PlainLines(console)
+
+
+def print_plan(plan: Plan) -> None:
+    """Print a study's runs and packs as a table, and its warnings."""
+    table = Table(title=f"{plan.study.name}: {len(plan.configurations)} configurations, "
+                        f"{len(plan.runs)} runs, {len(plan.packs)} packs")  # fmt: skip
+    for name in ("run", "modules", "trainable", "scale", "configurations", "pack"):
+        table.add_column(name, justify="left" if name in ("run", "pack") else "right")
+    pack_of = {run.label: pack.id for pack in plan.packs for run in pack.runs}
+    for index, run in enumerate(plan.runs):
+        table.add_row(
+            run.label,
+            str(len(run.modules)),
+            f"{run.trainable_parameters:,}",
+            f"{run.scale:g}",
+            str(plan.run_of.count(index)),
+            pack_of[run.label],
+        )
+    console = _console()
+    console.print(table)
+    _print_warnings(console, plan.warnings)
+
+
+def print_leaderboard(results: Results, folder: Path) -> None:
+    """Print all scored runs and the base model, and where the report is."""
+    table = Table(title=f"{results.study}, greedy decoding, 95 % intervals")
+    for name in ("run", "EM", "F1", "interval", "eval loss", "trainable", "train s"):
+        table.add_column(name, justify="left" if name == "run" else "right")
+    for run in ranked(results):
+        scores = scores_of(run.metrics, "greedy")
+        table.add_row(run.label, *_scores(scores), _loss(run), f"{run.trainable_parameters:,}",
+                      f"{run.train_seconds:.1f}")  # fmt: skip
+    base = eval_loss_of(results.base.metrics)
+    table.add_row("base model", *_scores(scores_of(results.base.metrics, "greedy")),
+                  "" if base is None else f"{base:.3f}", "0", "")  # fmt: skip
+    console = _console()
+    console.print(table)
+    if results.base.note:
+        console.print(f"base model: {results.base.note}", markup=False)
+    _print_warnings(console, results.warnings)
+    console.print(f"report: {folder / 'report' / 'index.html'}", soft_wrap=True, markup=False)
+
+
+def print_models(models: Sequence[ModelInfo]) -> None:
+    """Print the known base models."""
+    table = Table()
+    for name in ("name", "state", "folder", "note"):
+        table.add_column(name)
+    for model in models:
+        table.add_row(model.name, model.state, str(model.folder or ""), model.note)
+    _console().print(table)
+
+
+def _console() -> Console:
+    console = Console()
+    # A pipe has no width; tables must not be cut there.
+    return console if console.is_terminal else Console(width=160)
+
+
+def _scores(scores: Scores | None) -> tuple[str, str, str]:
+    if scores is None:
+        return "", "", ""
+    interval = scores.f1_interval
+    bounds = f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "none"
+    return f"{scores.exact_match:.1f}", f"{scores.f1:.1f}", bounds
+
+
+def _loss(run: RunRecord) -> str:
+    loss = eval_loss_of(run.metrics)
+    return "" if loss is None else f"{loss:.3f}"
+
+
+def _print_warnings(console: Console, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)

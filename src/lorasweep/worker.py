@@ -1,0 +1,236 @@
+"""A worker: one process's copy of the base model and the data, which trains and scores packs.
+
+`Worker.run_pack` is the seam that executors share: a pack goes in, finished runs come out, and
+the driver alone writes them to disk.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lorasweep.base import DTYPES, Base, load_model, load_tokenizer
+from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
+from lorasweep.lora import Adapters, Lane
+from lorasweep.machine import Precision, peak_memory_bytes, reset_peak_memory, versions
+from lorasweep.peft_format import SavedAdapter, load_adapter
+from lorasweep.progress import Reporter, labels_line
+from lorasweep.records import (
+    BaseRecord,
+    EvalEntry,
+    LockedPack,
+    LockedRun,
+    PackInfo,
+    Prediction,
+    RunRecord,
+    Scores,
+    StepEntry,
+)
+from lorasweep.selfcheck import freeze_checked
+from lorasweep.squad import Paragraph
+from lorasweep.study import Evaluate, Recipe
+from lorasweep.train import StepEvent, Trained, train_pack
+from lorasweep.trees import Forest, Tree, separate_rows
+
+NUM_PROBED_TREES = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to know; plain data that may be sent to another process."""
+
+    base: str
+    folder: Path
+    note: str
+    recipe: Recipe
+    evaluate: Evaluate
+    train: Forest
+    eval: Forest
+    eval_paragraphs: tuple[Paragraph, ...]
+    precision: Precision
+    device: str
+    threads: int
+    micro_tokens: int
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run's record with its history, adapter and predictions by decoder, not yet on disk."""
+
+    record: RunRecord
+    history: list[StepEntry | EvalEntry]
+    adapter: SavedAdapter | None
+    predictions: dict[str, list[Prediction]]
+
+
+@dataclass(frozen=True)
+class FinishedBase:
+    """The base model's record and predictions, not yet on disk."""
+
+    record: BaseRecord
+    predictions: dict[str, list[Prediction]]
+
+
+class Worker:
+    """Loads the base model once and keeps it for all its packs."""
+
+    def __init__(self, job: Job, reporter: Reporter) -> None:
+        self.job, self.reporter = job, reporter
+        torch.set_num_threads(job.threads)
+        self.base = self._load()
+        self.train_trees = self._layout(job.train.trees)
+        self.eval_trees = self._layout(job.eval.trees)
+
+    def _load(self) -> Base:
+        """Load the base model, check our way through it, and round it to the precision."""
+        model = load_model(self.job.folder, torch.device(self.job.device))
+        tokenizer = load_tokenizer(self.job.folder)
+        base = freeze_checked(model, tokenizer, self.job.eval.trees[:NUM_PROBED_TREES])
+        base.cast(DTYPES[self.job.precision])
+        return base
+
+    def _layout(self, trees: Sequence[Tree]) -> tuple[Tree, ...]:
+        return tuple(trees) if self.base.shares_trunks else separate_rows(trees)
+
+    def run_base(self, decoders: Sequence[str]) -> FinishedBase:
+        """Score the untuned base model."""
+        loss = evaluation_loss(self.base, self.eval_trees, 1, self.job.micro_tokens)[0]
+        scores, predictions = self._decode(1, decoders, "base model")
+        record = BaseRecord(
+            name=self.job.base,
+            num_parameters=self.base.model.num_parameters(),
+            precision=self.job.precision,
+            note=self.job.note,
+            metrics={**scores[0], "eval_loss": loss},
+            versions=versions(),
+        )
+        return FinishedBase(record, predictions[0])
+
+    def run_pack(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
+        """Train a pack's runs in lockstep, then score them."""
+        with self.base.adapted([lane_of(run) for run in pack.runs]) as adapters:
+            reset_peak_memory()
+            trained = self._train(adapters, pack, labels)
+            peak = peak_memory_bytes()
+            scores, predictions = self._decode(len(pack.runs), self.job.evaluate.decoders, pack.id)
+            saved = [self._saved(adapters, k) for k in range(len(pack.runs))]
+        records = self._records(pack, labels, trained, peak, scores)
+        return [
+            FinishedRun(record, history, adapter, rows)
+            if record.failure is None
+            else FinishedRun(record, history, None, {})
+            for record, history, adapter, rows in zip(
+                records, trained.histories, saved, predictions, strict=True
+            )
+        ]
+
+    def run_decoders(
+        self, run: LockedRun, adapter: Path, decoders: Sequence[str]
+    ) -> tuple[dict[str, Scores], dict[str, list[Prediction]]]:
+        """Answer with an adapter from disk by decoders that its record lacks."""
+        with self.base.adapted([lane_of(run)]) as adapters:
+            adapters.put(0, load_adapter(adapter).weights)
+            scores, predictions = self._decode(1, decoders, run.id)
+        return scores[0], predictions[0]
+
+    def _train(self, adapters: Adapters, pack: LockedPack, labels: Sequence[str]) -> Trained:
+        job, lanes = self.job, len(pack.runs)
+        total = self.job.recipe.epochs * self.job.train.num_questions
+        self.reporter.start(f"{pack.id}: train {labels_line(labels)}", total)
+
+        def on_step(event: StepEvent) -> None:
+            self.reporter.advance(event.num_questions, _loss_line(event))
+
+        def evaluate() -> list[float]:
+            return evaluation_loss(self.base, self.eval_trees, lanes, job.micro_tokens)
+
+        trained = train_pack(
+            self.base, adapters, self.train_trees, job.recipe, job.micro_tokens, evaluate, on_step
+        )
+        self.reporter.finish()
+        return trained
+
+    def _decode(
+        self, num_lanes: int, decoders: Sequence[str], what: str
+    ) -> tuple[list[dict[str, Scores]], list[dict[str, list[Prediction]]]]:
+        """Return scores and predictions by decoder, for every lane."""
+        scores: list[dict[str, Scores]] = [{} for _ in range(num_lanes)]
+        predictions: list[dict[str, list[Prediction]]] = [{} for _ in range(num_lanes)]
+        for decoder in decoders:
+            self.reporter.start(f"{what}: answer, {decoder}", self.job.eval.num_questions)
+            decoded = decode_all(
+                self.base, self.eval_trees, num_lanes, self.job.evaluate.max_new_tokens,
+                self.job.micro_tokens, self.reporter.advance,
+            )  # fmt: skip
+            self.reporter.finish()
+            for k, answers in enumerate(decoded.answers_by_lane):
+                rows = predictions_of(self.job.eval_paragraphs, answers)
+                predictions[k][decoder] = rows
+                scores[k][decoder] = scores_of(rows, decoded.seconds_per_question)
+        return scores, predictions
+
+    def _saved(self, adapters: Adapters, k: int) -> SavedAdapter:
+        lane = adapters.lanes[k]
+        weights = {m: (A.clone(), B.clone()) for m, (A, B) in adapters.weights_of(k).items()}
+        stored = {self.base.linears[module].stored_transposed for module in weights}
+        return SavedAdapter(
+            weights, lane.rank, lane.scale, lane.dropout, self.job.base, stored == {True}
+        )
+
+    def _records(
+        self,
+        pack: LockedPack,
+        labels: Sequence[str],
+        trained: Trained,
+        peak: int,
+        scores: Sequence[dict[str, Scores]],
+    ) -> list[RunRecord]:
+        """Return the record of each lane's run; a failed lane has no metrics."""
+        info = PackInfo(id=pack.id, lanes=len(pack.runs), seconds=trained.seconds)
+        return [
+            RunRecord(
+                **run.model_dump(exclude={"configuration"}),
+                configuration=run.configuration,
+                label=label,
+                state="failed" if failure else "done",
+                num_train_questions=self.job.train.num_questions,
+                num_epochs=self.job.recipe.epochs,
+                num_steps=trained.num_steps,
+                pack=info,
+                train_seconds=info.seconds / info.lanes,
+                peak_memory_bytes=peak,
+                train_loss=last_epoch_loss(history),
+                metrics={} if failure else {**found, "eval_loss": last_eval_loss(history)},
+                failure=failure,
+                precision=self.job.precision,
+                versions=versions(),
+            )
+            for run, label, failure, history, found in zip(
+                pack.runs, labels, trained.failures, trained.histories, scores, strict=True
+            )
+        ]
+
+
+def lane_of(run: LockedRun) -> Lane:
+    """Return what a run asks of its lane."""
+    c = run.configuration
+    return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed)
+
+
+def _loss_line(event: StepEvent) -> str:
+    finite = [loss for loss in event.losses if loss == loss]
+    return f"loss {min(finite):.3f} to {max(finite):.3f}" if finite else "no finite loss"
+
+
+def last_eval_loss(history: Sequence[StepEntry | EvalEntry]) -> float:
+    """Return the evaluation loss after the last epoch, in nats per answer token."""
+    return next(e.eval_loss for e in reversed(history) if isinstance(e, EvalEntry))
+
+
+def last_epoch_loss(history: Sequence[StepEntry | EvalEntry]) -> float | None:
+    """Return the mean loss per answer token over the last epoch's steps, or None without any."""
+    steps = [entry for entry in history if isinstance(entry, StepEntry)]
+    last = [s for s in steps if s.epoch == steps[-1].epoch]
+    tokens = sum(s.num_answer_tokens for s in last)
+    return sum(s.loss * s.num_answer_tokens for s in last) / tokens if last else None

@@ -1,0 +1,135 @@
+"""Invented records of a study: four runs, one failed, and the base model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from lorasweep.records import (
+    BaseRecord,
+    DataCard,
+    EvalEntry,
+    Failure,
+    PackInfo,
+    Prediction,
+    Results,
+    RunRecord,
+    Scores,
+    StepEntry,
+)
+from lorasweep.study import PROMPT, Configuration
+
+HOSTILE = "</script><script>alert(1)</script>"
+RIGHT_TO_LEFT = "\u202eevil\u202c سلام"
+NUM_QUESTIONS = 40
+VERSIONS = {"lorasweep": "0.1.0", "torch": "2.9.0"}
+
+
+def make_scores(f1: float, half_width: float | None = 3.0) -> Scores:
+    interval = None if half_width is None else (f1 - half_width, f1 + half_width)
+    return Scores(
+        exact_match=f1 - 10, f1=f1, f1_interval=interval, num_questions=NUM_QUESTIONS,
+        ended_share=0.9,
+    )  # fmt: skip
+
+
+def make_run(index: int, f1: float | None, **changes: Any) -> RunRecord:
+    """Return a run; without an F1 it has no scores."""
+    rank, lr = (4, 16)[index % 2], (1e-3, 3e-4)[index // 2 % 2]
+    metrics: dict[str, Scores | float] = {"eval_loss": 1.2 + index / 10}
+    if f1 is not None:
+        metrics["greedy"] = make_scores(f1)
+    values: dict[str, Any] = {
+        "id": f"{index:012x}", "state": "done", "label": f"r{rank} lr{lr:g} attn",
+        "configuration": Configuration(
+            method="lora", targets="attn", rank=rank, lr=lr, alpha="2r", dropout=0.0, seed=0
+        ),
+        "modules": ["c_attn"], "trainable_parameters": 147_456 * rank, "scale": 2.0,
+        "num_train_questions": 2000, "num_epochs": 3, "num_steps": 60,
+        "pack": PackInfo(id="p0", lanes=4, seconds=120.0), "train_seconds": 30.0,
+        "peak_memory_bytes": 3 * 2**30, "train_loss": 0.9, "metrics": metrics,
+        "precision": "fp32", "versions": VERSIONS,
+    }  # fmt: skip
+    return RunRecord.model_validate(values | changes)
+
+
+def make_results(runs: list[RunRecord], **changes: Any) -> Results:
+    base = BaseRecord(
+        name="gpt2", num_parameters=124_439_808, precision="fp32",
+        note="weights dequantised from 4 bits", versions=VERSIONS,
+        metrics={"greedy": make_scores(21.0), "eval_loss": 3.1},
+    )  # fmt: skip
+    card = DataCard(
+        sources=["train.json"], articles=3, paragraphs=20, questions=2000, unanswerable=0,
+        too_long=2, trunk_tokens=3000, branch_tokens=900, answer_tokens=200,
+        fingerprint="0123456789ab",
+    )  # fmt: skip
+    values: dict[str, Any] = {
+        "study": "small-grid", "base": base, "runs": runs, "prompt": PROMPT,
+        "configurations": [{**run.configuration.model_dump(), "run": run.id} for run in runs],
+        "warnings": [f"the target mlp names no module {HOSTILE}"], "versions": VERSIONS,
+        "data": {"train": card, "eval": card},
+        "recipe": {"epochs": 3, "batch_size": 32, "schedule": "linear"},
+    }  # fmt: skip
+    return Results.model_validate(values | changes)
+
+
+def make_predictions(num_right: int) -> list[Prediction]:
+    return [
+        Prediction(
+            id=f"q{i}", article="Grace_Hopper & co", paragraph=f"p{i // 4}",
+            question=f"What did {RIGHT_TO_LEFT} say in {1900 + i}? {HOSTILE}",
+            prediction="a ship" if i < num_right else f"100 % of | {HOSTILE}",
+            answers=["a ship", "the ship", "a ship"], ended=True, num_tokens=3,
+            exact_match=100.0 if i < num_right else 0.0, f1=100.0 if i < num_right else 12.5,
+        )
+        for i in range(NUM_QUESTIONS)
+    ]  # fmt: skip
+
+
+def write_history(out: Path, run: RunRecord, num_steps: int, scale: float = 1.0) -> None:
+    folder = out / "runs" / run.id
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        StepEntry(
+            step=step, epoch=step // 20, loss=scale * (0.8 + 4 / step), grad_norm=1.0, lr=1e-3,
+            num_questions=32, num_answer_tokens=160,
+        ).model_dump_json()
+        for step in range(1, num_steps + 1)
+    ]  # fmt: skip
+    lines += [
+        EvalEntry(
+            step=20 * epoch, epoch=epoch, eval_loss=scale * (1.1 + 1 / epoch)
+        ).model_dump_json()
+        for epoch in range(1, num_steps // 20 + 1)
+    ]
+    (folder / "history.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+
+def write_predictions(folder: Path, predictions: list[Prediction]) -> None:
+    (folder / "predictions").mkdir(parents=True)
+    table = pyarrow.Table.from_pylist([each.model_dump() for each in predictions])
+    pyarrow.parquet.write_table(table, folder / "predictions" / "greedy.parquet")
+
+
+def write_results(out: Path, results: Results) -> None:
+    text = json.dumps(results.model_dump(mode="json", by_alias=True))
+    (out / "results.json").write_text(text)
+
+
+def write_outcome(out: Path) -> None:
+    failure = Failure(step=7, quantity="gradient", value="nan")
+    runs = [
+        make_run(0, 62.0),
+        make_run(1, 60.5),
+        make_run(2, 48.0),
+        make_run(3, None, state="failed", failure=failure, train_loss=None, metrics={}),
+    ]
+    write_results(out, make_results(runs))
+    for index, run in enumerate(runs):
+        write_history(out, run, 60 if run.state == "done" else 6, 1 + index / 5)
+        if run.state == "done":
+            write_predictions(out / "runs" / run.id, make_predictions(24 - 4 * index))
+    write_predictions(out / "base", make_predictions(3))

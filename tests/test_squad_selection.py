@@ -1,0 +1,208 @@
+"""Splits and samples: whole paragraphs, nested, the same whatever the order of the files."""
+
+import json
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lorasweep.errors import UserError
+from lorasweep.squad import Answer, Dataset, Paragraph, Question, load, sample, select
+from lorasweep.study import Data
+
+Write = Callable[..., str]
+
+
+def paragraph(article: str, index: int, num_questions: int) -> Paragraph:
+    """A made-up paragraph with a context of its own."""
+    prefix = f"{article}/{index}"
+    questions = (
+        Question(f"{prefix}-q{n}", f"Which {n}?", (Answer("one", 0),)) for n in range(num_questions)
+    )
+    return Paragraph(prefix, article, f"one {prefix}", tuple(questions))
+
+
+PARAGRAPHS = st.lists(st.integers(1, 5), min_size=1, max_size=12).map(
+    lambda sizes: [paragraph(f"T{n % 3}", n, size) for n, size in enumerate(sizes)]
+)
+
+
+def question_ids(paragraphs: Dataset | tuple[Paragraph, ...]) -> list[str]:
+    """The ids of the questions in order."""
+    if isinstance(paragraphs, Dataset):
+        paragraphs = paragraphs.paragraphs
+    return [question.id for paragraph in paragraphs for question in paragraph.questions]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a SQuAD file of `num_articles` articles with 3 paragraphs of 2 questions each."""
+
+    def write(name: str, num_articles: int, prefix: str = "") -> str:
+        prefix = prefix or name
+        articles = [_article(f"{prefix}-{n}") for n in range(num_articles)]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"data": articles}), encoding="utf-8")
+        return str(tmp_path / f"{name}.json")
+
+    return write
+
+
+def _article(title: str) -> dict[str, Any]:
+    paragraphs = [_paragraph(p) for p in (paragraph(title, index, 2) for index in range(3))]
+    return {"title": title, "paragraphs": paragraphs}
+
+
+def _paragraph(made: Paragraph) -> dict[str, Any]:
+    answers = [{"text": "one", "answer_start": 0}]
+    qas = [{"id": q.id, "question": q.text, "answers": answers} for q in made.questions]
+    return {"context": made.context, "qas": qas}
+
+
+@settings(max_examples=60, deadline=None)
+@given(PARAGRAPHS, st.integers(0, 40), st.integers(0, 5), st.randoms(use_true_random=False))
+def test_sample_of_whole_paragraphs(
+    paragraphs: list[Paragraph], num_questions: int, seed: int, random: Any
+) -> None:
+    drawn = sample(paragraphs, num_questions, seed)
+    total = sum(len(p.questions) for p in paragraphs)
+    reached = len(question_ids(drawn))
+    assert set(drawn) <= set(paragraphs)
+    assert reached >= min(num_questions, total)
+    assert not drawn or len(question_ids(drawn[:-1])) < num_questions
+    assert sample(paragraphs, None, seed)[: len(drawn)] == drawn
+    random.shuffle(paragraphs)
+    assert sample(paragraphs, num_questions, seed) == drawn
+
+
+@settings(max_examples=60, deadline=None)
+@given(PARAGRAPHS, st.integers(0, 40), st.integers(0, 5), st.randoms(use_true_random=False))
+def test_sample_of_single_questions(
+    paragraphs: list[Paragraph], num_questions: int, seed: int, random: Any
+) -> None:
+    drawn = sample(paragraphs, num_questions, seed, "question")
+    total = sum(len(p.questions) for p in paragraphs)
+    assert len(set(question_ids(drawn))) == len(drawn) == min(num_questions, total)
+    by_id = {p.id: p for p in paragraphs}
+    for alone in drawn:
+        (question,) = alone.questions
+        assert alone.id == f"{alone.source_id}#{question.id}"
+        assert question in by_id[alone.source_id].questions
+        assert alone.context == by_id[alone.source_id].context
+    assert sample(paragraphs, None, seed, "question")[: len(drawn)] == drawn
+    random.shuffle(paragraphs)
+    assert sample(paragraphs, num_questions, seed, "question") == drawn
+
+
+def test_seeds_draw_differently() -> None:
+    paragraphs = [paragraph("T", n, 1) for n in range(20)]
+    orders = {sample(paragraphs, None, seed) for seed in (0, 1, "train/0", "eval/0")}
+    assert len(orders) == 4
+
+
+def test_split_by_article_by_default(write: Write) -> None:
+    train_file = write("train", 10)
+    selection = select(Data(train=[train_file]))
+    train = {p.article for p in selection.train.paragraphs}
+    evaluation = {p.article for p in selection.eval.paragraphs}
+    assert (len(train), len(evaluation), len(train | evaluation)) == (8, 2, 10)
+    assert (selection.test, selection.warnings) == (None, ())
+    other = select(Data(train=[train_file], seed=1)).eval
+    assert {p.article for p in other.paragraphs} != evaluation
+
+
+def test_split_by_article_holds_num_eval_questions(write: Write) -> None:
+    selection = select(Data(train=[write("train", 10)], num_eval=13, num_train=7))
+    assert (selection.train.num_questions, selection.eval.num_questions) == (8, 14)
+    assert len({p.article for p in selection.eval.paragraphs}) == 3
+    assert selection.warnings == ()
+
+
+def test_one_article_stays_for_training(write: Write) -> None:
+    selection = select(Data(train=[write("train", 3)], num_eval=100))
+    assert (selection.train.num_questions, selection.eval.num_questions) == (6, 12)
+    assert selection.warnings == (
+        "data.num_eval = 100, but there are only 12 eval questions: all are taken",
+    )
+
+
+def test_one_article_cannot_be_split(write: Write) -> None:
+    source = write("train", 1)
+    with pytest.raises(UserError, match=r"one article, 'train-0', .*data\.eval.*data\.split"):
+        select(Data(train=[source]))
+
+
+def test_split_by_question_is_flagged(write: Write) -> None:
+    data = Data(train=[write("train", 1)], split="question", num_eval=2)
+    selection = select(data)
+    assert (selection.train.num_questions, selection.eval.num_questions) == (4, 2)
+    assert not set(question_ids(selection.train)) & set(question_ids(selection.eval))
+    (warning,) = selection.warnings
+    assert 'data.split = "question"' in warning
+    greedy = select(Data(train=[write("train", 1)], split="question", num_eval=6))
+    assert (greedy.train.num_questions, greedy.eval.num_questions) == (1, 5)
+
+
+def test_one_question_cannot_be_split(tmp_path: Path) -> None:
+    line = {"context": "one", "question": "Which?", "answers": "one"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    with pytest.raises(UserError, match="one question, which cannot be split"):
+        select(Data(train=[str(tmp_path / "own.jsonl")], split="question"))
+
+
+def test_given_files_are_not_split(write: Write) -> None:
+    data = Data(train=[write("train", 2)], eval=[write("eval", 1)], test=[write("test", 1)])
+    selection = select(data)
+    assert selection.test is not None
+    sizes = [d.num_questions for d in (selection.train, selection.eval, selection.test)]
+    assert sizes == [12, 6, 6]
+    assert selection.warnings == ()
+
+
+def test_shared_contexts_are_flagged(write: Write) -> None:
+    train, same = write("train", 2), write("same", 1, "train")
+    warnings = select(Data(train=[train], eval=[same], test=[write("test", 1)])).warnings
+    assert warnings == ("contexts that stand in both the train and the eval questions: 3",)
+    warnings = select(Data(train=[train], eval=[write("eval", 1)], test=[same])).warnings
+    assert warnings == ("contexts that stand in both the train and the test questions: 3",)
+
+
+def test_roles_are_drawn_in_orders_of_their_own(write: Write) -> None:
+    source = write("train", 6)
+    selection = select(Data(train=[source], eval=[source], test=[source]))
+    assert selection.test is not None
+    drawn = (selection.train, selection.eval, selection.test)
+    assert len({tuple(question_ids(dataset)) for dataset in drawn}) == 3
+
+
+def test_only_training_questions_are_drawn_alone(write: Write) -> None:
+    data = Data(train=[write("train", 2)], eval=[write("eval", 1)], sample="question", num_train=5)
+    selection = select(data)
+    assert [len(p.questions) for p in selection.train.paragraphs] == [1] * 5
+    assert [len(p.questions) for p in selection.eval.paragraphs] == [2] * 3
+
+
+@pytest.mark.parametrize("options", [{}, {"split": "question"}, {"sample": "question"}])
+def test_order_of_files_does_not_matter(write: Write, options: dict[str, Any]) -> None:
+    files = [write(name, 2) for name in ("one", "two", "three")]
+    selections = [
+        select(Data(train=list(order), num_train=9, num_eval=5, **options))
+        for order in permutations(files)
+    ]
+    for part in ("train", "eval"):
+        assert len({getattr(selection, part).paragraphs for selection in selections}) == 1
+
+
+def test_larger_training_set_contains_the_smaller(shared: Path) -> None:
+    squad = shared / "data" / "squad"
+    options: dict[str, Any] = {"train": [str(squad / "train-44-articles.json")], "seed": 3}
+    evaluate = {"eval": [str(squad / "dev-a.json")], "num_eval": 200}
+    small, large = (select(Data(**options, **evaluate, num_train=n)) for n in (500, 1000))
+    assert large.train.paragraphs[: len(small.train.paragraphs)] == small.train.paragraphs
+    assert small.eval == large.eval
+    assert 500 <= small.train.num_questions < 530
+    assert small.warnings == ()
+    assert small.train.sources == load(options["train"]).sources
