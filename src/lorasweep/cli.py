@@ -45,7 +45,7 @@ def run(
     if dry_run:
         _print_plan(loaded, as_json)
         return
-    from lorasweep.run import run as run_study
+    from lorasweep.driver import run as run_study
     from lorasweep.terminal import print_leaderboard, reporting
 
     folder = out or Path("out") / loaded.name

@@ -14,12 +14,25 @@ from lorasweep.study import Study, fingerprint
 from lorasweep.trees import Forest, TreeBuilder
 
 # Facts that all runs of a folder share and that decide how runs are scored, not what they learn.
-SCORING_FACTS = ("name", "data.eval (the questions)", "evaluate.max_new_tokens")
+SCORING_FACTS = (
+    "name",
+    "data.eval (the questions)",
+    "data.test (the questions)",
+    "evaluate.max_new_tokens",
+)
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """The paragraphs of one role (train, eval or test) and their trees."""
+
+    data: Dataset
+    forest: Forest
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A study's plan, model folder, questions and trees.
+    """A study's plan, model folder, and question sets by role.
 
     `facts` decide the results of every run, by the names that messages use.
     """
@@ -27,9 +40,7 @@ class Prepared:
     plan: Plan
     folder: Path
     note: str
-    selection: Selection
-    train: Forest
-    eval: Forest
+    sets: dict[str, QuestionSet]
     cards: dict[str, DataCard]
     facts: dict[str, Any]
     warnings: list[str]
@@ -50,28 +61,35 @@ def prepare(study: Study) -> Prepared:
     max_tokens = _max_tokens(study, config)
     folder = models.locate(study.model.base)
     selection = select(study.data)
-    tokenizer = load_tokenizer(folder)
-    train = TreeBuilder(tokenizer, study.data.prompt, max_tokens).build(
-        selection.train.paragraphs, study.data.too_long
-    )
-    eval_ = TreeBuilder(
-        tokenizer, study.data.prompt, max_tokens, study.evaluate.max_new_tokens
-    ).build(selection.eval.paragraphs, study.data.too_long)
-    for name, forest in (("train", train), ("eval", eval_)):
-        if not forest.trees:
-            raise UserError(f"data.{name}: no question fits data.max_tokens = {max_tokens}")
-    cards = {"train": _card(selection.train, train), "eval": _card(selection.eval, eval_)}
+    sets = _question_sets(study, selection, load_tokenizer(folder), max_tokens)
+    cards = {role: _card(questions) for role, questions in sets.items()}
     return Prepared(
         plan,
         folder,
         models.note_of(folder),
-        selection,
-        train,
-        eval_,
+        sets,
         cards,
         _facts(study, folder, max_tokens, cards),
         [*plan.warnings, *selection.warnings, *_too_long_warnings(cards, max_tokens)],
     )
+
+
+def _question_sets(
+    study: Study, selection: Selection, tokenizer: Any, max_tokens: int
+) -> dict[str, QuestionSet]:
+    """Build the trees of each role; where answers are generated, room is kept for them."""
+    roles = {"train": selection.train, "eval": selection.eval, "test": selection.test}
+    sets = {}
+    for role, data in roles.items():
+        if data is None:
+            continue
+        room = 0 if role == "train" else study.evaluate.max_new_tokens
+        builder = TreeBuilder(tokenizer, study.data.prompt, max_tokens, room)
+        forest = builder.build(data.paragraphs, study.data.too_long)
+        if not forest.trees:
+            raise UserError(f"data.{role}: no question fits data.max_tokens = {max_tokens}")
+        sets[role] = QuestionSet(data, forest)
+    return sets
 
 
 def _max_tokens(study: Study, config: dict[str, Any]) -> int:
@@ -82,7 +100,8 @@ def _max_tokens(study: Study, config: dict[str, Any]) -> int:
     return wanted or known or 2048
 
 
-def _card(data: Dataset, forest: Forest) -> DataCard:
+def _card(questions: QuestionSet) -> DataCard:
+    data, forest = questions.data, questions.forest
     return DataCard(
         sources=list(data.sources),
         articles=len({paragraph.article for paragraph in data.paragraphs}),
@@ -113,6 +132,7 @@ def _facts(
         "model.base (its files)": models.fingerprint_of(folder),
         "data.train (the questions)": cards["train"].fingerprint,
         "data.eval (the questions)": cards["eval"].fingerprint,
+        "data.test (the questions)": cards["test"].fingerprint if "test" in cards else None,
         "data.prompt": study.data.prompt,
         "data.max_tokens": max_tokens,
         "recipe": study.recipe.model_dump(exclude={"micro_batch"}),

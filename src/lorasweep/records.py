@@ -52,7 +52,8 @@ class Failure(Stored):
 class RunRecord(Stored):
     """What a finished run leaves on disk as record.json.
 
-    `metrics` maps each decoder to its Scores, and "eval_loss" to nats per answer token.
+    `metrics` maps each decoder to its Scores, and "eval_loss" to nats per answer token;
+    `test_metrics` does so on the test set, for the chosen run alone.
     `train_seconds` is the pack's training time divided by its lanes, without loading, evaluation
     and decoding; `peak_memory_bytes` is that of the pack's process while training.
     """
@@ -72,6 +73,7 @@ class RunRecord(Stored):
     peak_memory_bytes: int
     train_loss: float | None = None
     metrics: dict[str, Scores | float] = {}
+    test_metrics: dict[str, Scores | float] = {}
     failure: Failure | None = None
     precision: str
     versions: dict[str, str]
@@ -85,6 +87,7 @@ class BaseRecord(Stored):
     precision: str
     note: str = ""
     metrics: dict[str, Scores | float] = {}
+    test_metrics: dict[str, Scores | float] = {}
     versions: dict[str, str]
 
 
@@ -178,13 +181,18 @@ class DataCard(Stored):
 
 
 class Results(Stored):
-    """results.json: every run and configuration of a study with its metrics."""
+    """results.json: every run and configuration of a study with its metrics.
+
+    `chosen` is the id of the run with the highest F1 on the evaluation set: the one that is scored
+    on the test set, where there is one.
+    """
 
     schema_version: int = Field(default=SCHEMA, alias="schema")
     study: str
     base: BaseRecord
     runs: list[RunRecord]
     configurations: list[dict[str, Any]]
+    chosen: str | None = None
     warnings: list[str]
     data: dict[str, DataCard]
     recipe: dict[str, Any]

@@ -25,12 +25,14 @@ def summarise(
         for run, record in zip(plan.runs, records, strict=True)
         if record is not None
     ]
+    best = sorted(runs, key=lambda run: -_f1(run))[:1]
     return Results(
         schema=1,
         study=plan.study.name,
         base=base,
         runs=runs,
         configurations=_configurations(plan, ids),
+        chosen=best[0].id if best and best[0].state == "done" else None,
         warnings=[*warnings, *_failures(runs)],
         data=dict(cards),
         recipe=plan.study.recipe.model_dump(mode="json"),
@@ -53,6 +55,11 @@ def _failures(runs: Sequence[RunRecord]) -> list[str]:
         for run in runs
         if run.failure is not None
     ]
+
+
+def _f1(run: RunRecord) -> float:
+    scores = scores_of(run.metrics, "greedy")
+    return -1.0 if scores is None else scores.f1
 
 
 def ranked(results: Results, decoder: str = "greedy") -> list[RunRecord]:

@@ -102,22 +102,29 @@ class Store:
         with replaced_folder(self.adapter_folder(run_id)) as aside:
             save(aside)
 
-    def write_predictions(self, folder: Path, decoder: str, rows: Sequence[Prediction]) -> None:
+    def predictions_file(self, folder: Path, decoder: str, role: str = "eval") -> Path:
+        """Where a decoder's predictions are, in a run's or the base model's folder."""
+        name = "predictions" if role == "eval" else f"{role}-predictions"
+        return folder / name / f"{decoder}.parquet"
+
+    def write_predictions(
+        self, folder: Path, decoder: str, rows: Sequence[Prediction], role: str = "eval"
+    ) -> None:
         """Write a decoder's predictions as parquet and in SQuAD's {id: answer} form."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         table = pa.Table.from_pylist([row.model_dump() for row in rows])
-        place = folder / "predictions" / f"{decoder}.parquet"
+        place = self.predictions_file(folder, decoder, role)
         with replaced_file(place) as aside:
             pq.write_table(table, aside)
         write_json(place.with_suffix(".json"), {row.id: row.prediction for row in rows})
 
-    def read_predictions(self, folder: Path, decoder: str) -> list[Prediction]:
+    def read_predictions(self, folder: Path, decoder: str, role: str = "eval") -> list[Prediction]:
         """Return a decoder's predictions; an empty list where there are none."""
         import pyarrow.parquet as pq
 
-        place = folder / "predictions" / f"{decoder}.parquet"
+        place = self.predictions_file(folder, decoder, role)
         rows = pq.read_table(place).to_pylist() if place.is_file() else []
         return [Prediction.model_validate(row) for row in rows]
 

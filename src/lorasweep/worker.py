@@ -15,6 +15,7 @@ from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scor
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import Precision, peak_memory_bytes, reset_peak_memory, versions
 from lorasweep.peft_format import SavedAdapter, load_adapter
+from lorasweep.prepare import QuestionSet
 from lorasweep.progress import Reporter, labels_line
 from lorasweep.records import (
     BaseRecord,
@@ -28,10 +29,9 @@ from lorasweep.records import (
     StepEntry,
 )
 from lorasweep.selfcheck import freeze_checked
-from lorasweep.squad import Paragraph
 from lorasweep.study import Evaluate, Recipe
 from lorasweep.train import StepEvent, Trained, train_pack
-from lorasweep.trees import Forest, Tree, separate_rows
+from lorasweep.trees import Tree, separate_rows
 
 NUM_PROBED_TREES = 2
 
@@ -45,9 +45,7 @@ class Job:
     note: str
     recipe: Recipe
     evaluate: Evaluate
-    train: Forest
-    eval: Forest
-    eval_paragraphs: tuple[Paragraph, ...]
+    sets: dict[str, QuestionSet]
     precision: Precision
     device: str
     threads: int
@@ -65,10 +63,10 @@ class FinishedRun:
 
 
 @dataclass(frozen=True)
-class FinishedBase:
-    """The base model's record and predictions, not yet on disk."""
+class Scored:
+    """Metrics of one adapter, or of the base model, and its predictions by decoder."""
 
-    record: BaseRecord
+    metrics: dict[str, Scores | float]
     predictions: dict[str, list[Prediction]]
 
 
@@ -79,33 +77,45 @@ class Worker:
         self.job, self.reporter = job, reporter
         torch.set_num_threads(job.threads)
         self.base = self._load()
-        self.train_trees = self._layout(job.train.trees)
-        self.eval_trees = self._layout(job.eval.trees)
+        self.trees = {role: self._layout(q.forest.trees) for role, q in job.sets.items()}
 
     def _load(self) -> Base:
         """Load the base model, check our way through it, and round it to the precision."""
         model = load_model(self.job.folder, torch.device(self.job.device))
         tokenizer = load_tokenizer(self.job.folder)
-        base = freeze_checked(model, tokenizer, self.job.eval.trees[:NUM_PROBED_TREES])
+        probe = self.job.sets["eval"].forest.trees[:NUM_PROBED_TREES]
+        base = freeze_checked(model, tokenizer, probe)
         base.cast(DTYPES[self.job.precision])
         return base
 
     def _layout(self, trees: Sequence[Tree]) -> tuple[Tree, ...]:
         return tuple(trees) if self.base.shares_trunks else separate_rows(trees)
 
-    def run_base(self, decoders: Sequence[str]) -> FinishedBase:
-        """Score the untuned base model."""
-        loss = evaluation_loss(self.base, self.eval_trees, 1, self.job.micro_tokens)[0]
-        scores, predictions = self._decode(1, decoders, "base model")
-        record = BaseRecord(
+    def base_record(self) -> BaseRecord:
+        """Return the base model's record, without metrics."""
+        return BaseRecord(
             name=self.job.base,
             num_parameters=self.base.model.num_parameters(),
             precision=self.job.precision,
             note=self.job.note,
-            metrics={**scores[0], "eval_loss": loss},
             versions=versions(),
         )
-        return FinishedBase(record, predictions[0])
+
+    def score_base(self, decoders: Sequence[str], role: str) -> Scored:
+        """Score the untuned base model on the evaluation or test set."""
+        loss = self._losses(1, role)[0]
+        scores, predictions = self._answer(1, decoders, role, "base model")
+        return Scored({**scores[0], "eval_loss": loss}, predictions[0])
+
+    def score_adapter(
+        self, run: LockedRun, adapter: Path, decoders: Sequence[str], role: str
+    ) -> Scored:
+        """Score an adapter from disk on the evaluation or test set."""
+        with self.base.adapted([lane_of(run)]) as adapters:
+            adapters.put(0, load_adapter(adapter).weights)
+            loss = self._losses(1, role)[0]
+            scores, predictions = self._answer(1, decoders, role, run.id)
+        return Scored({**scores[0], "eval_loss": loss}, predictions[0])
 
     def run_pack(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
         """Train a pack's runs in lockstep, then score them."""
@@ -113,7 +123,8 @@ class Worker:
             reset_peak_memory()
             trained = self._train(adapters, pack, labels)
             peak = peak_memory_bytes()
-            scores, predictions = self._decode(len(pack.runs), self.job.evaluate.decoders, pack.id)
+            decoders = self.job.evaluate.decoders
+            scores, predictions = self._answer(len(pack.runs), decoders, "eval", pack.id)
             saved = [self._saved(adapters, k) for k in range(len(pack.runs))]
         records = self._records(pack, labels, trained, peak, scores)
         return [
@@ -125,47 +136,48 @@ class Worker:
             )
         ]
 
-    def run_decoders(
-        self, run: LockedRun, adapter: Path, decoders: Sequence[str]
-    ) -> tuple[dict[str, Scores], dict[str, list[Prediction]]]:
-        """Answer with an adapter from disk by decoders that its record lacks."""
-        with self.base.adapted([lane_of(run)]) as adapters:
-            adapters.put(0, load_adapter(adapter).weights)
-            scores, predictions = self._decode(1, decoders, run.id)
-        return scores[0], predictions[0]
-
     def _train(self, adapters: Adapters, pack: LockedPack, labels: Sequence[str]) -> Trained:
         job, lanes = self.job, len(pack.runs)
-        total = self.job.recipe.epochs * self.job.train.num_questions
+        total = job.recipe.epochs * job.sets["train"].forest.num_questions
         self.reporter.start(f"{pack.id}: train {labels_line(labels)}", total)
 
         def on_step(event: StepEvent) -> None:
             self.reporter.advance(event.num_questions, _loss_line(event))
 
         def evaluate() -> list[float]:
-            return evaluation_loss(self.base, self.eval_trees, lanes, job.micro_tokens)
+            return self._losses(lanes, "eval")
 
         trained = train_pack(
-            self.base, adapters, self.train_trees, job.recipe, job.micro_tokens, evaluate, on_step
+            self.base,
+            adapters,
+            self.trees["train"],
+            job.recipe,
+            job.micro_tokens,
+            evaluate,
+            on_step,
         )
         self.reporter.finish()
         return trained
 
-    def _decode(
-        self, num_lanes: int, decoders: Sequence[str], what: str
+    def _losses(self, num_lanes: int, role: str) -> list[float]:
+        return evaluation_loss(self.base, self.trees[role], num_lanes, self.job.micro_tokens)
+
+    def _answer(
+        self, num_lanes: int, decoders: Sequence[str], role: str, who: str
     ) -> tuple[list[dict[str, Scores]], list[dict[str, list[Prediction]]]]:
         """Return scores and predictions by decoder, for every lane."""
+        questions, job = self.job.sets[role], self.job
         scores: list[dict[str, Scores]] = [{} for _ in range(num_lanes)]
         predictions: list[dict[str, list[Prediction]]] = [{} for _ in range(num_lanes)]
         for decoder in decoders:
-            self.reporter.start(f"{what}: answer, {decoder}", self.job.eval.num_questions)
+            self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
             decoded = decode_all(
-                self.base, self.eval_trees, num_lanes, self.job.evaluate.max_new_tokens,
-                self.job.micro_tokens, self.reporter.advance,
+                self.base, self.trees[role], num_lanes, job.evaluate.max_new_tokens,
+                job.micro_tokens, self.reporter.advance,
             )  # fmt: skip
             self.reporter.finish()
             for k, answers in enumerate(decoded.answers_by_lane):
-                rows = predictions_of(self.job.eval_paragraphs, answers)
+                rows = predictions_of(questions.data.paragraphs, answers)
                 predictions[k][decoder] = rows
                 scores[k][decoder] = scores_of(rows, decoded.seconds_per_question)
         return scores, predictions
@@ -194,7 +206,7 @@ class Worker:
                 configuration=run.configuration,
                 label=label,
                 state="failed" if failure else "done",
-                num_train_questions=self.job.train.num_questions,
+                num_train_questions=self.job.sets["train"].forest.num_questions,
                 num_epochs=self.job.recipe.epochs,
                 num_steps=trained.num_steps,
                 pack=info,

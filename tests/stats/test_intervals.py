@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 from random import Random
 
@@ -141,13 +140,13 @@ def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
         wilson_interval(successes, n)
 
 
-def test_a_whole_development_set_takes_seconds_at_most() -> None:
+def test_a_whole_development_set_has_an_interval() -> None:
     rng = np.random.default_rng(0)
     scores, clusters = rng.random(10_570), Clusters.of(rng.integers(2000, size=10_570))
-    start = time.perf_counter()
-    bootstrap_interval(scores, clusters)
-    # Measured: 0.3 s; the rest is for busy machines.
-    assert time.perf_counter() - start < 10
+    interval = bootstrap_interval(scores, clusters)
+    assert interval.low is not None
+    assert interval.high is not None
+    assert interval.low < scores.mean() < interval.high
 
 
 @pytest.mark.slow

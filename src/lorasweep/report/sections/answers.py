@@ -40,9 +40,9 @@ def _blocks(
     right, wrong = pick(predictions, right=True), pick(predictions, right=False)
     base = {each.id: each for each in outcome.base_predictions(DECODER)}
     blocks: list[Block] = [Paragraph(say("answers.rule", name=name, number=str(NUM_EACH)))]
-    for key, chosen in (("right", right), ("wrong", wrong)):
+    for key, chosen in (("answers.few_right", right), ("answers.few_wrong", wrong)):
         if len(chosen) < NUM_EACH:
-            blocks.append(Notice(say.count(f"answers.few_{key}", len(chosen))))
+            blocks.append(Notice(say.count(key, len(chosen))))
     if not base:
         blocks.append(Notice(say("answers.no_base")))
     blocks.append(_table(name, right + wrong, base, say))

@@ -36,10 +36,10 @@ def method(outcome: Outcome, say: Strings) -> Section:
     """Show recipe, prompt, warnings and versions, and how to reproduce the study."""
     results = outcome.results
     blocks: list[Block] = [
-        _pairs("recipe", dict(_flat(results.recipe)), say),
+        _pairs("recipe", dict(_flat(results.recipe)), say) or Notice(say("method.no_recipe")),
         Code(say("method.prompt"), results.prompt),
         _warnings(results.warnings, say),
-        _pairs("versions", results.versions, say),
+        _pairs("versions", results.versions, say) or Notice(say("method.no_versions")),
         Items(
             say("method.reproduce"), [say(f"method.{key}") for key in ("install", "run", "check")]
         ),
@@ -57,9 +57,9 @@ def _set_name(name: str, say: Strings) -> str:
     return say(f"data.{name}") if name in ("train", "eval", "test") else name
 
 
-def _pairs(id: str, values: dict[str, Any], say: Strings) -> Table | Notice:
+def _pairs(id: str, values: dict[str, Any], say: Strings) -> Table | None:
     if not values:
-        return Notice(say(f"method.no_{id}"))
+        return None
     columns = [Column("name", say("column.name")), Column("value", say("column.value"))]
     rows = [[name, _text(value)] for name, value in values.items()]
     return Table(id, say(f"method.{id}"), columns, rows)

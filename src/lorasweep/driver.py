@@ -1,20 +1,21 @@
 """Run a study: prepare, agree on a lock, execute what is missing, summarise, report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from lorasweep.executors.local import run_packs
 from lorasweep.locking import agree, planned_ids, unfinished
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.progress import Reporter, Silent
-from lorasweep.records import Lock, LockedPack, LockedRun, Results, Scores
+from lorasweep.records import BaseRecord, Lock, LockedPack, LockedRun, Results, RunRecord, Scores
 from lorasweep.report import write_report
 from lorasweep.results import summarise
 from lorasweep.store import Store
 from lorasweep.study import Study
-from lorasweep.worker import FinishedRun, Job, Worker
+from lorasweep.worker import FinishedRun, Job, Scored, Worker
 
 
 def run(study: Study, out: Path | str, reporter: Reporter | None = None) -> Results:
@@ -52,9 +53,7 @@ class _Session:
             note=prepared.note,
             recipe=prepared.study.recipe,
             evaluate=prepared.study.evaluate,
-            train=prepared.train,
-            eval=prepared.eval,
-            eval_paragraphs=prepared.selection.eval.paragraphs,
+            sets=prepared.sets,
             precision=lock.precision,
             device=lock.device,
             threads=lock.threads,
@@ -63,35 +62,66 @@ class _Session:
         return Worker(job, self.reporter)
 
     def run(self) -> Results:
-        self._run_base()
+        self._score_base("eval")
         packs = unfinished(self.lock.packs, self.store, set(self.ids))
         for finished in self._execute(packs):
             for one in finished:
                 self._keep(one)
             self._summarise()
-        self._run_missing_decoders()
-        results = self._summarise()
+        for run in self._finished_runs():
+            self._score_run(run, "eval")
+        results = self._score_test(self._summarise())
         write_report(self.store.out)
         return results
 
     def _execute(self, packs: Sequence[LockedPack]) -> Iterator[list[FinishedRun]]:
         return run_packs(self.worker, packs, self.labels, self.reporter) if packs else iter(())
 
-    def _run_base(self) -> None:
-        """Score the base model by the decoders that its record lacks."""
-        record = self.store.read_base()
-        missing = self._missing(record.metrics if record else {})
-        if record is not None and not missing:
-            return
-        finished = self.worker.run_base(missing)
-        for decoder, rows in finished.predictions.items():
-            self.store.write_predictions(self.store.base_folder, decoder, rows)
-        before = record.metrics if record else {}
-        metrics = {**before, **finished.record.metrics}
-        self.store.write_base(finished.record.model_copy(update={"metrics": metrics}))
-
-    def _missing(self, metrics: dict[str, Scores | float]) -> list[str]:
+    def _missing(self, metrics: Mapping[str, Scores | float]) -> list[str]:
         return [d for d in self.prepared.study.evaluate.decoders if d not in metrics]
+
+    def _score_base(self, role: str) -> None:
+        """Score the base model by the decoders that its record lacks."""
+        record = self.store.read_base() or self.worker.base_record()
+        before = metrics_in(record, role)
+        if missing := self._missing(before):
+            scored = self.worker.score_base(missing, role)
+            self._write_predictions(self.store.base_folder, scored, role)
+            self.store.write_base(with_metrics(record, role, {**before, **scored.metrics}))
+
+    def _score_run(self, run: LockedRun, role: str) -> None:
+        """Score a finished run by the decoders that its record lacks."""
+        record = self.store.read_run(run.id)
+        assert record is not None
+        before = metrics_in(record, role)
+        if missing := self._missing(before):
+            folder = self.store.adapter_folder(run.id)
+            scored = self.worker.score_adapter(run, folder, missing, role)
+            self._write_predictions(self.store.run_folder(run.id), scored, role)
+            # What training recorded stays as it is; only what is new joins it.
+            self.store.write_run(with_metrics(record, role, {**scored.metrics, **before}))
+
+    def _score_test(self, results: Results) -> Results:
+        """Score the chosen run and the base model on the test set, where there is one."""
+        chosen = [run for run in self._finished_runs() if run.id == results.chosen]
+        if "test" not in self.prepared.sets or not chosen:
+            return results
+        self._score_base("test")
+        self._score_run(chosen[0], "test")
+        return self._summarise()
+
+    def _write_predictions(self, folder: Path, scored: Scored, role: str) -> None:
+        for decoder, rows in scored.predictions.items():
+            self.store.write_predictions(folder, decoder, rows, role)
+
+    def _finished_runs(self) -> list[LockedRun]:
+        """Return the study's runs that are done, in the order of their packs."""
+        wanted = set(self.ids)
+        runs = [run for pack in self.lock.packs for run in pack.runs if run.id in wanted]
+        records = [self.store.read_run(run.id) for run in runs]
+        return [
+            r for r, record in zip(runs, records, strict=True) if record and record.state == "done"
+        ]
 
     def _keep(self, finished: FinishedRun) -> None:
         """Write a run; its record comes last, so that a run without one is not half done."""
@@ -103,27 +133,6 @@ class _Session:
             self.store.write_predictions(self.store.run_folder(record.id), decoder, rows)
         self.store.write_run(record)
 
-    def _run_missing_decoders(self) -> None:
-        for pack in self.lock.packs:
-            for run in pack.runs:
-                record = self.store.read_run(run.id)
-                if record is not None and record.state == "done":
-                    self._decode_more(run, self._missing(record.metrics))
-
-    def _decode_more(self, run: LockedRun, decoders: Sequence[str]) -> None:
-        if not decoders:
-            return
-        folder = self.store.run_folder(run.id)
-        scores, predictions = self.worker.run_decoders(
-            run, self.store.adapter_folder(run.id), decoders
-        )
-        for decoder, rows in predictions.items():
-            self.store.write_predictions(folder, decoder, rows)
-        record = self.store.read_run(run.id)
-        assert record is not None
-        metrics = {**record.metrics, **scores}
-        self.store.write_run(record.model_copy(update={"metrics": metrics}))
-
     def _summarise(self) -> Results:
         results = summarise(
             self.store, self.lock, self.prepared.plan, self.ids, self.prepared.cards,
@@ -131,3 +140,16 @@ class _Session:
         )  # fmt: skip
         self.store.write_results(results)
         return results
+
+
+R = TypeVar("R", BaseRecord, RunRecord)
+
+
+def metrics_in(record: BaseRecord | RunRecord, role: str) -> dict[str, Scores | float]:
+    """Return a record's metrics on the evaluation or test set."""
+    return record.metrics if role == "eval" else record.test_metrics
+
+
+def with_metrics(record: R, role: str, metrics: dict[str, Scores | float]) -> R:
+    """Return the record with other metrics on the evaluation or test set."""
+    return record.model_copy(update={"metrics" if role == "eval" else "test_metrics": metrics})

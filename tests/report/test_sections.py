@@ -1,0 +1,55 @@
+"""Sections: samples by their rule, and lines that take the colour of what differs."""
+
+import hashlib
+from pathlib import Path
+
+from invented import make_predictions, make_results, make_run, write_history
+
+from lorasweep.report.blocks import Figure
+from lorasweep.report.language import Strings
+from lorasweep.report.load import Outcome
+from lorasweep.report.sections.answers import pick
+from lorasweep.report.sections.losses import losses
+from lorasweep.store import Store
+from lorasweep.study import Configuration
+
+SAY = Strings.load("en")
+
+
+def test_samples_are_those_with_the_smallest_hash_whatever_the_order() -> None:
+    predictions = make_predictions(24)
+    chosen = pick(predictions, right=True)
+    assert chosen == pick(predictions[::-1], right=True)
+    hashes = sorted(hashlib.sha256(f"q{i}".encode()).hexdigest() for i in range(24))
+    assert [hashlib.sha256(each.id.encode()).hexdigest() for each in chosen] == hashes[:5]
+    assert all(each.exact_match == 0 for each in pick(predictions, right=False))
+
+
+def figures(out: Path, num_runs: int) -> list[Figure]:
+    """Return the loss curves of runs that differ in rank alone."""
+    runs = []
+    for rank in range(1, num_runs + 1):
+        point = Configuration(
+            method="lora", targets="attn", rank=rank % 3 + 1, lr=1e-3, alpha=16, dropout=0.0, seed=0
+        )
+        runs.append(make_run(rank, 50.0, label=f"run {rank}", configuration=point))
+        write_history(out, runs[-1], 40)
+    return losses(Outcome(Store(out), make_results(runs)), SAY).figures()
+
+
+def test_few_runs_have_a_colour_each(tmp_path: Path) -> None:
+    training, evaluation = figures(tmp_path, 3)
+    assert {row["group"] for row in training.spec["datasets"]["points"]} == {
+        "run 1",
+        "run 2",
+        "run 3",
+    }
+    assert "run 1 4.80 to 0.90" in training.alternative
+    assert [row["x"] for row in evaluation.spec["datasets"]["points"]] == [1, 2] * 3
+
+
+def test_many_runs_take_the_colour_of_the_axis_that_differs(tmp_path: Path) -> None:
+    training, _ = figures(tmp_path, 8)
+    rows = training.spec["datasets"]["points"]
+    assert {row["group"] for row in rows} == {"1", "2", "3"}
+    assert len({row["name"] for row in rows}) == 8
