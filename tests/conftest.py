@@ -1,4 +1,4 @@
-"""What several test files share: a small tokenizer, tiny random models, paragraphs of the corpus."""
+"""What several test files share: a small tokenizer, tiny random models, short paragraphs."""
 
 import json
 from collections.abc import Callable
@@ -17,6 +17,11 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+
+from lorasweep.base import Base, freeze
+from lorasweep.squad import Answer, Paragraph, Question
+from lorasweep.study import PROMPT
+from lorasweep.trees import Tree, TreeBuilder
 
 SHARED = Path(__file__).parents[2] / "shared"
 ARCHITECTURES = ("gpt2", "llama")
@@ -89,3 +94,63 @@ def make_model() -> Callable[..., PreTrainedModel]:
 def architecture(request: pytest.FixtureRequest) -> str:
     """Each of the two families in turn."""
     return str(request.param)
+
+
+@pytest.fixture
+def make_base(
+    architecture: str, tokenizer: PreTrainedTokenizerFast
+) -> Callable[[torch.dtype], Base]:
+    """Freeze a fresh tiny model of the architecture at a precision."""
+    return lambda dtype: freeze(tiny_model(architecture).to(dtype), tokenizer)
+
+
+@pytest.fixture
+def exact_base(make_base: Callable[[torch.dtype], Base]) -> Base:
+    """A frozen tiny model in float64."""
+    return make_base(torch.float64)
+
+
+PASSAGES = (
+    ("The mill at Orrin burned twice.", "How often did it burn?", "twice"),
+    ("Ada Lunt drew the first chart of the bay in 1841, and the second, larger one in 1856, after "
+     "the lighthouse was built.",
+     "Who drew the chart?", "Ada Lunt", "When was the second?", "1856"),
+    ("Red clay is found north of the river; blue clay, which is dearer, only on the island of Tamm.",
+     "Where is blue clay?", "the island of Tamm", "Which clay is dearer?", "blue clay",
+     "What lies north of the river?", "Red clay"),
+    ("The choir has ninety members.", "How many members has the choir?", "ninety", "Who sings?",
+     "The choir"),
+    ("In winter the ferry runs once a day, at noon.", "When does the ferry run in winter?", "at noon"),
+    ("Three bells hang in the tower. The oldest, cast in Leth in 1604, is rung at weddings; the "
+     "others mark the hours and the tides, and nobody knows who made them.",
+     "How many bells are there?", "Three", "Where was the oldest cast?", "Leth",
+     "What do the others mark?", "the hours and the tides"),
+    ("Salt was taxed until 1790, wool until 1802.", "Until when was wool taxed?", "1802",
+     "What was taxed until 1790?", "Salt"),
+    ("A stone bridge replaced the ford.", "What replaced the ford?", "A stone bridge"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def paragraphs() -> tuple[Paragraph, ...]:
+    """Eight short paragraphs of one to three questions, 15 in all."""
+    return tuple(
+        Paragraph(
+            f"passages/{number}",
+            "passages",
+            context,
+            tuple(
+                Question(f"q{number}.{i}", asked, (Answer(answer, context.index(answer)),))
+                for i, (asked, answer) in enumerate(zip(rest[::2], rest[1::2], strict=True))
+            ),
+        )
+        for number, (context, *rest) in enumerate(PASSAGES)
+    )
+
+
+@pytest.fixture(scope="session")
+def trees(
+    tokenizer: PreTrainedTokenizerFast, paragraphs: tuple[Paragraph, ...]
+) -> tuple[Tree, ...]:
+    """The trees of the short paragraphs."""
+    return TreeBuilder(tokenizer, PROMPT, max_tokens=512).build(paragraphs).trees

@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lorasweep.driver import run as run
     from lorasweep.errors import UserError as UserError
     from lorasweep.records import Results as Results
-    from lorasweep.driver import run as run
     from lorasweep.study import Study as Study
 
 _HOMES = {

@@ -18,7 +18,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from lorasweep.errors import UserError
 from lorasweep.lora import Adapters, Lane
+from lorasweep.ops.attention import ATTENTION, bias_of, register
 from lorasweep.ops.frozen import FrozenLinear, FrozenRMSNorm
+from lorasweep.ops.packed import PackedLinear, can_pack
 from lorasweep.trees import Rows
 
 # Norms that compute w * x / rms(x); others (Gemma's 1 + w) keep transformers' own module.
@@ -69,6 +71,9 @@ class Base:
         """Round the weights to another precision; buffers such as rotary frequencies stay exact."""
         for parameter in self.model.parameters():
             parameter.data = parameter.data.to(dtype)
+        for linear in self.linears.values():
+            if isinstance(linear, PackedLinear):
+                linear.pack()
 
     def body(self, **inputs: Any) -> Any:
         """Run the model without its head."""
@@ -93,7 +98,7 @@ class Base:
         hidden = self.body(
             input_ids=rows.input_ids_RT.repeat(num_lanes, 1),
             position_ids=rows.position_ids_RT.repeat(num_lanes, 1),
-            attention_mask=rows.mask_R1TT.repeat(num_lanes, 1, 1, 1),
+            attention_mask=bias_of(rows.mask_R1TT, self.model.dtype),
             use_cache=False,
         ).last_hidden_state
         return hidden.view(num_lanes, -1, hidden.shape[-1])[:, rows.answer_index_N]  # type: ignore[no-any-return]
@@ -131,6 +136,8 @@ def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
 
 def freeze(model: PreTrainedModel, tokenizer: Any) -> Base:
     """Freeze a model in place and put our modules in."""
+    register()
+    model.set_attn_implementation(ATTENTION)
     model.train(False).requires_grad_(False)
     head = output_head(model)
     linears: dict[str, FrozenLinear] = {}
@@ -157,4 +164,5 @@ def _frozen_linear(module: nn.Linear | Conv1D) -> FrozenLinear:
     # Conv1D stores [in, out].
     stored = weight.t().contiguous() if isinstance(module, Conv1D) else weight
     bias = None if module.bias is None else module.bias.data
-    return FrozenLinear(stored, bias, stored_transposed=isinstance(module, Conv1D))
+    frozen = FrozenLinear(stored, bias, stored_transposed=isinstance(module, Conv1D))
+    return PackedLinear(frozen) if can_pack(frozen.weight) else frozen

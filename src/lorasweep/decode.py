@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from lorasweep.base import Base
+from lorasweep.ops.attention import bias_of
 from lorasweep.trees import PADDING, TRUNK, Branch, Tree, lay_out, micro_batches
 
 
@@ -112,7 +113,7 @@ class GrowingRows:
         hidden: Tensor = self.base.body(
             input_ids=input_ids,
             position_ids=position_ids_RT.repeat(self.num_lanes, 1),
-            attention_mask=mask_R1TC.repeat(self.num_lanes, 1, 1, 1),
+            attention_mask=bias_of(mask_R1TC, self.base.model.dtype),
             past_key_values=self.cache,
             use_cache=True,
         ).last_hidden_state

@@ -77,7 +77,7 @@ class PlainLines:
         """Print how the job stands, if the last line is ten seconds old."""
         self.done += amount
         now = time.monotonic()
-        if now - self.spoke >= SECONDS_BETWEEN_LINES and self.done < self.total:
+        if now - self.spoke >= SECONDS_BETWEEN_LINES and 0 < self.done < self.total:
             left = (now - self.began) / self.done * (self.total - self.done)
             self.note(f"{self.job}: {self.done}/{self.total}  {detail}  {left:.0f} s left")
             self.spoke = now

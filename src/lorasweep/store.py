@@ -9,7 +9,6 @@ OUT/results.json                every run and configuration with its metrics
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,6 +146,8 @@ def _read(path: Path, kind: type[R]) -> R | None:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise UserError(f"{path.parent}: this is a file; a study needs a folder") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -182,7 +183,9 @@ def replaced_file(path: Path) -> Iterator[Path]:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Give a folder aside to fill; on success it takes the folder's place, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
     try:
         yield aside
         shutil.rmtree(path, ignore_errors=True)

@@ -6,6 +6,7 @@ TOML is decoded strictly: an unknown key or a wrong type is an error that names 
 import hashlib
 import itertools
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ from lorasweep.errors import UserError, nearest
 
 PROMPT = "Context: {context}\n\nQuestion: {question}\n\nAnswer:"
 T = TypeVar("T")
-ALPHA_OF_RANK = re.compile(r"^(\d+(?:\.\d+)?)?r$")
+ALPHA_OF_RANK = re.compile(r"(\d+(?:\.\d+)?)?r")
 
 
 def _as_list(value: Any) -> Any:
@@ -48,21 +49,30 @@ Sources = Annotated[list[str], BeforeValidator(_as_list)]
 
 
 def _alpha(value: Any) -> Any:
-    if isinstance(value, str) and not ALPHA_OF_RANK.match(value):
-        raise ValueError(
-            f'alpha is a number, or a multiple of the rank such as "2r"; got {value!r}'
-        )
+    if isinstance(value, str):
+        valid = bool(ALPHA_OF_RANK.fullmatch(value)) and 0 < resolve_alpha(value, 1) < math.inf
+    else:
+        valid = type(value) in (int, float) and 0 < value < math.inf
+    if not valid:
+        raise ValueError('alpha is a number above 0, or a multiple of the rank such as "2r"')
+    return value
+
+
+def _count_or_auto(value: Any) -> Any:
+    if value != "auto" and (type(value) is not int or value <= 0):
+        raise ValueError('expected a whole number above 0, or "auto"')
     return value
 
 
 Alpha = Annotated[float | str, BeforeValidator(_alpha)]
 Positive = Annotated[int, Field(gt=0)]
+CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
 
 
 class Section(BaseModel):
-    """A table of the study file: no unknown keys, no silent conversions."""
+    """A table of the study file: no unknown keys, no silent conversions, no infinite numbers."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Model(Section):
@@ -106,7 +116,7 @@ class Recipe(Section):
 
     epochs: Positive = 3
     batch_size: Positive = 32
-    micro_batch: Positive | Literal["auto"] = "auto"
+    micro_batch: CountOrAuto = "auto"
     warmup: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
@@ -116,7 +126,7 @@ class Recipe(Section):
 class Pack(Section):
     """How many runs are trained in lockstep on one copy of the base model."""
 
-    lanes: Positive | Literal["auto"] = "auto"
+    lanes: CountOrAuto = "auto"
 
 
 class Grid(Section):
@@ -126,7 +136,7 @@ class Grid(Section):
     targets: Axis[str] = ["attn"]
     rank: Axis[Positive] = [8]
     lr: Axis[Annotated[float, Field(gt=0)]] = [1e-3]
-    alpha: Axis[Alpha] = [16]
+    alpha: Axis[Alpha] = [16.0]
     dropout: Axis[Annotated[float, Field(ge=0, lt=1)]] = [0.0]
     seed: Axis[int] = [0]
 
@@ -134,7 +144,7 @@ class Grid(Section):
 class Evaluate(Section):
     """How finished runs answer and are scored."""
 
-    decoders: list[Literal["greedy"]] = ["greedy"]
+    decoders: list[Literal["greedy"]] = Field(default=["greedy"], min_length=1)
     max_new_tokens: Positive = 32
 
 
@@ -155,13 +165,13 @@ class Configuration(BaseModel):
 class Study(Section):
     """A study: base model, data, recipe, grid and evaluation."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$")
     model: Model
     data: Data
     recipe: Recipe = Recipe()
     pack: Pack = Pack()
     grid: list[Grid] = Field(min_length=1)
-    targets: dict[str, list[str]] = {}
+    targets: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
     evaluate: Evaluate = Evaluate()
 
     @classmethod
@@ -260,9 +270,13 @@ def _enter(table: Any, section: str, override: str) -> Any:
             return table[int(section)]
         table = _only(table, override)
     entered = table.setdefault(section, {})
-    if not isinstance(entered, dict | list):
+    if not isinstance(entered, dict) and not _are_tables(entered):
         raise UserError(f"--set {override}: {section!r} is a value, not a table")
     return entered
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
 
 
 def _only(tables: Sequence[Any], override: str) -> Any:

@@ -102,10 +102,11 @@ class TreeBuilder:
 
     def _encode(self, paragraph: Paragraph, question: Question) -> "_Row":
         """Tokenize prompt and answer as one string, and cut it where the answer begins."""
+        answer = question.answers[0].text.strip() if question.answers else ""
         head, tail = self.prompt.split("{question}")
         prompt = head.replace("{context}", paragraph.context) + question.text.strip() + tail
         prompt_ids, offsets = self._tokens(prompt)
-        full_ids, full_offsets = self._tokens(f"{prompt} {question.answers[0].text.strip()}")
+        full_ids, full_offsets = self._tokens(f"{prompt} {answer}")
         cut = _cut(full_offsets, len(prompt))
         if cut is None or full_ids[:cut] != prompt_ids:
             raise UserError(
@@ -113,7 +114,8 @@ class TreeBuilder:
                 "beginning of the answer in one token; end data.prompt with another character"
             )
         answer_ids = (*full_ids[cut:], self.tokenizer.eos_token_id)
-        if len(answer_ids) < 2:
+        # Without a text, the space before it may still be a token.
+        if not answer or len(answer_ids) < 2:
             raise UserError(f"question {question.id!r}: its answer has no token to learn from")
         return _Row(question, prompt_ids, offsets, answer_ids)
 

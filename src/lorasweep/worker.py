@@ -14,6 +14,7 @@ from lorasweep.base import DTYPES, Base, load_model, load_tokenizer
 from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import Precision, peak_memory_bytes, reset_peak_memory, versions
+from lorasweep.ops.allocator import keep_freed_memory
 from lorasweep.peft_format import SavedAdapter, load_adapter
 from lorasweep.prepare import QuestionSet
 from lorasweep.progress import Reporter, labels_line
@@ -76,6 +77,7 @@ class Worker:
     def __init__(self, job: Job, reporter: Reporter) -> None:
         self.job, self.reporter = job, reporter
         torch.set_num_threads(job.threads)
+        keep_freed_memory()
         self.base = self._load()
         self.trees = {role: self._layout(q.forest.trees) for role, q in job.sets.items()}
 

@@ -46,8 +46,12 @@ class FrozenLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., in] to [..., out]."""
-        y = F.linear(x, self.weight, self.bias)
+        y = self.product(x)
         return y if self.adapter is None else self.adapter(x, y)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return x W^T + b."""
+        return F.linear(x, self.weight, self.bias)
 
 
 class FrozenRMSNorm(nn.Module):

@@ -1,0 +1,57 @@
+"""Frozen linear maps over weights packed once in oneDNN's own layout, both directions.
+
+A frozen W is only ever multiplied, by x forward and by dy backward, so W and W^T are reordered once
+instead of at every product. Falls back to `FrozenLinear` where torch has no oneDNN.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lorasweep.ops.frozen import FrozenLinear
+
+
+def can_pack(weight: Tensor) -> bool:
+    """Say whether torch can pack this weight here."""
+    known = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16)
+    operations = ("_reorder_linear_weight", "_linear_pointwise")
+    return known and all(hasattr(torch.ops.mkldnn, name) for name in operations)
+
+
+class PackedLinear(FrozenLinear):
+    """A frozen linear map whose products read packed copies of the weight."""
+
+    def __init__(self, linear: FrozenLinear) -> None:
+        super().__init__(linear.weight.data, None, linear.stored_transposed)
+        self.bias = linear.bias
+        self.pack()
+
+    def pack(self) -> None:
+        """Pack the weight anew, after it was rounded to another precision."""
+        weight = self.weight.data
+        self._forward = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
+        self._backward = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), None)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return x W^T + b."""
+        out: Tensor = _PackedProduct.apply(x, self._forward, self._backward, self.bias)  # type: ignore[no-untyped-call]
+        return out
+
+
+class _PackedProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, forward: Tensor, backward: Tensor, bias: Tensor | None
+    ) -> Tensor:
+        ctx.weight = backward
+        return _multiply(x, forward, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return _multiply(gradients[0], ctx.weight, None), None, None, None
+
+
+def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), packed, bias, "none", [], "")
+    return out

@@ -1,0 +1,122 @@
+"""What lorasweep is held against: transformers' own forward, question by question, and PEFT.
+
+Nothing here goes through our modules, masks or positions: a question is one plain row of tokens.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+from lorasweep.base import Base
+from lorasweep.lora import Adapters, Lane
+from lorasweep.trees import Branch, Tree
+
+Weights = Mapping[str, tuple[Tensor, Tensor]]
+
+ATTENTION, MLP, ALL = ("attn",), ("mlp",), ("attn", "mlp")
+
+
+def modules_of(base: Base, parts: Sequence[str]) -> tuple[str, ...]:
+    """The linear maps whose names hold one of the parts: "attn", "mlp" (both architectures)."""
+    return tuple(name for name in base.linears if any(part in name for part in parts))
+
+
+def mixed_lanes(base: Base, dropouts: Sequence[float] = (0.0, 0.0, 0.0)) -> list[Lane]:
+    """Three lanes of one seed that differ in targets, rank, scale, learning rate and dropout."""
+    targets = (modules_of(base, part) for part in (ATTENTION, MLP, ALL))
+    points = ((2, 8.0, 1e-3), (4, 0.5, 5e-3), (3, 2.0, 2e-2))
+    return [
+        Lane(modules, rank, scale, lr, dropout, seed=7)
+        for modules, (rank, scale, lr), dropout in zip(targets, points, dropouts, strict=True)
+    ]
+
+
+@torch.no_grad()
+def randomise_B(adapters: Adapters, std: float = 0.1) -> None:
+    """Give every lane a B that is not zero, where the lane has one."""
+    generator = torch.Generator().manual_seed(3)
+    for k in range(len(adapters.lanes)):
+        for _, B in adapters.weights_of(k).values():
+            B.copy_(torch.randn(B.shape, generator=generator) * std)
+
+
+def questions(trees: Sequence[Tree]) -> Iterator[tuple[Tree, Branch]]:
+    """Every question with its tree, in order."""
+    return ((tree, branch) for tree in trees for branch in tree.branches)
+
+
+def exact_norms(model: PreTrainedModel) -> PreTrainedModel:
+    """Replace Llama's norms, which compute in fp32 whatever their input, by torch's own."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LlamaRMSNorm):
+            norm = nn.RMSNorm(len(module.weight), eps=module.variance_epsilon)
+            norm.weight = module.weight
+            model.set_submodule(name, norm.to(module.weight.dtype))
+    return model
+
+
+def own_loss(model: nn.Module, trees: Sequence[Tree]) -> Tensor:
+    """The mean loss over all answer tokens by the model's own forward, a plain row a question."""
+    losses = []
+    for tree, branch in questions(trees):
+        ids = torch.tensor([[*tree.trunk_ids, *branch.prompt_ids, *branch.answer_ids]])
+        logits = model(input_ids=ids).logits[0, :-1][-len(branch.answer_ids) :]
+        losses.append(F.cross_entropy(logits, torch.tensor(branch.answer_ids), reduction="none"))
+    return torch.cat(losses).mean()
+
+
+def padded_loss(model: nn.Module, trees: Sequence[Tree]) -> Tensor:
+    """The loss that transformers computes from labels, for all questions as one padded batch."""
+    rows = [((*t.trunk_ids, *b.prompt_ids), b.answer_ids) for t, b in questions(trees)]
+    width = max(len(prompt) + len(answer) for prompt, answer in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for r, (prompt, answer) in enumerate(rows):
+        end = len(prompt) + len(answer)
+        ids[r, :end] = torch.tensor(prompt + answer)
+        mask[r, :end] = 1
+        labels[r, len(prompt) : end] = torch.tensor(answer)
+    loss: Tensor = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+    return loss
+
+
+def with_peft(model: PreTrainedModel, lane: Lane, weights: Weights) -> PeftModel:
+    """PEFT's LoRA on a plain model, set to a lane's A and B."""
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lane.rank,
+        lora_alpha=lane.scale * lane.rank,
+        lora_dropout=lane.dropout,
+        target_modules=list(lane.modules),
+        fan_in_fan_out=model.config.model_type == "gpt2",
+    )
+    tuned = get_peft_model(model, config, autocast_adapter_dtype=False)
+    parameters = peft_parameters(tuned, lane)
+    with torch.no_grad():
+        for module, pair in weights.items():
+            for parameter, value in zip(parameters[module], pair, strict=True):
+                parameter.copy_(value)
+    assert isinstance(tuned, PeftModel)
+    return tuned.eval()
+
+
+def peft_parameters(tuned: PeftModel, lane: Lane) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
+    """PEFT's A and B by module."""
+    prefix = "base_model.model"
+    return {
+        name: (
+            tuned.get_parameter(f"{prefix}.{name}.lora_A.default.weight"),
+            tuned.get_parameter(f"{prefix}.{name}.lora_B.default.weight"),
+        )
+        for name in lane.modules
+    }
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    """The Frobenius norm of the difference over that of what is expected."""
+    return float((found - expected).norm() / expected.norm())

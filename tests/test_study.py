@@ -1,0 +1,293 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from lorasweep.errors import UserError, nearest
+from lorasweep.models import read_config
+from lorasweep.plan import make_plan, plan_json
+from lorasweep.study import (
+    PROMPT,
+    Study,
+    canonical_json,
+    fingerprint,
+    resolve_alpha,
+    shipped_studies,
+)
+
+SMALL = """
+name = "small"
+[model]
+base = "gpt2"
+[data]
+train = "bundled"
+[[grid]]
+"""
+TWO_GRIDS = SMALL + "rank = 4\n[[grid]]\nrank = 8\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def message(source: str | Path, *overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        Study.load(source, overrides)
+    return str(caught.value)
+
+
+def test_defaults_are_those_of_the_schema(file: Path) -> None:
+    study = Study.load(file)
+    assert study.data.prompt == PROMPT
+    assert study.data.train == ["bundled"]
+    assert study.evaluate.decoders == ["greedy"]
+    (point,) = study.configurations()
+    assert point.model_dump() == {
+        "method": "lora", "targets": "attn", "rank": 8, "lr": 1e-3, "alpha": 16.0,
+        "dropout": 0.0, "seed": 0,
+    }  # fmt: skip
+
+
+def test_a_study_is_written_back_without_a_warning_and_read_as_the_same(file: Path) -> None:
+    study = Study.load(file)
+    dumped = study.model_dump(mode="json")
+    assert Study.parse(json.loads(canonical_json(dumped))) == study
+
+
+def test_configurations_are_the_product_of_the_axes_table_by_table(tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text(SMALL + 'rank = [2, 4]\nlr = [1e-4, 1e-3]\n[[grid]]\ntargets = "mlp"\n')
+    points = Study.load(path).configurations()
+    assert [(p.targets, p.rank, p.lr) for p in points] == [
+        ("attn", 2, 1e-4), ("attn", 2, 1e-3), ("attn", 4, 1e-4), ("attn", 4, 1e-3),
+        ("mlp", 8, 1e-3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("nme=1", "unknown key 'nme'; did you mean 'name'?"),
+        ("grid.rnk=4", "unknown key 'grid.0.rnk'; did you mean 'rank'?"),
+        ("recipe.epoch=4", "unknown key 'recipe.epoch'; did you mean 'epochs'?"),
+        ("pack.zzz=4", "unknown key 'pack.zzz'; known: lanes"),
+        ('grid.rank="4"', "grid.0.rank.0 = '4': Input should be a valid integer"),
+        ("grid.rank=4.0", "grid.0.rank.0 = 4.0: Input should be a valid integer"),
+        ("grid.rank=true", "grid.0.rank.0 = True: Input should be a valid integer"),
+        ("grid.rank=0", "grid.0.rank.0 = 0: Input should be greater than 0"),
+        ("grid.rank=[]", "grid.0.rank = []: List should have at least 1 item"),
+        ("grid.rank=[4, 8, 4]", "grid.0.rank = [4, 8, 4]: a value occurs twice"),
+        ("grid.alpha=[16, 16.0]", "a value occurs twice"),
+        ("grid.lr=0", "grid.0.lr.0 = 0: Input should be greater than 0"),
+        ("grid.lr=inf", "grid.0.lr.0 = inf: Input should be a finite number"),
+        ("grid.dropout=1.0", "grid.0.dropout.0 = 1.0: Input should be less than 1"),
+        ("grid.method=dora", "grid.0.method = 'dora': Input should be 'lora'"),
+        ("grid=5", "grid = 5: Input should be a valid list"),
+        ("grid=[]", "grid = []: List should have at least 1 item"),
+        ("data.train=[]", "data.train = []: List should have at least 1 item"),
+        ("data.seed=1999-01-01", "data.seed = datetime.date(1999, 1, 1): Input should be a valid"),
+        ("recipe.warmup=1.0", "recipe.warmup = 1.0: Input should be less than 1"),
+        ("recipe.micro_batch=many", 'recipe.micro_batch = \'many\': expected a whole number'),
+        ("pack.lanes=0", 'pack.lanes = 0: expected a whole number above 0, or "auto"'),
+        ("evaluate.decoders=[]", "evaluate.decoders = []: List should have at least 1 item"),
+        ("evaluate.decoders=[\"beam\"]", "evaluate.decoders.0 = 'beam': Input should be 'greedy'"),
+        ("targets.mine=[]", "targets.mine = []: List should have at least 1 item"),
+        ('name="a b"', "name = 'a b': String should match pattern"),
+        ('name=".."', "name = '..': String should match pattern"),
+        ('data.prompt="{context}"', "the prompt needs {question} exactly once"),
+        ('data.prompt="{question}{question}{context}"', "the prompt needs {question} exactly once"),
+        ('data.prompt="{question} {context}"', "the prompt has the context after the question"),
+        ('data.prompt="{context} {question} "', "the prompt ends in white space"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_one_message_with_its_place(file: Path, override: str, said: str) -> None:
+    text = message(file, override)
+    assert text.startswith(f"{file}: ")
+    assert said in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("alpha", ['"3x"', '"0r"', '"2r "', '"-1r"', '"2r\\n"', "0", "-16", "nan",
+                                   "inf", "true", '"1' + "0" * 400 + 'r"'])  # fmt: skip
+def test_alpha_is_positive_and_a_number_or_a_multiple_of_the_rank(file: Path, alpha: str) -> None:
+    text = message(file, f"grid.alpha={alpha}")
+    assert 'alpha is a number above 0, or a multiple of the rank such as "2r"' in text
+    assert "grid.0.alpha.0" in text
+
+
+@pytest.mark.parametrize("section", ["model", "data", "grid"])
+def test_a_missing_section_is_named(tmp_path: Path, section: str) -> None:
+    kept = [part for part in SMALL.strip().split("\n[") if not part.strip("[").startswith(section)]
+    path = tmp_path / "lacking.toml"
+    path.write_text("\n[".join(kept))
+    assert message(path) == f"{path}: {section!r} is missing"
+
+
+def test_all_errors_are_told_at_once(file: Path) -> None:
+    lines = message(file, "grid.rnk=4", "recipe.epochs=0").splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"{file}: ") for line in lines)
+
+
+def test_the_file_itself_may_be_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("name = ")
+    assert "x.toml: not valid TOML" in message(path)
+    path.write_bytes(b"\xff\xfe")
+    assert "x.toml: not a text file in UTF-8" in message(path)
+    assert "did you mean 'quickstart'?" in message("quikstart")
+    assert "known: quickstart" in message(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("grid.rank=[2, 4]", ("grid", 0, "rank"), [2, 4]),
+        ("grid.0.rank=2", ("grid", 0, "rank"), [2]),
+        ("grid.targets=attn.c_attn", ("grid", 0, "targets"), ["attn.c_attn"]),
+        ("data.train=my file.json", ("data", "train"), ["my file.json"]),
+        ("data.num_train=7", ("data", "num_train"), 7),
+        ("recipe.epochs=2", ("recipe", "epochs"), 2),
+        ("name=other", ("name",), "other"),
+        ('targets.mine=["c_fc"]', ("targets", "mine"), ["c_fc"]),
+    ],
+)
+def test_overrides_replace_or_add_one_value(
+    file: Path, override: str, path: tuple[Any, ...], value: Any
+) -> None:
+    found: Any = Study.load(file, [override]).model_dump()
+    for key in path:
+        found = found[key]
+    assert found == value
+
+
+def test_later_overrides_win(file: Path) -> None:
+    assert Study.load(file, ["grid.rank=2", "grid.rank=3"]).grid[0].rank == [3]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("foo", "--set foo: expected section.key=value"),
+        ("name.x=1", "--set name.x=1: 'name' is a value, not a table"),
+        ("grid.rank.x=1", "--set grid.rank.x=1: 'rank' is a value, not a table"),
+        ("targets.mine.0=x", "--set targets.mine.0=x: 'mine' is a value, not a table"),
+    ],
+)
+def test_an_override_that_leads_nowhere_is_refused(
+    tmp_path: Path, override: str, said: str
+) -> None:
+    path = tmp_path / "lists.toml"
+    path.write_text(SMALL + 'rank = [4]\n[targets]\nmine = ["c_fc"]\n')
+    assert message(path, override) == said
+
+
+def test_with_several_grid_tables_the_override_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text(TWO_GRIDS)
+    assert "there are 2 [[grid]] tables; say which: grid.0.key to grid.1.key" in message(
+        path, "grid.rank=2"
+    )
+    assert [g.rank for g in Study.load(path, ["grid.1.rank=2"]).grid] == [[4], [2]]
+    assert "there are 2 [[grid]] tables" in message(path, "grid.2.rank=2")
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_every_shipped_study_decodes_and_plans(name: str) -> None:
+    study = Study.load(name)
+    plan = make_plan(study, read_config(study.model.base))
+    assert study.name == name
+    assert plan.runs
+    assert json.loads(json.dumps(plan_json(plan), allow_nan=False))["study"] == name
+
+
+def test_canonical_json_does_not_depend_on_order_and_refuses_nan() -> None:
+    assert canonical_json({"b": [1, 0.001], "a": "é"}) == '{"a":"\\u00e9","b":[1,0.001]}'
+    with pytest.raises(ValueError):
+        canonical_json(float("nan"))
+
+
+def test_fingerprints_do_not_change_between_versions() -> None:
+    assert fingerprint({"a": 1, "b": [1e-3, None, "x"]}) == "ce4d62e6f3be"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None)
+@given(json_values)
+def test_canonical_json_round_trips(value: Any) -> None:
+    text = canonical_json(value)
+    assert json.loads(text) == value
+    assert canonical_json(json.loads(text)) == text
+
+
+def axis(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return values | st.lists(values, min_size=1, max_size=3, unique=True)
+
+
+positive = st.floats(min_value=1e-8, max_value=1e3)
+grids = st.fixed_dictionaries(
+    {},
+    optional={
+        "targets": axis(st.sampled_from(["attn", "mlp", "c_fc"])),
+        "rank": axis(st.integers(1, 512)),
+        "lr": axis(positive),
+        "alpha": axis(st.sampled_from(["r", "2r", "0.5r"])) | axis(positive),
+        "dropout": axis(st.floats(min_value=0, max_value=0.9)),
+        "seed": axis(st.integers(-5, 5)),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(grids, min_size=1, max_size=2))
+@example([{"alpha": 16}])
+@example([{"alpha": [16, "2r"]}])
+def test_any_grid_round_trips_through_json(tables: list[dict[str, Any]]) -> None:
+    study = Study.parse(
+        {"name": "g", "model": {"base": "gpt2"}, "data": {"train": "bundled"}, "grid": tables}
+    )
+    again = Study.parse(json.loads(canonical_json(study.model_dump(mode="json"))))
+    assert again == study
+    assert again.configurations() == study.configurations()
+    assert len(study.configurations()) == sum(
+        len(g.targets) * len(g.rank) * len(g.lr) * len(g.alpha) * len(g.dropout) * len(g.seed)
+        for g in study.grid
+    )
+    assert all(resolve_alpha(p.alpha, p.rank) > 0 for p in study.configurations())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20))
+def test_a_plain_string_is_taken_as_it_is_or_refused_with_a_message(text: str) -> None:
+    try:
+        study = Study.load("quickstart", [f"model.base={text}"])
+    except UserError as error:
+        assert "model.base" in str(error)
+    else:
+        assert isinstance(study.model.base, str)
+
+
+def test_resolve_alpha() -> None:
+    assert resolve_alpha(16, 4) == 16.0
+    assert resolve_alpha("r", 4) == 4.0
+    assert resolve_alpha("2r", 4) == 8.0
+    assert resolve_alpha("0.5r", 4) == 2.0
+
+
+def test_nearest_says_what_is_meant_or_what_is_known() -> None:
+    assert nearest("rnk", ["rank", "lr"]) == "; did you mean 'rank'?"
+    assert nearest("zzz", ["rank", "lr"]) == "; known: lr, rank"
+    assert nearest("zzz", []) == ""
