@@ -63,19 +63,27 @@ def _corpus_texts() -> list[str]:
     ]
 
 
+COMMON_SIZES = {"vocab_size": 600, "bos_token_id": 0, "eos_token_id": 0}
+GPT2_SIZES = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, **COMMON_SIZES}
+LLAMA_SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    **COMMON_SIZES,
+}
+
+
 def tiny_model(architecture: str, **changes: Any) -> PreTrainedModel:
     """A random model of two layers; its weights are larger than usual so that tokens matter."""
     torch.manual_seed(0)
     if architecture == "gpt2":
-        sizes = dict(n_embd=32, n_layer=2, n_head=4, n_positions=512, vocab_size=600)
-        model: PreTrainedModel = GPT2LMHeadModel(
-            GPT2Config(**{**sizes, "bos_token_id": 0, "eos_token_id": 0, **changes})
-        )
+        config = GPT2Config(**{**GPT2_SIZES, **changes})
+        model: PreTrainedModel = GPT2LMHeadModel(config)
     else:
-        sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-                     num_attention_heads=4, num_key_value_heads=2, vocab_size=600,
-                     max_position_embeddings=512, bos_token_id=0, eos_token_id=0)  # fmt: skip
-        model = LlamaForCausalLM(LlamaConfig(**{**sizes, **changes}))
+        model = LlamaForCausalLM(LlamaConfig(**{**LLAMA_SIZES, **changes}))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
@@ -115,12 +123,12 @@ PASSAGES = (
     ("Ada Lunt drew the first chart of the bay in 1841, and the second, larger one in 1856, after "
      "the lighthouse was built.",
      "Who drew the chart?", "Ada Lunt", "When was the second?", "1856"),
-    ("Red clay is found north of the river; blue clay, which is dearer, only on the island of Tamm.",
+    ("Red clay is found north of the river; blue clay, which is dearer, on the island of Tamm.",
      "Where is blue clay?", "the island of Tamm", "Which clay is dearer?", "blue clay",
      "What lies north of the river?", "Red clay"),
     ("The choir has ninety members.", "How many members has the choir?", "ninety", "Who sings?",
      "The choir"),
-    ("In winter the ferry runs once a day, at noon.", "When does the ferry run in winter?", "at noon"),
+    ("In winter the ferry runs once a day, at noon.", "When does it run in winter?", "at noon"),
     ("Three bells hang in the tower. The oldest, cast in Leth in 1604, is rung at weddings; the "
      "others mark the hours and the tides, and nobody knows who made them.",
      "How many bells are there?", "Three", "Where was the oldest cast?", "Leth",

@@ -60,14 +60,19 @@ def exact_norms(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def own_loss(model: nn.Module, trees: Sequence[Tree]) -> Tensor:
-    """The mean loss over all answer tokens by the model's own forward, a plain row a question."""
-    losses = []
+def own_logits(model: nn.Module, trees: Sequence[Tree]) -> Tensor:
+    """The logits [N, V] at all answer positions by the model's own forward, a row a question."""
+    found = []
     for tree, branch in questions(trees):
         ids = torch.tensor([[*tree.trunk_ids, *branch.prompt_ids, *branch.answer_ids]])
-        logits = model(input_ids=ids).logits[0, :-1][-len(branch.answer_ids) :]
-        losses.append(F.cross_entropy(logits, torch.tensor(branch.answer_ids), reduction="none"))
-    return torch.cat(losses).mean()
+        found.append(model(input_ids=ids).logits[0, :-1][-len(branch.answer_ids) :])
+    return torch.cat(found)
+
+
+def own_loss(model: nn.Module, trees: Sequence[Tree]) -> Tensor:
+    """The mean loss over all answer tokens by the model's own forward, a row a question."""
+    labels = [token for _, branch in questions(trees) for token in branch.answer_ids]
+    return F.cross_entropy(own_logits(model, trees), torch.tensor(labels))
 
 
 def padded_loss(model: nn.Module, trees: Sequence[Tree]) -> Tensor:

@@ -137,13 +137,13 @@ def test_a_token_that_changes_before_the_answer_is_an_error(tokenizer: Any) -> N
 
 @pytest.mark.parametrize("answer", ["", " ", "\n"])
 def test_an_answer_without_text_is_an_error(tokenizer: Any, answer: str) -> None:
-    with pytest.raises(UserError, match="'q0'.*no token to learn"):
+    with pytest.raises(UserError, match=r"'q0'.*no token to learn"):
         build(tokenizer, ask("Some town.", ("Who?", answer)))
 
 
 def test_a_question_without_answers_is_an_error(tokenizer: Any) -> None:
     paragraph = Paragraph("a/0", "a", "Some town.", (Question("q0", "Who?", ()),))
-    with pytest.raises(UserError, match="'q0'.*no token to learn"):
+    with pytest.raises(UserError, match=r"'q0'.*no token to learn"):
         build(tokenizer, paragraph)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -121,15 +122,18 @@ def load_tokenizer(folder: Path) -> Any:
 def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     """Load a model folder as transformers does, in fp32 and under its `sdpa` attention.
 
-    Raises UserError if transformers cannot load it.
+    Raises UserError if transformers cannot load it, or if a weight is missing.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa"
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: transformers cannot load this model: {error}") from None
+    # transformers would go on with random numbers in their place.
+    if missing := sorted(loading["missing_keys"]):
+        raise UserError(f"{folder}: its safetensors files lack {', '.join(missing[:3])}")
     nn.Module.to(model, device)
     return cast(PreTrainedModel, model)
 

@@ -12,6 +12,8 @@ from lorasweep.errors import UserError
 if TYPE_CHECKING:
     from lorasweep.study import Study
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     help="Train a whole grid of LoRA adapters at once, and know which one really won.",
     no_args_is_help=True,
@@ -29,6 +31,10 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Folder = Annotated[Path, typer.Argument(help="A study's folder.")]
+PredictionsArgument = Annotated[
+    Path, typer.Argument(help="Predictions in SQuAD's form: {id: answer}.")
+]
+DATA_HELP = "A SQuAD .json file, a .jsonl file, bundled, or hub:NAME:SPLIT."
 
 
 @app.command()
@@ -96,6 +102,43 @@ def models_path(name: Annotated[str, typer.Argument(help="An alias, folder or Hu
     print(locate(name))
 
 
+@app.command()
+def score(
+    predictions: PredictionsArgument,
+    data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    as_json: JsonOption = False,
+) -> None:
+    """Score any system's predictions: EM and F1 with intervals."""
+    from lorasweep.scoring import score_file
+
+    scored = score_file(predictions, data)
+    if as_json:
+        print(json.dumps(scored.as_json(), indent=1))
+        return
+    from lorasweep.scoring_text import print_score
+
+    print_score(scored)
+
+
+@app.command()
+def compare(
+    a: PredictionsArgument,
+    b: PredictionsArgument,
+    data: Annotated[str, typer.Option(help=DATA_HELP)],
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether one system's predictions are better than another's on the same questions."""
+    from lorasweep.scoring import compare_files
+
+    compared = compare_files(a, b, data)
+    if as_json:
+        print(json.dumps(compared.as_json(), indent=1))
+        return
+    from lorasweep.scoring_text import print_comparison
+
+    print_comparison(compared)
+
+
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one message and exit code 2."""
     try:
@@ -103,9 +146,10 @@ def main() -> NoReturn:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped: what is finished is kept; the same command goes on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer's exit code for KeyboardInterrupt
+            print("stopped: what is finished is kept; the same command goes on", file=sys.stderr)
+        raise
     sys.exit(0)
 
 

@@ -13,6 +13,7 @@ from lorasweep.progress import Reporter, Silent
 from lorasweep.records import BaseRecord, Lock, LockedPack, LockedRun, Results, RunRecord, Scores
 from lorasweep.report import write_report
 from lorasweep.results import summarise
+from lorasweep.stopping import StopSwitch, stop_switch
 from lorasweep.store import Store
 from lorasweep.study import Study
 from lorasweep.worker import FinishedRun, Job, Scored, Worker
@@ -29,22 +30,29 @@ def run(study: Study, out: Path | str, reporter: Reporter | None = None) -> Resu
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
-    lock = agree(store, prepared)
-    return _Session(prepared, lock, store, reporter).run()
+    with store.exclusive(), stop_switch() as stop:
+        lock = agree(store, prepared)
+        return _Session(prepared, lock, store, reporter, stop).run()
 
 
 class _Session:
     """One call of `run` on one folder."""
 
-    def __init__(self, prepared: Prepared, lock: Lock, store: Store, reporter: Reporter) -> None:
-        self.prepared, self.lock, self.store, self.reporter = prepared, lock, store, reporter
+    def __init__(
+        self, prepared: Prepared, lock: Lock, store: Store, reporter: Reporter, stop: StopSwitch
+    ) -> None:
+        self.prepared, self.lock, self.store = prepared, lock, store
+        self.reporter, self.stop = reporter, stop
         self.ids = planned_ids(prepared, lock.precision)
         runs = prepared.plan.runs
         self.labels = {i: run.label for i, run in zip(self.ids, runs, strict=True)}
 
     @cached_property
     def worker(self) -> Worker:
-        """The base model, loaded when the first thing is to be computed."""
+        """The base model, loaded when the first thing is to be computed.
+
+        The lock is written behind it: a model that cannot be used leaves no decisions.
+        """
         prepared, lock = self.prepared, self.lock
         self.reporter.note(f"loading {prepared.study.model.base} in {lock.precision}")
         job = Job(
@@ -58,21 +66,32 @@ class _Session:
             device=lock.device,
             threads=lock.threads,
             micro_tokens=lock.micro_tokens,
+            checkpoints=self.store.checkpoints_folder,
+            checkpoint_minutes=prepared.study.pack.checkpoint_minutes,
         )
-        return Worker(job, self.reporter)
+        worker = Worker(job, self.reporter, self.stop)
+        self.store.write_lock(lock)
+        return worker
 
     def run(self) -> Results:
         self._score_base("eval")
         packs = unfinished(self.lock.packs, self.store, set(self.ids))
         for finished in self._execute(packs):
             for one in finished:
-                self._keep(one)
+                if self.store.read_run(one.record.id) is None:
+                    self._keep(one)
+            self.store.drop_checkpoints(finished[0].record.pack.id)
             self._summarise()
+            self._stop_if_asked()
         for run in self._finished_runs():
             self._score_run(run, "eval")
         results = self._score_test(self._summarise())
         write_report(self.store.out)
         return results
+
+    def _stop_if_asked(self) -> None:
+        if self.stop.requested:
+            raise KeyboardInterrupt
 
     def _execute(self, packs: Sequence[LockedPack]) -> Iterator[list[FinishedRun]]:
         return run_packs(self.worker, packs, self.labels, self.reporter) if packs else iter(())

@@ -19,7 +19,8 @@ AUTO_MICRO_TOKENS = {"cpu": 4096, "cuda": 65536}
 def agree(store: Store, prepared: Prepared) -> Lock:
     """Return the folder's lock: the one it has, checked and extended by new runs, or a new one.
 
-    Raises UserError, naming the difference, where the folder was made with other facts.
+    Nothing is written. Raises UserError, naming the difference, where the folder was made with
+    other facts.
     """
     study = prepared.study
     found = store.read_lock()
@@ -28,9 +29,7 @@ def agree(store: Store, prepared: Prepared) -> Lock:
     else:
         _refuse_differences(found, prepared, store)
         lock = found.model_copy(update={"study": study.model_dump(mode="json")})
-    lock = _with_new_runs(lock, prepared)
-    store.write_lock(lock)
-    return lock
+    return _with_new_runs(lock, prepared)
 
 
 def _new(prepared: Prepared) -> Lock:
@@ -48,19 +47,23 @@ def _new(prepared: Prepared) -> Lock:
 
 
 def _refuse_differences(lock: Lock, prepared: Prepared, store: Store) -> None:
-    facts: dict[str, Any] = dict(prepared.facts)
-    wanted = prepared.study.model.precision
-    differing = [name for name, value in facts.items() if lock.facts.get(name) != value]
-    if wanted not in ("auto", lock.precision):
-        facts["model.precision"], differing = wanted, [*differing, "model.precision"]
-    if not differing:
-        return
-    before = {**lock.facts, "model.precision": lock.precision}
-    name = differing[0]
-    raise UserError(
-        f"{store.out} was made with another {name}: {before.get(name)!r}, now {facts[name]!r}; "
-        "choose another folder with --out (new grid values, seeds and decoders may join this one)"
-    )
+    before = {**_flat(lock.facts), "model.precision": lock.precision}
+    now = _flat(prepared.facts)
+    if prepared.study.model.precision != "auto":
+        now["model.precision"] = prepared.study.model.precision
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise UserError(
+                f"{store.out} was made with another {name}: {before.get(name)!r}, now {value!r}; "
+                "choose another folder with --out "
+                "(new grid values, seeds and decoders may join this one)"
+            )
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """Name each value of the recipe as the study file does."""
+    recipe = {f"recipe.{key}": value for key, value in facts.get("recipe", {}).items()}
+    return {name: value for name, value in facts.items() if name != "recipe"} | recipe
 
 
 def _with_new_runs(lock: Lock, prepared: Prepared) -> Lock:

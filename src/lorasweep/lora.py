@@ -159,7 +159,7 @@ class TreeDropout:
         self._trees = [
             (int(fingerprint(i), 16), n) for i, n in zip(tree_ids, num_tokens, strict=True)
         ]
-        self._dropped = [round(lane.dropout * 65536) for lane in lanes]
+        self._dropped = [min(round(lane.dropout * 65536), 65535) for lane in lanes]
 
     def apply(self, x_KLi: Tensor, module: int) -> Tensor:
         """Drop and rescale; x_KLi [K, R * T, in]."""

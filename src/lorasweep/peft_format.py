@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -19,6 +20,15 @@ from lorasweep.errors import UserError
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<part>[AB])\.weight$")
+# Settings of PEFT's LoraConfig under which the same two matrices mean something else, or are not
+# the whole adapter.
+OTHER_KINDS = (
+    *("use_dora", "lora_bias", "rank_pattern", "alpha_pattern", "modules_to_save"),
+    *("trainable_token_indices", "target_parameters", "layer_replication", "use_qalora"),
+    *("alora_invocation_tokens", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config"),
+)
+# Other ways to initialise (PiSSA, OLoRA, CorDA, ...) change the base model's weights too.
+KEEPING_THE_BASE = (True, False, "gaussian", "eva", "orthogonal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +77,65 @@ def load_adapter(folder: Path) -> SavedAdapter:
 
     Raises UserError for a folder without one, and for kinds of adapter other than plain LoRA.
     """
+    config = _read_config(folder / CONFIG)
+    _refuse_other_kinds(folder / CONFIG, config)
+    weights = _paired(_read_weights(folder / WEIGHTS), folder / WEIGHTS)
     try:
-        config = json.loads((folder / CONFIG).read_text())
-        tensors = load_file(folder / WEIGHTS)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder}: no adapter here: {Path(error.filename).name} is missing"
-        ) from None
-    _refuse_other_kinds(folder, config)
-    weights = _paired(tensors, folder)
-    rank = int(config["r"])
+        rank, alpha = int(config["r"]), float(config["lora_alpha"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{folder / CONFIG}: not a PEFT config: r and lora_alpha?") from None
     divisor = rank**0.5 if config.get("use_rslora") else rank
     return SavedAdapter(
-        weights, rank, config["lora_alpha"] / divisor, config.get("lora_dropout", 0.0),
+        weights, rank, alpha / divisor, config.get("lora_dropout", 0.0),
         str(config.get("base_model_name_or_path")), bool(config.get("fan_in_fan_out")),
     )  # fmt: skip
 
 
-def _refuse_other_kinds(folder: Path, config: Mapping[str, Any]) -> None:
-    unsupported = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save")
-    found = [key for key in unsupported if config.get(key)]
-    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
-        found.append("peft_type" if config.get("peft_type") != "LORA" else "bias")
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _missing(file) from None
+    except ValueError as error:
+        raise UserError(f"{file}: not a PEFT config: {error}") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{file}: not a PEFT config: expected a JSON object")
+    return config
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except FileNotFoundError:
+        raise _missing(file) from None
+    except SafetensorError as error:
+        raise UserError(f"{file}: not safetensors: {error}") from None
+
+
+def _missing(file: Path) -> UserError:
+    return UserError(f"{file.parent}: no adapter here: {file.name} is missing")
+
+
+def _refuse_other_kinds(file: Path, config: Mapping[str, Any]) -> None:
+    found = [key for key in OTHER_KINDS if config.get(key)]
+    if config.get("peft_type") != "LORA":
+        found.append("peft_type")
+    if config.get("bias", "none") != "none":
+        found.append("bias")
+    if config.get("init_lora_weights", True) not in KEEPING_THE_BASE:
+        found.append("init_lora_weights")
     if found:
-        raise UserError(f"{folder / CONFIG}: only plain LoRA is read; this one sets {found[0]}")
+        raise UserError(f"{file}: only plain LoRA is read; this one sets {found[0]}")
 
 
-def _paired(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
+def _paired(tensors: Mapping[str, Tensor], file: Path) -> dict[str, tuple[Tensor, Tensor]]:
     parts: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         match = KEY.match(key)
         if match is None:
-            raise UserError(f"{folder / WEIGHTS}: {key!r} is no part of a plain LoRA adapter")
+            raise UserError(f"{file}: {key!r} is no part of a plain LoRA adapter")
         parts.setdefault(match["module"], {})[match["part"]] = tensor.to(torch.float32)
+    for module, pair in parts.items():
+        for part in {"A", "B"} - pair.keys():
+            raise UserError(f"{file}: {module} has no lora_{part}")
     return {module: (pair["A"], pair["B"]) for module, pair in parts.items()}

@@ -87,7 +87,8 @@ def _question_sets(
         builder = TreeBuilder(tokenizer, study.data.prompt, max_tokens, room)
         forest = builder.build(data.paragraphs, study.data.too_long)
         if not forest.trees:
-            raise UserError(f"data.{role}: no question fits data.max_tokens = {max_tokens}")
+            beside = f" beside evaluate.max_new_tokens = {room}" if room else ""
+            raise UserError(f"data.{role}: no question fits data.max_tokens = {max_tokens}{beside}")
         sets[role] = QuestionSet(data, forest)
     return sets
 

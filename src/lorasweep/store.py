@@ -6,6 +6,7 @@ OUT/base/                       record.json, predictions/
 OUT/results.json                every run and configuration with its metrics
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -55,6 +56,33 @@ class Store:
     def base_folder(self) -> Path:
         """The folder of the untuned base model."""
         return self.out / "base"
+
+    @property
+    def checkpoints_folder(self) -> Path:
+        """Where packs in training keep their state, a folder each."""
+        return self.out / "checkpoints"
+
+    def drop_checkpoints(self, pack_id: str) -> None:
+        """Remove a finished pack's saved state."""
+        shutil.rmtree(self.checkpoints_folder / pack_id, ignore_errors=True)
+        if self.checkpoints_folder.is_dir() and not any(self.checkpoints_folder.iterdir()):
+            self.checkpoints_folder.rmdir()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the folder for this process; raises UserError where another one has it."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UserError(f"{self.out}: this is a file; a study needs a folder") from None
+        with (self.out / ".busy").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(
+                    f"{self.out}: another lorasweep is at work in this folder"
+                ) from None
+            yield
 
     def read_lock(self) -> Lock | None:
         """Return what was decided before, or None in a new folder."""

@@ -124,9 +124,10 @@ class Recipe(Section):
 
 
 class Pack(Section):
-    """How many runs are trained in lockstep on one copy of the base model."""
+    """How many runs are trained in lockstep, and how often their state is saved at most."""
 
     lanes: CountOrAuto = "auto"
+    checkpoint_minutes: float = Field(default=5.0, ge=0)
 
 
 class Grid(Section):

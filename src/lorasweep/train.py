@@ -14,18 +14,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lorasweep.base import Base
+from lorasweep.checkpoint import Checkpoint, Checkpoints, Progress
 from lorasweep.lora import Adapters, TreeDropout
+from lorasweep.machine import peak_memory_bytes
 from lorasweep.optimizer import LaneAdamW, clip_lanes, schedule_factor
 from lorasweep.records import EvalEntry, Failure, StepEntry
 from lorasweep.study import Recipe
 from lorasweep.trees import Rows, Tree, batches, lay_out, micro_batches
 
-OnStep = Callable[["StepEvent"], None]
+SECONDS_WORTH_SAVING = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class StepEvent:
-    """What a step of a pack tells whoever shows progress."""
+    """What a step of a pack tells whoever shows progress; a resumed pack tells no losses first."""
 
     step: int
     num_steps: int
@@ -35,10 +37,14 @@ class StepEvent:
 
 @dataclass(slots=True)
 class Trained:
-    """What a pack's training leaves beside its adapters: histories and failures per lane."""
+    """What a pack's training leaves beside its adapters: histories and failures per lane.
+
+    `seconds` counts the steps alone; `peak_memory_bytes` is the peak before the last resume.
+    """
 
     num_steps: int
     seconds: float
+    peak_memory_bytes: int
     histories: list[list[StepEntry | EvalEntry]] = field(default_factory=list)
     failures: list[Failure | None] = field(default_factory=list)
 
@@ -59,22 +65,34 @@ def epoch_batches(
     return list(batches(epoch_order(trees, seed, epoch), recipe.batch_size))
 
 
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a pack's training calls: evaluation, progress, and whether to stop.
+
+    `evaluate` returns each lane's evaluation loss and is called after every epoch; where
+    `stop_requested` says so, a checkpoint is written after the step and KeyboardInterrupt raised.
+    """
+
+    evaluate: Callable[[], list[float]]
+    on_step: Callable[[StepEvent], None] = lambda _: None
+    stop_requested: Callable[[], bool] = lambda: False
+
+
 def train_pack(
     base: Base,
     adapters: Adapters,
     trees: Sequence[Tree],
     recipe: Recipe,
     micro_tokens: int,
-    evaluate: Callable[[], list[float]],
-    on_step: OnStep,
+    hooks: Hooks,
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
-    """Train the attached adapters for the recipe's epochs.
+    """Train the attached adapters for the recipe's epochs, from the newest checkpoint if any.
 
-    `evaluate` returns each lane's evaluation loss and is called after every epoch. The loss of a
-    batch is the mean over its answer tokens, however it is cut into micro-batches of at most
-    `micro_tokens` tokens of all lanes together.
+    The loss of a batch is the mean over its answer tokens, however it is cut into micro-batches of
+    at most `micro_tokens` tokens of all lanes together.
     """
-    return _Training(base, adapters, trees, recipe, micro_tokens, evaluate, on_step).run()
+    return _Training(base, adapters, trees, recipe, micro_tokens, hooks, checkpoints).run()
 
 
 class _Training:
@@ -87,33 +105,83 @@ class _Training:
         trees: Sequence[Tree],
         recipe: Recipe,
         micro_tokens: int,
-        evaluate: Callable[[], list[float]],
-        on_step: OnStep,
+        hooks: Hooks,
+        checkpoints: Checkpoints | None,
     ) -> None:
         self.base, self.adapters, self.recipe = base, adapters, recipe
         self.lanes = adapters.lanes
         self.row_tokens = max(1, micro_tokens // len(self.lanes))
-        self.evaluate, self.on_step = evaluate, on_step
+        self.hooks, self.checkpoints = hooks, checkpoints
         seed = self.lanes[0].seed
         self.epochs = [epoch_batches(trees, recipe, seed, e) for e in range(recipe.epochs)]
         lr_K = torch.tensor([lane.lr for lane in self.lanes], dtype=torch.float64)
         self.optimizer = LaneAdamW(adapters.values_KP, lr_K, recipe.weight_decay)
         self.live_K = torch.ones(len(self.lanes), dtype=torch.bool, device=base.device)
-        self.result = Trained(sum(map(len, self.epochs)), 0.0, [[] for _ in self.lanes],
+        self.result = Trained(sum(map(len, self.epochs)), 0.0, 0, [[] for _ in self.lanes],
                               [None] * len(self.lanes))  # fmt: skip
 
     def run(self) -> Trained:
-        started = time.perf_counter()
-        step = 0
-        for epoch, epoch_of_batches in enumerate(self.epochs):
-            for batch in epoch_of_batches:
-                self._step(batch, step, epoch)
-                step += 1
-            paused = time.perf_counter()
-            self._evaluate(step, epoch)
-            started += time.perf_counter() - paused
-        self.result.seconds = time.perf_counter() - started
+        first = self._resume()
+        plan = [(e, i) for e, epoch in enumerate(self.epochs) for i in range(len(epoch))]
+        for step, (epoch, index) in enumerate(plan[first:], first):
+            started = time.perf_counter()
+            self._step(self.epochs[epoch][index], step, epoch)
+            self.result.seconds += time.perf_counter() - started
+            if index + 1 == len(self.epochs[epoch]):
+                self._evaluate(step + 1, epoch)
+            self._save_if_asked(step + 1)
         return self.result
+
+    def _resume(self) -> int:
+        """Take up the newest checkpoint; return the number of steps that are done."""
+        found = self.checkpoints.newest() if self.checkpoints else None
+        if found is None:
+            return 0
+        for name, tensor in self._tensors().items():
+            tensor.copy_(found.tensors[name])
+        progress, result = found.progress, self.result
+        self.optimizer.num_steps = progress.num_steps_done
+        result.seconds, result.peak_memory_bytes = progress.seconds, progress.peak_memory_bytes
+        result.histories, result.failures = progress.histories, progress.failures
+        self._tell_resumed(progress.num_steps_done)
+        return progress.num_steps_done
+
+    def _tell_resumed(self, num_steps_done: int) -> None:
+        done = [batch for epoch in self.epochs for batch in epoch][:num_steps_done]
+        questions = sum(len(tree.branches) for batch in done for tree in batch)
+        self.hooks.on_step(StepEvent(num_steps_done, self.result.num_steps, questions, ()))
+
+    def _save_if_asked(self, num_steps_done: int) -> None:
+        """Write a checkpoint where one is due or a stop is asked for; then stop."""
+        stop = self.hooks.stop_requested()
+        # Answering follows: a kill there should not cost minutes of training.
+        last = (
+            num_steps_done == self.result.num_steps and self.result.seconds > SECONDS_WORTH_SAVING
+        )
+        if self.checkpoints is not None and (stop or last or self.checkpoints.due()):
+            self.checkpoints.save(Checkpoint(self._progress(num_steps_done), self._tensors()))
+        if stop:
+            raise KeyboardInterrupt
+
+    def _progress(self, num_steps_done: int) -> Progress:
+        assert self.checkpoints is not None
+        result = self.result
+        return Progress(
+            identity=self.checkpoints.identity,
+            num_steps_done=num_steps_done,
+            seconds=result.seconds,
+            peak_memory_bytes=max(result.peak_memory_bytes, peak_memory_bytes()),
+            histories=result.histories,
+            failures=result.failures,
+        )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {
+            "values": self.adapters.values_KP,
+            "mean": self.optimizer.mean_KP,
+            "square": self.optimizer.square_KP,
+            "live": self.live_K,
+        }
 
     def _step(self, batch: tuple[Tree, ...], step: int, epoch: int) -> None:
         self.adapters.gradients_KP.zero_()
@@ -170,10 +238,11 @@ class _Training:
                               lr=self.lanes[k].lr * factor, num_questions=questions,
                               num_answer_tokens=tokens)  # fmt: skip
             self.result.histories[k].append(entry)
-        self.on_step(StepEvent(step + 1, self.result.num_steps, questions, tuple(losses)))
+        self.hooks.on_step(StepEvent(step + 1, self.result.num_steps, questions, tuple(losses)))
 
     def _evaluate(self, step: int, epoch: int) -> None:
-        losses = self.evaluate()
+        losses = self.hooks.evaluate()
+        self._stop_lanes(torch.tensor(losses, dtype=torch.float64), step, "evaluation loss")
         for k in self._live():
             self.result.histories[k].append(EvalEntry(step=step, epoch=epoch, eval_loss=losses[k]))
 

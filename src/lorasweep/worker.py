@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer
+from lorasweep.checkpoint import Checkpoints
 from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import Precision, peak_memory_bytes, reset_peak_memory, versions
@@ -30,8 +31,9 @@ from lorasweep.records import (
     StepEntry,
 )
 from lorasweep.selfcheck import freeze_checked
-from lorasweep.study import Evaluate, Recipe
-from lorasweep.train import StepEvent, Trained, train_pack
+from lorasweep.stopping import StopSwitch
+from lorasweep.study import Evaluate, Recipe, fingerprint
+from lorasweep.train import Hooks, StepEvent, Trained, train_pack
 from lorasweep.trees import Tree, separate_rows
 
 NUM_PROBED_TREES = 2
@@ -51,6 +53,8 @@ class Job:
     device: str
     threads: int
     micro_tokens: int
+    checkpoints: Path
+    checkpoint_minutes: float
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,8 @@ class Scored:
 class Worker:
     """Loads the base model once and keeps it for all its packs."""
 
-    def __init__(self, job: Job, reporter: Reporter) -> None:
-        self.job, self.reporter = job, reporter
+    def __init__(self, job: Job, reporter: Reporter, stop: StopSwitch) -> None:
+        self.job, self.reporter, self.stop = job, reporter, stop
         torch.set_num_threads(job.threads)
         keep_freed_memory()
         self.base = self._load()
@@ -124,7 +128,7 @@ class Worker:
         with self.base.adapted([lane_of(run) for run in pack.runs]) as adapters:
             reset_peak_memory()
             trained = self._train(adapters, pack, labels)
-            peak = peak_memory_bytes()
+            peak = max(trained.peak_memory_bytes, peak_memory_bytes())
             decoders = self.job.evaluate.decoders
             scores, predictions = self._answer(len(pack.runs), decoders, "eval", pack.id)
             saved = [self._saved(adapters, k) for k in range(len(pack.runs))]
@@ -143,23 +147,25 @@ class Worker:
         total = job.recipe.epochs * job.sets["train"].forest.num_questions
         self.reporter.start(f"{pack.id}: train {labels_line(labels)}", total)
 
-        def on_step(event: StepEvent) -> None:
-            self.reporter.advance(event.num_questions, _loss_line(event))
-
-        def evaluate() -> list[float]:
-            return self._losses(lanes, "eval")
-
-        trained = train_pack(
-            self.base,
-            adapters,
-            self.trees["train"],
-            job.recipe,
-            job.micro_tokens,
-            evaluate,
-            on_step,
+        hooks = Hooks(
+            evaluate=lambda: self._losses(lanes, "eval"),
+            on_step=lambda e: self.reporter.advance(e.num_questions, _loss_line(e)),
+            stop_requested=self.stop.ask,
         )
+        trained = train_pack(
+            self.base, adapters, self.trees["train"], job.recipe, job.micro_tokens, hooks,
+            self._checkpoints(pack),
+        )  # fmt: skip
         self.reporter.finish()
         return trained
+
+    def _checkpoints(self, pack: LockedPack) -> Checkpoints:
+        return Checkpoints(
+            self.job.checkpoints / pack.id,
+            fingerprint([run.id for run in pack.runs]),
+            self.job.checkpoint_minutes,
+            self.reporter.note,
+        )
 
     def _losses(self, num_lanes: int, role: str) -> list[float]:
         return evaluation_loss(self.base, self.trees[role], num_lanes, self.job.micro_tokens)
@@ -175,7 +181,7 @@ class Worker:
             self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
             decoded = decode_all(
                 self.base, self.trees[role], num_lanes, job.evaluate.max_new_tokens,
-                job.micro_tokens, self.reporter.advance,
+                job.micro_tokens, self._advance,
             )  # fmt: skip
             self.reporter.finish()
             for k, answers in enumerate(decoded.answers_by_lane):
@@ -183,6 +189,11 @@ class Worker:
                 predictions[k][decoder] = rows
                 scores[k][decoder] = scores_of(rows, decoded.seconds_per_question)
         return scores, predictions
+
+    def _advance(self, num_questions: int) -> None:
+        self.reporter.advance(num_questions)
+        if self.stop.requested:
+            raise KeyboardInterrupt
 
     def _saved(self, adapters: Adapters, k: int) -> SavedAdapter:
         lane = adapters.lanes[k]
@@ -233,6 +244,8 @@ def lane_of(run: LockedRun) -> Lane:
 
 
 def _loss_line(event: StepEvent) -> str:
+    if not event.losses:
+        return f"resumed at step {event.step}"
     finite = [loss for loss in event.losses if loss == loss]
     return f"loss {min(finite):.3f} to {max(finite):.3f}" if finite else "no finite loss"
 

@@ -1,0 +1,93 @@
+"""Checkpoints of a pack in training: one safetensors file each, the newest two kept.
+
+A checkpoint is taken between steps. What is random follows from (seed, step), so the position is
+enough to go on with the same bits: data order and dropout need no state of their own.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lorasweep.records import EvalEntry, Failure, StepEntry
+from lorasweep.store import replaced_file
+
+KEPT = 2
+
+
+class Progress(BaseModel):
+    """How far a pack has come: steps and epochs evaluated, and what each lane has logged."""
+
+    identity: str
+    num_steps_done: int
+    seconds: float
+    peak_memory_bytes: int
+    histories: list[list[StepEntry | EvalEntry]]
+    failures: list[Failure | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A pack's progress and its tensors (adapters and optimizer state)."""
+
+    progress: Progress
+    tensors: dict[str, Tensor]
+
+
+class Checkpoints:
+    """The checkpoints of one pack in a folder, at most one every `minutes`.
+
+    `identity` names the pack's runs: a checkpoint of other runs is never read.
+    """
+
+    def __init__(self, folder: Path, identity: str, minutes: float,
+                 on_trouble: Callable[[str], None]) -> None:  # fmt: skip
+        self.folder, self.identity, self.seconds = folder, identity, 60 * minutes
+        self.on_trouble = on_trouble
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Say whether the interval has passed since the last one."""
+        return time.monotonic() - self.last >= self.seconds
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint and drop all but the newest two; trouble is told, not raised."""
+        self.last = time.monotonic()
+        place = self.folder / f"step-{checkpoint.progress.num_steps_done:08d}.safetensors"
+        try:
+            with replaced_file(place) as aside:
+                metadata = {"progress": checkpoint.progress.model_dump_json()}
+                save_file(checkpoint.tensors, aside, metadata=metadata)
+        except (OSError, SafetensorError) as error:
+            self.on_trouble(f"warning: no checkpoint written, training goes on: {error}")
+            return
+        for old in self._files()[KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest readable checkpoint of these runs, or None."""
+        for file in self._files():
+            try:
+                found = _read(file)
+            except (OSError, SafetensorError, ValueError, KeyError) as error:
+                self.on_trouble(f"warning: {file.name} is not readable, trying an older: {error}")
+                continue
+            if found.progress.identity == self.identity:
+                return found
+        return None
+
+    def _files(self) -> list[Path]:
+        """Return the checkpoint files, the newest first."""
+        return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
+
+
+def _read(file: Path) -> Checkpoint:
+    with safe_open(file, framework="pt") as opened:
+        progress = Progress.model_validate_json((opened.metadata() or {})["progress"])
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    return Checkpoint(progress, tensors)

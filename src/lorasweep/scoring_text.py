@@ -1,0 +1,114 @@
+"""What `score` and `compare` print for people."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lorasweep.scoring import Comparison, Score, bounds
+from lorasweep.stats import Difference, Interval, Power
+
+
+def print_score(score: Score) -> None:
+    """Print EM and F1 with their intervals, what they rest on, and the warnings."""
+    table = _table(f"{score.name}: {_basis(score.f1)}", "metric", "score",
+                   _level(score.f1), "design effect")  # fmt: skip
+    for metric, interval in (("EM", score.exact_match), ("F1", score.f1)):
+        table.add_row(metric, f"{interval.mean:.2f}", _ends(interval), _effect(interval))
+    console = _console()
+    console.print(table)
+    low, high = score.wilson
+    _print_lines(
+        console,
+        [
+            "intervals by resampling paragraphs; as a check, EM taking questions for independent "
+            f"(Wilson): {low:.2f} to {high:.2f}",
+            *(f"warning: {warning}" for warning in score.warnings),
+        ],
+    )
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the differences with their tests, a sentence for each, the power, the warnings."""
+    console = _console()
+    console.print(_difference_table(comparison))
+    _print_lines(
+        console,
+        [
+            *(f"{sentence}." for sentence in comparison.sentences),
+            f"As a check, McNemar's exact test of EM, which takes questions for independent: "
+            f"p = {comparison.mcnemar_p_value:.2g}.",
+            _power_sentence("F1", comparison.f1_power),
+            _power_sentence("EM", comparison.exact_match_power),
+            *(f"warning: {warning}" for warning in comparison.warnings),
+        ],
+    )
+
+
+def _difference_table(comparison: Comparison) -> Table:
+    a, b = comparison.a, comparison.b
+    title = f"A = {a.name}, B = {b.name}: {_basis(comparison.f1)}"
+    table = _table(title, "metric", "A", "B", "A - B", _level(comparison.f1), "p", "p (Holm)")
+    rows = (
+        ("F1", a.f1, b.f1, comparison.f1),
+        ("EM", a.exact_match, b.exact_match, comparison.exact_match),
+    )
+    for metric, of_a, of_b, difference in rows:
+        table.add_row(metric, f"{of_a.mean:.2f}", f"{of_b.mean:.2f}", f"{difference.mean:+.2f}",
+                      _ends(difference), f"{difference.p_value:.2g}",
+                      _adjusted(difference))  # fmt: skip
+    return table
+
+
+def _power_sentence(metric: str, power: Power) -> str:
+    if power.smallest_difference is None:
+        return f"{metric}: what these questions could settle is not known, for want of spread."
+    share = f"{100 * power.power:g} %"
+    can = (
+        f"{metric}: these questions settle a difference of {power.smallest_difference:.1f} "
+        f"with a chance of {share}"
+    )
+    if power.num_questions is None:
+        return f"{can}."
+    return f"{can}; one of {power.difference:g} takes about {power.num_questions:,} questions."
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=escape(title))
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index else "left")
+    return table
+
+
+def _basis(interval: Interval) -> str:
+    return f"{interval.num_questions:,} questions in {interval.num_clusters:,} paragraphs"
+
+
+def _level(interval: Interval) -> str:
+    return f"{100 * interval.level:g} % interval"
+
+
+def _ends(interval: Interval) -> str:
+    ends = bounds(interval)
+    return "none" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
+
+
+def _effect(interval: Interval) -> str:
+    return "none" if interval.design_effect is None else f"{interval.design_effect:.2f}"
+
+
+def _adjusted(difference: Difference) -> str:
+    p_value = difference.adjusted_p_value
+    return "" if p_value is None else f"{p_value:.2g}"
+
+
+def _console() -> Console:
+    console = Console()
+    # A pipe has no width; tables must not be cut there.
+    return console if console.is_terminal else Console(width=160)
+
+
+def _print_lines(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,225 @@
+"""Fact 4: greedy decoding gives the tokens of transformers' generate, a question at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from lorasweep.base import Base, freeze
+from lorasweep.decode import Answer, decode_greedy, prompts_of, read_answer
+from lorasweep.trees import Tree, separate_rows
+from reference import mixed_lanes, questions, randomise_B, with_peft
+
+ALL_AT_ONCE = 100_000
+NEAR_TIE = 1e-4
+NUM_NEW = 24
+
+
+@dataclass
+class Reference:
+    """What generate gives for a question: tokens up to our stop, and at each the lead of the best
+    logit over the second."""
+
+    token_ids: list[int]
+    leads: list[float]
+
+
+@torch.no_grad()
+def generate(base: Base, model: torch.nn.Module, row: Tree, max_new_tokens: int) -> Reference:
+    """Transformers' own greedy generation for one question, cut at our stop."""
+    ids = torch.tensor([row.trunk_ids + row.branches[0].prompt_ids])
+    output = model.generate(  # type: ignore[operator]
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        pad_token_id=base.end_id,
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
+    tokens = output.sequences[0, ids.shape[1] :].tolist()
+    best = [logits[0].topk(2).values for logits in output.logits]
+    leads = [float(first - second) for first, second in best]
+    for place, token in enumerate(tokens):
+        if token == base.end_id:
+            return Reference(tokens[:place], leads[: place + 1])
+        if "\n" in base.tokenizer.decode([token]):
+            return Reference(tokens[: place + 1], leads[: place + 1])
+    return Reference(tokens, leads)
+
+
+def agrees(answer: Answer, reference: Reference) -> bool:
+    """True where all tokens agree, False where they part at a near tie; parting elsewhere fails."""
+    ours = list(answer.token_ids)
+    if ours == reference.token_ids:
+        return True
+    pairs = zip(ours, reference.token_ids, strict=False)
+    shorter = min(len(ours), len(reference.token_ids))
+    parting = next((i for i, (a, b) in enumerate(pairs) if a != b), shorter)
+    assert reference.leads[parting] < NEAR_TIE, (answer, reference, parting)
+    return False
+
+
+def eager_to_stop(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """Make the end token and the line break likely, so that random models stop now and then."""
+    with torch.no_grad():
+        for token in (tokenizer.eos_token_id, *tokenizer("\n")["input_ids"]):
+            model.get_output_embeddings().weight[token] *= 4
+    return model
+
+
+@pytest.fixture
+def make_stopping(
+    architecture: str,
+    make_model: Callable[..., PreTrainedModel],
+    tokenizer: PreTrainedTokenizerFast,
+) -> Callable[[], PreTrainedModel]:
+    return lambda: eager_to_stop(make_model(architecture), tokenizer)
+
+
+@pytest.fixture
+def base(make_stopping: Callable[[], PreTrainedModel], tokenizer: PreTrainedTokenizerFast) -> Base:
+    return freeze(make_stopping(), tokenizer)
+
+
+def decode(
+    base: Base,
+    trees: Sequence[Tree],
+    num_lanes: int,
+    max_new_tokens: int = NUM_NEW,
+    max_tokens: int = ALL_AT_ONCE,
+) -> list[dict[str, Answer]]:
+    """The answers of every lane by question."""
+    answers: list[dict[str, Answer]] = [{} for _ in range(num_lanes)]
+    for group in decode_greedy(base, trees, num_lanes, max_new_tokens, max_tokens):
+        for lane, found in zip(answers, group, strict=True):
+            assert not lane.keys() & {a.question_id for a in found}
+            lane.update({answer.question_id: answer for answer in found})
+    return answers
+
+
+def test_lanes_together_give_the_tokens_of_generate(
+    base: Base, make_stopping: Callable[[], PreTrainedModel], trees: tuple[Tree, ...]
+) -> None:
+    lanes = mixed_lanes(base)
+    with base.adapted(lanes) as adapters:
+        randomise_B(adapters)
+        answers = decode(base, trees, len(lanes))
+        weights = [adapters.weights_of(k) for k in range(len(lanes))]
+    num_compared = num_near_ties = 0
+    for lane, found, pairs in zip(lanes, answers, weights, strict=True):
+        tuned = with_peft(make_stopping(), lane, pairs)
+        for row in separate_rows(trees):
+            reference = generate(base, tuned, row, NUM_NEW)
+            answer = found[row.branches[0].question_id]
+            same = agrees(answer, reference)
+            num_near_ties += not same
+            if same:
+                num_compared += len(reference.token_ids)
+    assert num_near_ties <= 1
+    # Not a test of empty answers: lanes differ, and each kind of ending occurs.
+    print(num_compared, num_near_ties, sum(a.ended for l in answers for a in l.values()), sum(base.breaks_line(a.token_ids[-1]) for l in answers for a in l.values() if a.token_ids))
+    print(num_compared, num_near_ties, sum(a.ended for l in answers for a in l.values()), sum(base.breaks_line(a.token_ids[-1]) for l in answers for a in l.values() if a.token_ids))
+    assert num_compared > 200
+    assert len({tuple(a.token_ids for a in lane.values()) for lane in answers}) == len(lanes)
+    everything = [answer for lane in answers for answer in lane.values()]
+    assert any(answer.ended for answer in everything)
+    assert any(base.breaks_line(a.token_ids[-1]) for a in everything if a.token_ids)
+    assert any(len(answer.token_ids) == NUM_NEW for answer in everything)
+
+
+def test_the_untuned_model_gives_the_tokens_of_generate(
+    base: Base, make_stopping: Callable[[], PreTrainedModel], trees: tuple[Tree, ...]
+) -> None:
+    plain = make_stopping()
+    (found,) = decode(base, trees, 1)
+    assert list(found) != []
+    same = [
+        agrees(found[row.branches[0].question_id], generate(base, plain, row, NUM_NEW))
+        for row in separate_rows(trees)
+    ]
+    assert same.count(False) <= 1
+    assert len(same) == sum(len(tree.branches) for tree in trees)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 300, 900])
+def test_answers_do_not_depend_on_the_cut(
+    base: Base, trees: tuple[Tree, ...], max_tokens: int
+) -> None:
+    lanes = mixed_lanes(base)
+    with base.adapted(lanes) as adapters:
+        randomise_B(adapters)
+        whole = decode(base, trees, len(lanes))
+        assert decode(base, trees, len(lanes), max_tokens=max_tokens) == whole
+        assert decode(base, separate_rows(trees), len(lanes), max_tokens=max_tokens) == whole
+        assert decode(base, trees[::-1], len(lanes)) == whole
+
+
+def test_a_smaller_allowance_gives_the_beginnings(base: Base, trees: tuple[Tree, ...]) -> None:
+    (long,) = decode(base, trees, 1)
+    for max_new_tokens in (1, 5):
+        (short,) = decode(base, trees, 1, max_new_tokens)
+        for question_id, answer in short.items():
+            assert answer.token_ids == long[question_id].token_ids[:max_new_tokens]
+            # The end token takes a place of the allowance.
+            ended = long[question_id].ended and len(long[question_id].token_ids) < max_new_tokens
+            assert answer.ended == ended
+
+
+def test_answers_may_reach_the_models_last_position(
+    architecture: str,
+    make_model: Callable[..., PreTrainedModel],
+    tokenizer: PreTrainedTokenizerFast,
+    trees: tuple[Tree, ...],
+) -> None:
+    longest = max(len(t.trunk_ids + b.prompt_ids) for t, b in questions(trees))
+    name = "n_positions" if architecture == "gpt2" else "max_position_embeddings"
+    sizes = {name: longest + 8}
+    base = freeze(make_model(architecture, **sizes), tokenizer)
+    plain = make_model(architecture, **sizes)
+    (found,) = decode(base, trees, 1, max_new_tokens=8)
+    for row in separate_rows(trees):
+        assert agrees(found[row.branches[0].question_id], generate(base, plain, row, 8))
+
+
+def test_prompts_hold_no_answer(trees: tuple[Tree, ...]) -> None:
+    for tree in trees:
+        prompts = prompts_of(tree)
+        assert prompts.trunk_ids == tree.trunk_ids
+        for branch, original in zip(prompts.branches, tree.branches, strict=True):
+            assert branch.input_ids == branch.prompt_ids == original.prompt_ids
+
+
+class TestReadAnswer:
+    @pytest.fixture
+    def read(self, base: Base) -> Callable[[str], Answer]:
+        return lambda text: read_answer(base, "q", base.tokenizer(text)["input_ids"])
+
+    @pytest.mark.parametrize(
+        ("generated", "text", "ended"),
+        [
+            (" the mill<|end|>", "the mill", True),
+            (" the mill<|end|> and more<|end|>", "the mill", True),
+            (" the mill", "the mill", False),
+            (" the mill\n\nQuestion: what<|end|>", "the mill", False),
+            ("\n\nanswer<|end|>", "", False),
+            ("<|end|>", "", True),
+            ("", "", False),
+            ("  caf\u00e9 , a .b <|end|>", "caf\u00e9 , a .b", True),
+        ],
+    )
+    def test_cuts_at_the_end_token_or_the_line_break(
+        self, read: Callable[[str], Answer], generated: str, text: str, ended: bool
+    ) -> None:
+        answer = read(generated)
+        assert (answer.text, answer.ended) == (text, ended)
+
+    def test_keeps_the_tokens_before_the_end_and_through_the_line_break(self, base: Base) -> None:
+        words, line_break = (base.tokenizer(text)["input_ids"] for text in (" the mill", "\n"))
+        end = [base.end_id]
+        assert read_answer(base, "q", words + end).token_ids == tuple(words)
+        found = read_answer(base, "q", words + line_break + words + end)
+        assert found.token_ids == tuple(words + line_break)
+        assert read_answer(base, "q", end + words).token_ids == ()

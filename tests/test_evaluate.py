@@ -1,0 +1,117 @@
+"""Evaluation: the loss by teacher forcing, answers by generation, and their scores."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from lorasweep.base import Base
+from lorasweep.decode import Answer, decode_greedy
+from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
+from lorasweep.records import Prediction
+from lorasweep.squad import Answer as Reference
+from lorasweep.squad import Paragraph, Question
+from lorasweep.trees import Tree, separate_rows
+from reference import exact_norms, mixed_lanes, own_loss, randomise_B, with_peft
+
+ALL_AT_ONCE = 100_000
+
+
+def test_the_loss_is_the_models_own_however_it_is_cut(
+    architecture: str,
+    make_model: Callable[..., PreTrainedModel],
+    exact_base: Base,
+    trees: tuple[Tree, ...],
+) -> None:
+    lanes = mixed_lanes(exact_base)
+    with exact_base.adapted(lanes) as adapters:
+        randomise_B(adapters)
+        found = evaluation_loss(exact_base, trees, len(lanes), ALL_AT_ONCE)
+        for cut in (1, 500):
+            assert evaluation_loss(exact_base, trees, len(lanes), cut) == pytest.approx(
+                found, rel=1e-9
+            )
+        weights = [adapters.weights_of(k) for k in range(len(lanes))]
+    for loss, lane, pairs in zip(found, lanes, weights, strict=True):
+        tuned = with_peft(exact_norms(make_model(architecture).double()), lane, pairs)
+        with torch.no_grad():
+            assert loss == pytest.approx(float(own_loss(tuned, trees)), rel=1e-9)
+
+
+def test_all_questions_are_answered_and_progress_is_told(
+    exact_base: Base, trees: tuple[Tree, ...]
+) -> None:
+    lanes = mixed_lanes(exact_base)
+    heard: list[int] = []
+    with exact_base.adapted(lanes):
+        decoded = decode_all(exact_base, trees, len(lanes), 3, 900, heard.append)
+        groups = list(decode_greedy(exact_base, trees, len(lanes), 3, 900))
+    assert len(heard) == len(groups) > 1
+    assert sum(heard) == sum(len(tree.branches) for tree in trees)
+    assert decoded.seconds_per_question > 0
+    for k, answers in enumerate(decoded.answers_by_lane):
+        assert answers == [answer for group in groups for answer in group[k]]
+        ids = sorted(answer.question_id for answer in answers)
+        assert ids == sorted(b.question_id for t in separate_rows(trees) for b in t.branches)
+
+
+def asked(question_id: str, *answers: str) -> Question:
+    return Question(question_id, f"{question_id}?", tuple(Reference(a, 0) for a in answers))
+
+
+PARAGRAPHS = (
+    Paragraph("town/0", "town", "...", (asked("a", "The Mill", "an old mill"), asked("b", "1841"))),
+    # Drawn alone, so the paragraph's id names the question too.
+    Paragraph("town/1#c", "town", "...", (asked("c", "blue clay"),)),
+    Paragraph("town/1#d", "town", "...", (asked("d", "red"),)),
+)
+
+
+def answer(question_id: str, text: str, ended: bool = True) -> Answer:
+    return Answer(question_id, text, ended, (1, 2, 3))
+
+
+def predictions() -> list[Prediction]:
+    answers = [
+        answer("c", "red clay"),
+        answer("b", "1856", ended=False),
+        answer("a", "old mill."),
+    ]
+    return predictions_of(PARAGRAPHS, answers)
+
+
+def test_predictions_come_in_the_paragraphs_order_with_their_best_scores() -> None:
+    found = predictions()
+    # "d" was left out (too long): it has no answer and no score.
+    assert [p.id for p in found] == ["a", "b", "c"]
+    assert [p.exact_match for p in found] == [1.0, 0.0, 0.0]
+    assert [p.f1 for p in found] == [1.0, 0.0, 0.5]
+    assert [p.paragraph for p in found] == ["town/0", "town/0", "town/1"]
+    first = found[0]
+    assert first.answers == ["The Mill", "an old mill"]
+    assert (first.question, first.prediction, first.article) == ("a?", "old mill.", "town")
+    assert (first.ended, first.num_tokens) == (True, 3)
+
+
+def test_scores_are_means_in_percent_with_intervals_by_paragraph() -> None:
+    scores = scores_of(predictions(), seconds_per_question=0.5)
+    assert scores.exact_match == pytest.approx(100 / 3)
+    assert scores.f1 == pytest.approx(50.0)
+    assert scores.num_questions == 3
+    assert scores.ended_share == pytest.approx(2 / 3)
+    assert scores.seconds_per_question == 0.5
+    for interval, mean in (
+        (scores.exact_match_interval, scores.exact_match),
+        (scores.f1_interval, scores.f1),
+    ):
+        if interval is not None:
+            low, high = interval
+            assert 0 <= low <= mean <= high <= 100
+
+
+def test_one_paragraph_gives_a_score_without_an_interval() -> None:
+    scores = scores_of(predictions()[:2], None)
+    assert (scores.exact_match, scores.exact_match_interval) == (50.0, None)
+    assert math.isfinite(scores.f1)

@@ -1,0 +1,202 @@
+"""Stacked adapters: how they start, what dropout they get, and fact 3 on one batch against PEFT."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from lorasweep.base import Base
+from lorasweep.lora import Adapters, Lane, TreeDropout, initial_A
+from lorasweep.train import answer_loss
+from lorasweep.trees import Tree, lay_out
+from reference import (
+    exact_norms,
+    mixed_lanes,
+    own_loss,
+    padded_loss,
+    peft_parameters,
+    randomise_B,
+    relative,
+    with_peft,
+)
+
+MakeModel = Callable[..., PreTrainedModel]
+
+
+def losses_and_gradients(
+    base: Base, adapters: Adapters, trees: Sequence[Tree]
+) -> tuple[Tensor, list[dict[str, list[Tensor]]]]:
+    """Each lane's mean loss, and its gradients of A and B by module, without padding."""
+    num_answer_tokens = sum(tree.num_answer_tokens for tree in trees)
+    loss_K = answer_loss(base, lay_out(trees), len(adapters.lanes)) / num_answer_tokens
+    pairs = [(stack.A, stack.B) for stack in adapters.stacks.values()]
+    found = torch.autograd.grad(loss_K.sum(), [part for pair in pairs for part in pair])
+    gradients = [
+        {
+            name: [found[2 * i][k, : lane.rank], found[2 * i + 1][k, :, : lane.rank]]
+            for i, name in enumerate(adapters.stacks)
+            if name in lane.modules
+        }
+        for k, lane in enumerate(adapters.lanes)
+    ]
+    return loss_K.detach(), gradients
+
+
+def peft_gradients(
+    model: PreTrainedModel,
+    lane: Lane,
+    weights: dict[str, tuple[Tensor, Tensor]],
+    loss_of: Callable[..., Tensor],
+    trees: Sequence[Tree],
+) -> tuple[float, dict[str, list[Tensor]]]:
+    """The same of PEFT's adapter on the plain model."""
+    tuned = with_peft(model, lane, weights)
+    parameters = peft_parameters(tuned, lane)
+    loss = loss_of(tuned, trees)
+    found = torch.autograd.grad(loss, [part for pair in parameters.values() for part in pair])
+    return loss.item(), {
+        name: [found[2 * i], found[2 * i + 1]] for i, name in enumerate(parameters)
+    }
+
+
+@pytest.mark.parametrize(
+    ("dtype", "loss_of", "loss_tolerance", "gradient_tolerance"),
+    [
+        (torch.float64, own_loss, 1e-9, 1e-9),
+        (torch.float32, own_loss, 1e-5, 1e-4),
+        (torch.float32, padded_loss, 1e-5, 1e-4),
+    ],
+)
+def test_losses_and_gradients_are_those_of_peft_on_the_plain_model(
+    architecture: str,
+    make_model: MakeModel,
+    make_base: Callable[[torch.dtype], Base],
+    trees: tuple[Tree, ...],
+    dtype: torch.dtype,
+    loss_of: Callable[..., Tensor],
+    loss_tolerance: float,
+    gradient_tolerance: float,
+) -> None:
+    base = make_base(dtype)
+    lanes = mixed_lanes(base)
+    with base.adapted(lanes) as adapters:
+        randomise_B(adapters)
+        loss_K, gradients = losses_and_gradients(base, adapters, trees)
+        weights = [adapters.weights_of(k) for k in range(len(lanes))]
+    for k, lane in enumerate(lanes):
+        model = make_model(architecture).to(dtype)
+        if dtype == torch.float64:
+            model = exact_norms(model)
+        loss, expected = peft_gradients(model, lane, weights[k], loss_of, trees)
+        assert float(loss_K[k]) == pytest.approx(loss, rel=loss_tolerance)
+        assert expected.keys() == gradients[k].keys()
+        for module, pair in expected.items():
+            for ours, theirs in zip(gradients[k][module], pair, strict=True):
+                assert relative(ours, theirs) < gradient_tolerance, module
+
+
+def test_adapters_start_with_pefts_numbers(exact_base: Base) -> None:
+    lanes = mixed_lanes(exact_base)
+    with exact_base.adapted(lanes) as adapters:
+        for k, lane in enumerate(lanes):
+            weights = adapters.weights_of(k)
+            assert tuple(weights) == lane.modules
+            for A, B in weights.values():
+                assert A.shape[0] == B.shape[1] == lane.rank
+                assert not B.any()
+                bound = A.shape[1] ** -0.5
+                assert A.abs().max() <= bound
+                assert A.abs().max() > 0.8 * bound
+                assert abs(A.mean()) < 0.5 * bound
+
+
+def test_a_start_depends_on_seed_and_module_alone(exact_base: Base) -> None:
+    attention, mlp, everything = mixed_lanes(exact_base)
+    name = attention.modules[0]
+    with exact_base.adapted([attention]) as adapters:
+        alone = adapters.weights_of(0)[name][0].clone()
+    with exact_base.adapted([everything, mlp, attention]) as adapters:
+        assert adapters.weights_of(2)[name][0].equal(alone)
+    others = [Lane((name,), 2, 1.0, 1e-3, 0.0, seed) for seed in (7, 8)]
+    assert initial_A(others[0], name, 32).equal(initial_A(attention, name, 32))
+    assert not initial_A(others[1], name, 32).equal(initial_A(others[0], name, 32))
+    assert not initial_A(others[0], "another", 32).equal(initial_A(others[0], name, 32))
+
+
+def test_a_lanes_padding_gets_no_gradient(exact_base: Base, trees: tuple[Tree, ...]) -> None:
+    lanes = mixed_lanes(exact_base)
+    with exact_base.adapted(lanes) as adapters:
+        randomise_B(adapters)
+        adapters.accumulate(answer_loss(exact_base, lay_out(trees), len(lanes)).sum())
+        held = [sum(A.numel() + B.numel() for A, B in adapters.weights_of(k).values())
+                for k in range(len(lanes))]  # fmt: skip
+        assert (adapters.gradients_KP != 0).sum(1).tolist() == held
+        assert (adapters.values_KP != 0).sum(1).tolist() == held
+
+
+def test_adapters_come_off_even_after_an_error(exact_base: Base) -> None:
+    def fail() -> None:
+        with exact_base.adapted(mixed_lanes(exact_base)):
+            assert any(linear.adapter for linear in exact_base.linears.values())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert not any(linear.adapter for linear in exact_base.linears.values())
+
+
+def test_put_sets_what_weights_of_returns(exact_base: Base) -> None:
+    lanes = mixed_lanes(exact_base)
+    with exact_base.adapted(lanes) as adapters:
+        randomise_B(adapters)
+        before = {name: (A.clone(), B.clone()) for name, (A, B) in adapters.weights_of(0).items()}
+    with exact_base.adapted([lanes[2], lanes[0]]) as adapters:
+        adapters.put(1, before)
+        for name, (A, B) in adapters.weights_of(1).items():
+            assert A.equal(before[name][0])
+            assert B.equal(before[name][1])
+
+
+def dropped(
+    dropouts: Sequence[float], tree_ids: Sequence[str], sizes: Sequence[int], *, seed: int = 0,
+    step: int = 0, module: int = 1, padded_to: int | None = None, features: int = 64,
+) -> Tensor:  # fmt: skip
+    """What dropout makes of ones [K, R, T, in]."""
+    lanes = [Lane(("m",), 1, 1.0, 1e-3, dropout, seed) for dropout in dropouts]
+    width = padded_to or max(sizes)
+    noise = TreeDropout(lanes, tree_ids, sizes, step, width)
+    ones = torch.ones(len(lanes), len(sizes) * width, features, dtype=torch.float64)
+    return noise.apply(ones, module).view(len(lanes), len(sizes), width, features)
+
+
+def test_dropout_depends_on_no_neighbour_cut_or_padding() -> None:
+    alone = dropped([0.1], ["b"], [7])[0, 0]
+    assert dropped([0.1], ["a", "b"], [9, 7])[0, 1, :7].equal(alone)
+    assert dropped([0.1], ["b"], [7], padded_to=12)[0, 0, :7].equal(alone)
+    assert dropped([0.5, 0.0, 0.1], ["b", "c"], [7, 2])[2, 0].equal(alone)
+
+
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"step": 1}, {"module": 2}])
+def test_dropout_changes_with_seed_step_and_module(changed: dict[str, int]) -> None:
+    assert not dropped([0.1], ["b"], [7], **changed).equal(dropped([0.1], ["b"], [7]))
+
+
+def test_dropout_changes_with_the_tree() -> None:
+    assert not dropped([0.1], ["a"], [7]).equal(dropped([0.1], ["b"], [7]))
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])
+def test_dropout_meets_its_rate_and_keeps_the_mean(rate: float) -> None:
+    sample = dropped([rate], ["a", "b"], [1000, 1000])
+    # Five standard deviations of a mean of 128,000.
+    allowed = 5 * (rate * (1 - rate) / sample.numel()) ** 0.5
+    assert float((sample == 0).double().mean()) == pytest.approx(rate, abs=allowed)
+    assert float(sample.mean()) == pytest.approx(1.0, abs=allowed / (1 - rate))
+    assert sample.unique().numel() == 2
+
+
+def test_no_dropout_changes_nothing_and_nearly_all_is_allowed() -> None:
+    assert (dropped([0.0, 0.1], ["a"], [5])[0] == 1).all()
+    assert dropped([0.9999999], ["a"], [5]).isfinite().all()

@@ -1,0 +1,88 @@
+"""Each lane of LaneAdamW and clip_lanes gets what torch gives it alone."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import get_scheduler
+from transformers.optimization import get_constant_schedule
+
+from lorasweep.optimizer import LaneAdamW, clip_lanes, schedule_factor
+from lorasweep.study import Recipe
+
+LR = (1e-3, 5e-2, 1.0)
+NUM_STEPS = 7
+
+
+def gradients(step: int) -> Tensor:
+    """Gradients [3, 10] whose sizes differ a thousandfold between lanes."""
+    generator = torch.Generator().manual_seed(step)
+    scale_K1 = torch.tensor([[1e-2], [1.0], [10.0]], dtype=torch.float64)
+    return torch.randn(3, 10, generator=generator, dtype=torch.float64) * scale_K1
+
+
+def start() -> Tensor:
+    return torch.randn(3, 10, generator=torch.Generator().manual_seed(99), dtype=torch.float64)
+
+
+def factor(step: int) -> float:
+    return 1 - step / NUM_STEPS
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_every_lane_moves_as_torchs_adamw_moves_it(weight_decay: float) -> None:
+    values_KP, live_K = start(), torch.ones(3, dtype=torch.bool)
+    ours = LaneAdamW(values_KP, torch.tensor(LR, dtype=torch.float64), weight_decay)
+    alone = [nn.Parameter(lane.clone()) for lane in start()]
+    theirs = [
+        torch.optim.AdamW([lane], lr=lr, weight_decay=weight_decay)
+        for lane, lr in zip(alone, LR, strict=True)
+    ]
+    for step in range(NUM_STEPS):
+        ours.step(gradients(step), factor(step), live_K)
+        for lane, optimizer, lr, gradient in zip(alone, theirs, LR, gradients(step), strict=True):
+            lane.grad = gradient
+            optimizer.param_groups[0]["lr"] = lr * factor(step)
+            optimizer.step()
+        expected = torch.stack([lane.detach() for lane in alone])
+        torch.testing.assert_close(values_KP, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_a_stopped_lane_stays_and_the_others_move_on() -> None:
+    stopped, whole = start(), start()
+    lr_K, all_K = torch.tensor(LR), torch.ones(3, dtype=torch.bool)
+    live_K = torch.tensor([True, False, True])
+    ours, other = LaneAdamW(stopped, lr_K, 0.1), LaneAdamW(whole, lr_K, 0.1)
+    for step in range(3):
+        ours.step(gradients(step), 1.0, live_K)
+        other.step(gradients(step), 1.0, all_K)
+    assert stopped[1].equal(start()[1])
+    assert stopped[[0, 2]].equal(whole[[0, 2]])
+
+
+@pytest.mark.parametrize("max_norm", [0.5, 3.0, 1e6])
+def test_every_lane_is_clipped_as_torch_clips_it(max_norm: float) -> None:
+    clipped_KP = gradients(0)
+    norm_K = clip_lanes(clipped_KP, max_norm)
+    for k, gradient in enumerate(gradients(0)):
+        parameter = nn.Parameter(torch.zeros(10, dtype=torch.float64))
+        parameter.grad = gradient.clone()
+        norm = nn.utils.clip_grad_norm_([parameter], max_norm)
+        torch.testing.assert_close(norm_K[k], norm, rtol=1e-12, atol=0)
+        torch.testing.assert_close(clipped_KP[k], parameter.grad, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.25])
+def test_schedules_are_those_of_transformers(schedule: str, warmup: float) -> None:
+    recipe, num_steps = Recipe(schedule=schedule, warmup=warmup), 23
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    if schedule == "constant" and not warmup:
+        scheduler = get_constant_schedule(optimizer)
+    else:
+        name = "constant_with_warmup" if schedule == "constant" else schedule
+        scheduler = get_scheduler(name, optimizer, -int(-warmup * num_steps // 1), num_steps)
+    for step in range(num_steps):
+        expected = scheduler.get_last_lr()[0]
+        assert schedule_factor(recipe, step, num_steps) == pytest.approx(expected, abs=1e-15)
+        optimizer.step()
+        scheduler.step()

@@ -1,0 +1,204 @@
+"""Fact 3 on disk: PEFT loads what we save, and we load what PEFT saves."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from lorasweep.base import Base
+from lorasweep.errors import UserError
+from lorasweep.lora import Lane
+from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter, save_adapter
+from lorasweep.selfcheck import training_logits
+from lorasweep.trees import Tree
+from reference import Weights, mixed_lanes, modules_of, own_logits, randomise_B, relative
+
+MakeModel = Callable[..., PreTrainedModel]
+
+
+def saved(base: Base, lane: Lane, weights: Weights) -> SavedAdapter:
+    copies = {name: (A.clone(), B.clone()) for name, (A, B) in weights.items()}
+    transposed = base.linears[lane.modules[0]].stored_transposed
+    return SavedAdapter(copies, lane.rank, lane.scale, lane.dropout, "tiny", transposed)
+
+
+@torch.no_grad()
+def test_peft_gives_our_logits_from_our_files(
+    architecture: str,
+    make_model: MakeModel,
+    make_base: Callable[[torch.dtype], Base],
+    trees: tuple[Tree, ...],
+    tmp_path: Path,
+) -> None:
+    base = make_base(torch.float32)
+    model_folder = tmp_path / "model"
+    make_model(architecture).save_pretrained(model_folder)
+    for k, lane in enumerate(mixed_lanes(base)):
+        with base.adapted([lane]) as adapters:
+            randomise_B(adapters)
+            ours = training_logits(base, trees)
+            save_adapter(tmp_path / str(k), saved(base, lane, adapters.weights_of(0)))
+        plain = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+        untuned = own_logits(plain, trees)
+        tuned = peft.PeftModel.from_pretrained(plain, tmp_path / str(k)).eval()
+        theirs = own_logits(tuned, trees)
+        assert (ours - theirs).abs().max() < 1e-4
+        assert (untuned - theirs).abs().max() > 0.1
+        assert tuned.peft_config["default"].lora_dropout == lane.dropout
+
+
+@torch.no_grad()
+def test_we_give_pefts_logits_from_pefts_files(
+    architecture: str,
+    make_model: MakeModel,
+    make_base: Callable[[torch.dtype], Base],
+    trees: tuple[Tree, ...],
+    tmp_path: Path,
+) -> None:
+    base = make_base(torch.float32)
+    for use_rslora in (False, True):
+        config = peft_config(base, use_rslora=use_rslora, lora_alpha=12)
+        tuned = get_peft_model(make_model(architecture), config).eval()
+        for name, parameter in tuned.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+        theirs = own_logits(tuned, trees)
+        tuned.save_pretrained(tmp_path)
+        adapter = load_adapter(tmp_path)
+        assert adapter.scale == pytest.approx(12 / (4**0.5 if use_rslora else 4))
+        lane = Lane(tuple(adapter.weights), adapter.rank, adapter.scale, 1e-3, 0.0, seed=0)
+        with base.adapted([lane]) as adapters:
+            adapters.put(0, adapter.weights)
+            assert (training_logits(base, trees) - theirs).abs().max() < 1e-4
+
+
+def peft_config(base: Base, **changes: Any) -> LoraConfig:
+    defaults: dict[str, Any] = {
+        "task_type": "CAUSAL_LM",
+        "r": 4,
+        "target_modules": list(modules_of(base, ("attn",))),
+        "fan_in_fan_out": base.model.config.model_type == "gpt2",
+        "lora_dropout": 0.1,
+    }
+    return LoraConfig(**{**defaults, **changes})
+
+
+@pytest.fixture
+def adapter(exact_base: Base) -> SavedAdapter:
+    lane = mixed_lanes(exact_base, (0.1, 0.1, 0.1))[2]
+    with exact_base.adapted([lane]) as adapters:
+        randomise_B(adapters)
+        return saved(exact_base, lane, adapters.weights_of(0))
+
+
+def test_what_is_saved_is_what_is_loaded(adapter: SavedAdapter, tmp_path: Path) -> None:
+    save_adapter(tmp_path, adapter)
+    loaded = load_adapter(tmp_path)
+    assert loaded.weights.keys() == adapter.weights.keys()
+    for name, (A, B) in adapter.weights.items():
+        assert loaded.weights[name][0].equal(A.float())
+        assert loaded.weights[name][1].equal(B.float())
+    assert (loaded.rank, loaded.dropout, loaded.base) == (adapter.rank, 0.1, "tiny")
+    assert loaded.scale == pytest.approx(adapter.scale)
+    assert loaded.stored_transposed == adapter.stored_transposed
+
+
+def test_only_safetensors_are_written_and_read(adapter: SavedAdapter, tmp_path: Path) -> None:
+    save_adapter(tmp_path, adapter)
+    assert {file.name for file in tmp_path.iterdir()} == {CONFIG, WEIGHTS}
+    tensors = load_file(tmp_path / WEIGHTS)
+    (tmp_path / WEIGHTS).unlink()
+    # A pickle could run anything: it is not even looked at.
+    torch.save(tensors, tmp_path / "adapter_model.bin")
+    with pytest.raises(UserError, match=f"no adapter here: {WEIGHTS} is missing"):
+        load_adapter(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"use_dora": True},
+        {"modules_to_save": ["ln_f", "norm"]},
+        {"alpha_pattern": {"attn.c_attn": 3, "q_proj": 3}},
+        {"trainable_token_indices": [1, 2]},
+        {"alora_invocation_tokens": [1, 2]},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The following alpha_pattern keys did not match")
+def test_other_kinds_that_peft_saves_are_refused(
+    exact_base: Base, make_model: MakeModel, tmp_path: Path, kind: dict[str, Any]
+) -> None:
+    model = make_model(exact_base.model.config.model_type)
+    get_peft_model(model, peft_config(exact_base, **kind)).save_pretrained(tmp_path)
+    (setting,) = kind
+    with pytest.raises(UserError, match=f"only plain LoRA is read; this one sets {setting}"):
+        load_adapter(tmp_path)
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps({**config, **changes}))
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, Tensor]], None]) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    change(tensors)
+    save_file(tensors, folder / WEIGHTS)
+
+
+BREAKAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "biases": (lambda f: change_config(f, bias="lora_only"), "this one sets bias"),
+    "biases of B": (lambda f: change_config(f, lora_bias=True), "this one sets lora_bias"),
+    "not lora": (lambda f: change_config(f, peft_type="IA3"), "this one sets peft_type"),
+    "pissa": (lambda f: change_config(f, init_lora_weights="pissa"), "init_lora_weights"),
+    "no config": (lambda f: (f / CONFIG).unlink(), f"{CONFIG} is missing"),
+    "a list": (lambda f: (f / CONFIG).write_text("[1]"), f"{CONFIG}: not a PEFT config"),
+    "no JSON": (lambda f: (f / CONFIG).write_text("{"), f"{CONFIG}: not a PEFT config"),
+    "no rank": (lambda f: change_config(f, r=None), f"{CONFIG}: not a PEFT config"),
+    "no safetensors": (lambda f: (f / WEIGHTS).write_bytes(b"PK"), f"{WEIGHTS}: not safetensors"),
+    "half a pair": (
+        lambda f: change_weights(f, lambda t: t.pop(next(k for k in t if "lora_B" in k))),
+        "has no lora_B",
+    ),
+    "another tensor": (
+        lambda f: change_weights(f, lambda t: t.update({"base_model.model.x": torch.ones(1)})),
+        "'base_model.model.x' is no part of a plain LoRA adapter",
+    ),
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_files_that_are_no_plain_adapter_are_refused(
+    adapter: SavedAdapter, tmp_path: Path, breakage: str
+) -> None:
+    save_adapter(tmp_path, adapter)
+    damage, message = BREAKAGES[breakage]
+    damage(tmp_path)
+    with pytest.raises(UserError, match=message) as raised:
+        load_adapter(tmp_path)
+    assert str(tmp_path) in str(raised.value)
+
+
+def test_a_saved_module_name_means_that_module_alone(
+    architecture: str, make_model: MakeModel, exact_base: Base, tmp_path: Path
+) -> None:
+    name = exact_base.linears.keys() - set(modules_of(exact_base, ("mlp",)))
+    module = min(name)
+    lane = Lane((module,), 2, 1.0, 1e-3, 0.0, seed=0)
+    with exact_base.adapted([lane]) as adapters:
+        randomise_B(adapters)
+        save_adapter(tmp_path, saved(exact_base, lane, adapters.weights_of(0)))
+        A, _ = adapters.weights_of(0)[module]
+        expected = A.clone()
+    tuned = peft.PeftModel.from_pretrained(make_model(architecture), tmp_path)
+    adapted = [n for n, _ in tuned.named_parameters() if "lora_A" in n]
+    assert adapted == [f"base_model.model.{module}.lora_A.default.weight"]
+    assert relative(tuned.get_parameter(adapted[0]), expected.float()) < 1e-7

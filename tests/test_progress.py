@@ -1,0 +1,93 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from lorasweep import progress
+from lorasweep.progress import Bars, PlainLines, Reporter, Silent, labels_line
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def text_of(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def a_job(reporter: Reporter) -> None:
+    reporter.note("r4 [attn] is noted")
+    reporter.start("pack-0: train", 10)
+    reporter.advance(4, "loss 2.000 to 3.000")
+    reporter.advance(6)
+    reporter.finish()
+
+
+def test_plain_lines_say_when_a_job_begins_and_ends(clock: Clock) -> None:
+    console = Console(file=io.StringIO(), width=20)
+    a_job(PlainLines(console))
+    assert text_of(console).splitlines() == [
+        "r4 [attn] is noted", "pack-0: train: 0/10", "pack-0: train: done in 0.0 s",
+    ]  # fmt: skip
+
+
+def test_plain_lines_speak_every_ten_seconds_with_the_time_left(clock: Clock) -> None:
+    console = Console(file=io.StringIO())
+    reporter = PlainLines(console)
+    reporter.start("job", 10)
+    for now, amount in ((9.0, 1), (12.0, 1), (15.0, 1), (22.0, 1)):
+        clock.now = now
+        reporter.advance(amount, "loss 1.000")
+    clock.now = 40.0
+    reporter.advance(6)
+    reporter.finish()
+    assert text_of(console).splitlines() == [
+        "job: 0/10",
+        "job: 2/10  loss 1.000  48 s left",
+        "job: 4/10  loss 1.000  33 s left",
+        "job: done in 40.0 s",
+    ]
+
+
+def test_plain_lines_know_no_time_left_before_the_first_step(clock: Clock) -> None:
+    console = Console(file=io.StringIO())
+    reporter = PlainLines(console)
+    reporter.start("job", 10)
+    clock.now = 60.0
+    reporter.advance(0)
+    assert text_of(console) == "job: 0/10\n"
+
+
+def test_bars_show_each_job_and_keep_notes() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with Bars(console) as bars:
+        a_job(bars)
+        bars.advance(1)  # a step behind the end of a job changes nothing
+    text = text_of(console)
+    assert "r4 [attn] is noted" in text
+    assert "pack-0: train" in text
+    assert "10/10" in text
+
+
+def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    a_job(Silent())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_long_packs_are_named_by_their_first_runs() -> None:
+    assert labels_line(["a", "b"]) == "a, b"
+    assert labels_line(list("abcdef")) == "a, b, c, d and 2 more"

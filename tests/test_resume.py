@@ -1,0 +1,136 @@
+"""A study that is stopped or killed at any moment ends as one that was not."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+import tiny
+from lorasweep.driver import run
+from lorasweep.errors import UserError
+from lorasweep.progress import Silent
+from lorasweep.stopping import stop_switch
+from lorasweep.store import Store
+
+EACH_STEP = ("pack.checkpoint_minutes=0", "grid.dropout=0.1", "recipe.epochs=2")
+TIMES = {"seconds", "train_seconds", "peak_memory_bytes", "seconds_per_question"}
+
+
+@pytest.fixture(scope="module")
+def study_file(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast
+) -> Path:
+    from conftest import tiny_model
+
+    return tiny.write_study(tmp_path_factory.mktemp("study"), tiny_model("gpt2"), tokenizer)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    run(tiny.load(study_file, *EACH_STEP), out)
+    return out
+
+
+class StopAfter(Silent):
+    """Sends this process SIGTERM when it has heard of progress `count` times."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def advance(self, amount: int, detail: str = "") -> None:
+        self.count -= 1
+        if self.count == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def files(out: Path) -> dict[str, Any]:
+    """Return all that a study leaves and that must not depend on interruptions."""
+    kept = [p for p in sorted(out.rglob("*")) if p.is_file() and "report" not in p.parts]
+    return {
+        str(p.relative_to(out)): _content(p)
+        for p in kept
+        if p.name not in (".busy", "results.json")
+    }
+
+
+def _content(path: Path) -> Any:
+    if path.suffix == ".json":
+        return _without_times(json.loads(path.read_text()))
+    return path.read_bytes()
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_times(v) for k, v in value.items() if k not in TIMES}
+    return [_without_times(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("moments", [(2,), (3, 2), (4,), (6, 3, 1, 1)])
+def test_a_study_stopped_between_steps_ends_with_the_same_bits(
+    study_file: Path, undisturbed: Path, tmp_path: Path, moments: tuple[int, ...]
+) -> None:
+    study = tiny.load(study_file, *EACH_STEP)
+    for moment in moments:
+        with pytest.raises(KeyboardInterrupt):
+            run(study, tmp_path, StopAfter(moment))
+    run(study, tmp_path)
+    assert files(tmp_path) == files(undisturbed)
+
+
+def test_nothing_is_left_of_checkpoints(undisturbed: Path) -> None:
+    assert not Store(undisturbed).checkpoints_folder.exists()
+
+
+def test_a_second_process_is_refused(undisturbed: Path, study_file: Path) -> None:
+    with Store(undisturbed).exclusive(), pytest.raises(UserError, match="another lorasweep"):
+        run(tiny.load(study_file, *EACH_STEP), undisturbed)
+
+
+def test_the_second_signal_stops_at_once() -> None:
+    with stop_switch() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def command(study_file: Path, out: Path) -> list[str]:
+    changes = [part for change in EACH_STEP for part in ("--set", change)]
+    words = [sys.executable, "-m", "lorasweep", "run", str(study_file), "--quiet"]
+    return [*words, "--out", str(out), *changes]
+
+
+def killed(study_file: Path, out: Path, after_seconds: float) -> bool:
+    """Start a real process and kill it with SIGKILL; return False if it was done before."""
+    process = subprocess.Popen(command(study_file, out))
+    try:
+        process.wait(timeout=after_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    return process.wait() != 0
+
+
+@pytest.mark.slow
+def test_twenty_kills_leave_the_same_bits(
+    study_file: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    subprocess.run(command(study_file, tmp_path / "whole"), check=True, timeout=300)
+    seconds = time.monotonic() - started
+    moments, kills = random.Random(0), 0
+    for folder in range(5):
+        out = tmp_path / str(folder)
+        kills += sum(killed(study_file, out, seconds * moments.uniform(0.4, 1.0)) for _ in range(6))
+        subprocess.run(command(study_file, out), check=True, timeout=300)
+        assert files(out) == files(undisturbed)
+    assert kills >= 20

@@ -1,0 +1,154 @@
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from lorasweep.errors import UserError
+from lorasweep.records import EvalEntry, Prediction, Results, StepEntry
+from lorasweep.store import Store, replaced_file, replaced_folder, write_json, write_text
+from tiny import make_base, make_lock, make_record
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "out")
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
+
+
+def test_a_new_folder_holds_nothing_and_reading_makes_nothing(store: Store) -> None:
+    assert store.read_lock() is None
+    assert store.read_run("a") is None
+    assert store.read_base() is None
+    assert store.read_history("a") == []
+    assert store.read_predictions(store.run_folder("a"), "greedy") == []
+    assert not store.out.exists()
+
+
+def test_what_is_written_is_read_back(store: Store) -> None:
+    record, base, lock = make_record("a", 12.5), make_base(), make_lock("a")
+    store.write_run(record)
+    store.write_base(base)
+    store.write_lock(lock)
+    assert store.read_run("a") == record
+    assert store.read_base() == base
+    assert store.read_lock() == lock
+    assert files_of(store.out) == {"base/record.json", "runs/a/record.json", "study.lock.json"}
+
+
+def test_history_is_a_line_per_entry(store: Store) -> None:
+    entries: list[StepEntry | EvalEntry] = [
+        StepEntry(step=0, epoch=0, loss=1.5, grad_norm=0.5, lr=1e-3, num_questions=8,
+                  num_answer_tokens=30),
+        EvalEntry(step=1, epoch=0, eval_loss=2.5),
+    ]  # fmt: skip
+    store.write_history("a", entries)
+    lines = (store.run_folder("a") / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["step", "eval"]
+    assert store.read_history("a") == entries
+
+
+def test_predictions_are_parquet_and_json_in_squads_form(store: Store) -> None:
+    rows = [
+        Prediction(id=f"q{i}", article="A", paragraph="A/0", question="Who?", prediction=text,
+                   answers=["Ann", "Änn\n"], ended=True, num_tokens=2, exact_match=0.0, f1=0.5)
+        for i, text in enumerate(["Änn", 'a "b"\n'])
+    ]  # fmt: skip
+    folder = store.run_folder("a")
+    store.write_predictions(folder, "greedy", rows)
+    assert store.read_predictions(folder, "greedy") == rows
+    text = (folder / "predictions" / "greedy.json").read_text("utf-8")
+    assert json.loads(text) == {"q0": "Änn", "q1": 'a "b"\n'}
+    assert "Änn" in text
+    assert files_of(folder) == {"predictions/greedy.json", "predictions/greedy.parquet"}
+
+
+def test_results_that_are_not_there_name_the_command(store: Store) -> None:
+    with pytest.raises(UserError, match=f"no results in {store.out}: run `lorasweep run STUDY"):
+        store.read_results()
+
+
+def test_results_round_trip(store: Store) -> None:
+    results = Results(
+        study="tiny", base=make_base(), runs=[make_record("a", 1.0)], configurations=[{"run": "a"}],
+        warnings=["w"], data={}, recipe={"epochs": 1}, prompt="p", versions={},
+    )  # fmt: skip
+    store.write_results(results)
+    assert json.loads(store.results_file.read_text())["schema"] == 1
+    assert store.read_results() == results
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [('{"id": 3}', "not readable as RunRecord: id"), ("{", "not readable as RunRecord")],
+)
+def test_a_damaged_record_names_its_file(store: Store, content: str, said: str) -> None:
+    place = store.run_folder("a") / "record.json"
+    write_text(place, content)
+    with pytest.raises(UserError, match=said) as caught:
+        store.read_run("a")
+    assert str(place) in str(caught.value)
+
+
+def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=f"{tmp_path / 'file'}: this is a file"):
+        Store(tmp_path / "file").read_lock()
+
+
+def test_numbers_that_json_does_not_have_are_refused_and_leave_the_old_file(tmp_path: Path) -> None:
+    place = tmp_path / "x.json"
+    write_json(place, 1)
+    with pytest.raises(ValueError):
+        write_json(place, float("nan"))
+    assert place.read_text() == "1\n"
+    assert files_of(tmp_path) == {"x.json"}
+
+
+def write_half_a_file(place: Path) -> None:
+    with replaced_file(place) as aside:
+        aside.write_text("half")
+        raise KeyboardInterrupt
+
+
+def write_half_a_folder(place: Path) -> None:
+    with replaced_folder(place) as aside:
+        (aside / "half").write_text("")
+        raise KeyboardInterrupt
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "x"
+    with replaced_file(place) as aside:
+        aside.write_text("new")
+        assert not place.exists()
+        assert aside.parent == place.parent
+    assert place.read_text() == "new"
+    with pytest.raises(KeyboardInterrupt):
+        write_half_a_file(place)
+    assert place.read_text() == "new"
+    assert files_of(tmp_path) == {"deep/x"}
+
+
+def test_a_folder_appears_only_when_it_is_whole_and_takes_the_olds_place(tmp_path: Path) -> None:
+    place = tmp_path / "adapter"
+    for content in ("old", "new"):
+        with replaced_folder(place) as aside:
+            (aside / content).write_text("")
+            assert not (place / content).exists()
+    assert files_of(tmp_path) == {"adapter/new"}
+    with pytest.raises(KeyboardInterrupt):
+        write_half_a_folder(place)
+    assert files_of(tmp_path) == {"adapter/new"}
+
+
+def test_folders_may_be_read_by_those_who_may_read_their_parent(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    with replaced_folder(tmp_path / "adapter"):
+        pass
+    modes = {stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("plain", "adapter")}
+    assert len(modes) == 1
