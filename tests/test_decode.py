@@ -66,7 +66,7 @@ def eager_to_stop(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) ->
     """Make the end token and the line break likely, so that random models stop now and then."""
     with torch.no_grad():
         for token in (tokenizer.eos_token_id, *tokenizer("\n")["input_ids"]):
-            model.get_output_embeddings().weight[token] *= 4
+            model.get_output_embeddings().weight[token] *= 2.5
     return model
 
 
@@ -76,7 +76,7 @@ def make_stopping(
     make_model: Callable[..., PreTrainedModel],
     tokenizer: PreTrainedTokenizerFast,
 ) -> Callable[[], PreTrainedModel]:
-    return lambda: eager_to_stop(make_model(architecture), tokenizer)
+    return lambda: eager_to_stop(make_model(architecture, tie_word_embeddings=False), tokenizer)
 
 
 @pytest.fixture
@@ -120,8 +120,6 @@ def test_lanes_together_give_the_tokens_of_generate(
                 num_compared += len(reference.token_ids)
     assert num_near_ties <= 1
     # Not a test of empty answers: lanes differ, and each kind of ending occurs.
-    print(num_compared, num_near_ties, sum(a.ended for l in answers for a in l.values()), sum(base.breaks_line(a.token_ids[-1]) for l in answers for a in l.values() if a.token_ids))
-    print(num_compared, num_near_ties, sum(a.ended for l in answers for a in l.values()), sum(base.breaks_line(a.token_ids[-1]) for l in answers for a in l.values() if a.token_ids))
     assert num_compared > 200
     assert len({tuple(a.token_ids for a in lane.values()) for lane in answers}) == len(lanes)
     everything = [answer for lane in answers for answer in lane.values()]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import tiny
-from lorasweep import Results, Study, UserError, driver, run
+from lorasweep import Results, Study, UserError, driver, evaluate, run
 from lorasweep.peft_format import load_adapter
 from lorasweep.progress import Silent
 from lorasweep.records import EvalEntry, RunRecord, StepEntry
@@ -29,6 +29,14 @@ def file(
     tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Any], tokenizer: Any
 ) -> Path:
     return tiny.write_study(tmp_path_factory.mktemp("tiny"), make_model("gpt2"), tokenizer)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def graded_by_length() -> Iterator[None]:
+    """Score answers by their length: those of a random model are never right, all runs equal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "f1", lambda answer, references: len(answer) % 5 / 4)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +298,7 @@ def test_a_folder_of_other_facts_is_refused_and_left_untouched(
     (other / "config.json").write_text(json.dumps({**config, "n_inner": 128}))
     before = files_of(finished)
     with pytest.raises(UserError) as caught:
-        run(tiny.load(file, override.format(other=other)), finished)
+        run(tiny.load(file, override.replace("{other}", str(other))), finished)
     assert str(caught.value).startswith(f"{finished} was made with {said}")
     assert files_of(finished) == before
 
@@ -386,13 +394,13 @@ def test_the_chosen_run_and_the_base_are_scored_on_the_test_questions(
 
 
 @pytest.fixture
-def damaged(file: Path, tmp_path: Path) -> Iterator[Path]:
+def damaged(file: Path, tmp_path: Path) -> Path:
     """A model folder whose weights are cut short."""
     folder = tmp_path / "damaged"
     shutil.copytree(file.parent / "model", folder)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
-    yield folder
+    return folder
 
 
 def test_a_model_that_does_not_load_leaves_no_decisions(

@@ -126,11 +126,12 @@ def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model, loading = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: transformers cannot load this model: {error}") from None
+    model, loading = loaded
     # transformers would go on with random numbers in their place.
     if missing := sorted(loading["missing_keys"]):
         raise UserError(f"{folder}: its safetensors files lack {', '.join(missing[:3])}")

@@ -82,7 +82,16 @@ class Store:
                 raise UserError(
                     f"{self.out}: another lorasweep is at work in this folder"
                 ) from None
+            self._remove_leftovers()
             yield
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed process was writing aside."""
+        for part in [*self.out.rglob(".*.part")]:
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
 
     def read_lock(self) -> Lock | None:
         """Return what was decided before, or None in a new folder."""

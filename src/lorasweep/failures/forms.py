@@ -136,9 +136,9 @@ def _value(run: Iterable[str]) -> str:
     total = current = Decimal(0)
     for token in run:
         if token == "hundred":
-            current = (current or 1) * 100
+            current = (current or Decimal(1)) * 100
         elif token in SCALES:
-            total += (current or 1) * SCALES[token]
+            total += (current or Decimal(1)) * SCALES[token]
             current = Decimal(0)
         else:
             current += _small(token)
