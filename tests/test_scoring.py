@@ -124,7 +124,7 @@ def test_missing_and_unknown_ids_are_listed_and_warned_of() -> None:
     assert scored.unknown == ("zz",)
     assert scored.warnings == (
         "p: no prediction for 1 of 12 questions, counted as wrong ('q3')",
-        "p: predictions for 1 ids that data does not hold, left out ('zz')",
+        "p: predictions for ids that data does not hold, left out: 1 ('zz')",
     )
 
 

@@ -241,8 +241,8 @@ def _coverage_warnings(
         )
     if unknown:
         yield (
-            f"{name}: predictions for {len(unknown):,} ids that {_title(dataset)} does not hold, "
-            f"left out ({_some(unknown)})"
+            f"{name}: predictions for ids that {_title(dataset)} does not hold, left out: "
+            f"{len(unknown):,} ({_some(unknown)})"
         )
     if dataset.unanswerable:
         yield f"{_title(dataset)}: unanswerable questions left out: {dataset.unanswerable:,}"

@@ -16,7 +16,8 @@ A wrong answer (exact match 0) gets the first class whose rule holds; `RULES` is
    their own. With several references (or places), the pair with the largest share in common
    counts.
 6. other span: the answer stands elsewhere in the context. Same type: it looks like what the
-   question expects or like a reference (`question_types`); other type: it does not.
+   question expects, or like a reference where none looks like that
+   (`question_types.is_of_expected_type`); other type: it does not.
 7. not in the context: what remains.
 
 Words are compared in lower case without punctuation and articles.
