@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lorasweep.base import Base, freeze
-from lorasweep.decode import Answer, decode_greedy, prompts_of, read_answer
+from lorasweep.decode import Answer, GrowingRows, decode_greedy, prompts_of, read_answer
 from lorasweep.trees import Tree, separate_rows
 from reference import mixed_lanes, questions, randomise_B, with_peft
 
@@ -142,17 +143,15 @@ def test_the_untuned_model_gives_the_tokens_of_generate(
     assert len(same) == sum(len(tree.branches) for tree in trees)
 
 
-@pytest.mark.parametrize("max_tokens", [1, 300, 900])
-def test_answers_do_not_depend_on_the_cut(
-    base: Base, trees: tuple[Tree, ...], max_tokens: int
-) -> None:
-    lanes = mixed_lanes(base)
+def test_answers_do_not_depend_on_the_cut(base: Base, trees: tuple[Tree, ...]) -> None:
+    lanes, few = mixed_lanes(base), 12
     with base.adapted(lanes) as adapters:
         randomise_B(adapters)
-        whole = decode(base, trees, len(lanes))
-        assert decode(base, trees, len(lanes), max_tokens=max_tokens) == whole
-        assert decode(base, separate_rows(trees), len(lanes), max_tokens=max_tokens) == whole
-        assert decode(base, trees[::-1], len(lanes)) == whole
+        whole = decode(base, trees, len(lanes), few)
+        for max_tokens in (1, 900):
+            assert decode(base, trees, len(lanes), few, max_tokens) == whole
+        assert decode(base, separate_rows(trees), len(lanes), few, 900) == whole
+        assert decode(base, trees[::-1], len(lanes), few) == whole
 
 
 def test_a_smaller_allowance_gives_the_beginnings(base: Base, trees: tuple[Tree, ...]) -> None:
@@ -164,6 +163,26 @@ def test_a_smaller_allowance_gives_the_beginnings(base: Base, trees: tuple[Tree,
             # The end token takes a place of the allowance.
             ended = long[question_id].ended and len(long[question_id].token_ids) < max_new_tokens
             assert answer.ended == ended
+
+
+def test_no_token_is_computed_after_the_last_stop(
+    base: Base, trees: tuple[Tree, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grow, grown = GrowingRows.grow, []
+
+    def counting(rows: GrowingRows, tokens: Tensor) -> Tensor:
+        grown.append(rows)
+        return grow(rows, tokens)
+
+    monkeypatch.setattr(GrowingRows, "grow", counting)
+    stopping = 0
+    for row in separate_rows(trees):
+        grown.clear()
+        ((answer,),) = (list(lane.values()) for lane in decode(base, [row], 1))
+        # The first token is the prompt's; the end token is chosen but not kept.
+        assert len(grown) == len(answer.token_ids) + answer.ended - 1
+        stopping += len(grown) + 1 < NUM_NEW
+    assert stopping
 
 
 def test_answers_may_reach_the_models_last_position(

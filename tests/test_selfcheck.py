@@ -1,6 +1,7 @@
 """The start-up check lets sound models through and refuses those that would train on wrong sums."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from lorasweep.base import freeze
 from lorasweep.errors import UserError
 from lorasweep.selfcheck import decoding_logits, freeze_checked, own_logits, training_logits
 from lorasweep.trees import Tree
+from reference import questions
 
 MakeModel = Callable[..., PreTrainedModel]
 Inputs = dict[str, Any]
@@ -89,6 +91,24 @@ def test_sound_models_are_computed_as_trees(
     assert base.shares_trunks
     assert not base.model.training
     assert not any(parameter.requires_grad for parameter in base.model.parameters())
+
+
+def test_positions_that_only_other_questions_answers_would_need_are_not_missed(
+    architecture: str,
+    make_model: MakeModel,
+    tokenizer: PreTrainedTokenizerFast,
+    trees: tuple[Tree, ...],
+) -> None:
+    by_length = sorted(trees, key=lambda tree: len(tree.trunk_ids))
+    branches = (replace(b, answer_ids=b.answer_ids[-2:]) for b in by_length[-1].branches)
+    probe = (replace(by_length[-1], branches=tuple(branches)), *by_length[:-1])
+    longest_row = max(len(t.trunk_ids + b.prompt_ids + b.answer_ids) for t, b in questions(probe))
+    longest_prompt = max(len(t.trunk_ids + b.prompt_ids) for t, b in questions(probe))
+    longest_answer = max(len(b.answer_ids) for _, b in questions(probe))
+    assert longest_prompt + longest_answer - 1 > longest_row
+    name = "n_positions" if architecture == "gpt2" else "max_position_embeddings"
+    model = make_model(architecture, **{name: longest_row})
+    assert freeze_checked(model, tokenizer, probe).shares_trunks
 
 
 @pytest.mark.parametrize(

@@ -116,23 +116,25 @@ def with_merged(tokenizer: Any, token: str) -> Any:
     return changed
 
 
-@pytest.mark.parametrize("merged", [": W", ": Who"])
-def test_a_token_across_the_trunks_end_makes_separate_rows(tokenizer: Any, merged: str) -> None:
+TIGHT = "{context}\n\nQuestion:{question}\n\nAnswer:"
+
+
+@pytest.mark.parametrize(("merged", "prompt"), [(": W", PROMPT), (": Who", PROMPT), (":W", TIGHT)])
+def test_a_token_across_the_trunks_end_makes_separate_rows(
+    tokenizer: Any, merged: str, prompt: str
+) -> None:
     merging = with_merged(tokenizer, merged)
-    forest = build(merging, TOWN)
+    forest = build(merging, TOWN, prompt=prompt)
     assert [tree.id for tree in forest.trees] == ["a/0#q0", "a/0#q1"]
     for tree in forest.trees:
-        assert_joined(merging, TOWN, tree)
+        assert_joined(merging, TOWN, tree, prompt)
 
 
-def test_a_token_across_the_answers_beginning_is_an_error(tokenizer: Any) -> None:
+# The offsets of ": " leave its space out, so that the token seems to end with the prompt.
+@pytest.mark.parametrize("merged", [": Orr", ": "])
+def test_a_token_across_the_answers_beginning_is_an_error(tokenizer: Any, merged: str) -> None:
     with pytest.raises(UserError, match=r"'q0'.*end data\.prompt with another character"):
-        build(with_merged(tokenizer, ": Orr"), TOWN)
-
-
-def test_a_token_that_changes_before_the_answer_is_an_error(tokenizer: Any) -> None:
-    with pytest.raises(UserError, match="'q0'"):
-        build(with_merged(tokenizer, ": Orrin"), TOWN, prompt="{context} {question} Answer:")
+        build(with_merged(tokenizer, merged), TOWN)
 
 
 @pytest.mark.parametrize("answer", ["", " ", "\n"])

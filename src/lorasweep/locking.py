@@ -13,7 +13,7 @@ from lorasweep.records import Lock, LockedPack, LockedRun
 from lorasweep.store import Store
 
 # Tokens of a micro-batch, all lanes and padding counted: see docs/log.md.
-AUTO_MICRO_TOKENS = {"cpu": 4096, "cuda": 65536}
+AUTO_MICRO_TOKENS = {"cpu": 2048, "cuda": 65536}
 
 
 def agree(store: Store, prepared: Prepared) -> Lock:

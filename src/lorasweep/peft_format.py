@@ -105,7 +105,7 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 def _read_weights(file: Path) -> dict[str, Tensor]:
     try:
-        return load_file(file)
+        return dict(load_file(file))
     except FileNotFoundError:
         raise _missing(file) from None
     except SafetensorError as error:
