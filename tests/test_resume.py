@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import tiny
 from lorasweep.driver import run
@@ -26,11 +27,11 @@ TIMES = {"seconds", "train_seconds", "peak_memory_bytes", "seconds_per_question"
 
 @pytest.fixture(scope="module")
 def study_file(
-    tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast
+    tmp_path_factory: pytest.TempPathFactory,
+    tokenizer: PreTrainedTokenizerFast,
+    make_model: Callable[..., PreTrainedModel],
 ) -> Path:
-    from conftest import tiny_model
-
-    return tiny.write_study(tmp_path_factory.mktemp("study"), tiny_model("gpt2"), tokenizer)
+    return tiny.write_study(tmp_path_factory.mktemp("study"), make_model("gpt2"), tokenizer)
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ def test_too_long_questions_are_an_error_or_skipped_and_counted(tokenizer: Any) 
     sizes = [len(tree.trunk_ids + b.prompt_ids + b.answer_ids) for b in tree.branches]
     limit = min(sizes)
     assert limit < max(sizes)
-    with pytest.raises(UserError, match=rf"1 questions .*data\.max_tokens = {limit}.*'q1'"):
+    with pytest.raises(UserError, match=rf"data\.max_tokens = {limit} .*1 of the questions.*'q1'"):
         build(tokenizer, TOWN, max_tokens=limit)
     forest = build(tokenizer, TOWN, max_tokens=limit, too_long="skip")
     assert (forest.num_questions, forest.too_long) == (1, ("q1",))

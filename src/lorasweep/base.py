@@ -26,6 +26,8 @@ from lorasweep.trees import Rows
 
 # Norms that compute w * x / rms(x); others (Gemma's 1 + w) keep transformers' own module.
 PLAIN_RMS_NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
+# Positions of a model that counts none, such as one with ALiBi.
+UNBOUNDED = 2**31 - 1
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -66,7 +68,7 @@ class Base:
     @property
     def max_tokens(self) -> int:
         """The positions that the model knows."""
-        return int(self.model.config.max_position_embeddings)
+        return int(getattr(self.model.config, "max_position_embeddings", None) or UNBOUNDED)
 
     def cast(self, dtype: torch.dtype) -> None:
         """Round the weights to another precision; buffers such as rotary frequencies stay exact."""
@@ -114,6 +116,8 @@ def load_tokenizer(folder: Path) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: transformers cannot load this tokenizer: {error}") from None
+    if len(tokenizer) < 2:
+        raise UserError(f"{folder}: no tokenizer files (tokenizer.json and its config)")
     if tokenizer.eos_token_id is None or not tokenizer.is_fast:
         raise UserError(f"{folder}: the tokenizer needs an end token and offsets (a fast one)")
     return tokenizer

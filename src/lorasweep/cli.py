@@ -146,6 +146,9 @@ def main() -> NoReturn:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's exit code for KeyboardInterrupt
             print("stopped: what is finished is kept; the same command goes on", file=sys.stderr)

@@ -11,7 +11,7 @@ from lorasweep.decode import Answer, decode_greedy
 from lorasweep.metrics import exact_match, f1
 from lorasweep.records import Prediction, Scores
 from lorasweep.squad import Paragraph
-from lorasweep.stats import Clusters, bootstrap_interval
+from lorasweep.stats import Clusters, Interval, bootstrap_interval
 from lorasweep.train import answer_loss
 from lorasweep.trees import Tree, lay_out, micro_batches
 
@@ -91,13 +91,16 @@ def scores_of(predictions: Sequence[Prediction], seconds_per_question: float | N
     return Scores(
         exact_match=em.mean,
         f1=f1_.mean,
-        exact_match_interval=_bounds(em.low, em.high),
-        f1_interval=_bounds(f1_.low, f1_.high),
+        exact_match_interval=_bounds(em, clusters),
+        f1_interval=_bounds(f1_, clusters),
         num_questions=len(predictions),
         ended_share=sum(p.ended for p in predictions) / len(predictions),
         seconds_per_question=seconds_per_question,
     )
 
 
-def _bounds(low: float | None, high: float | None) -> tuple[float, float] | None:
-    return None if low is None or high is None else (low, high)
+def _bounds(interval: Interval, clusters: Clusters) -> tuple[float, float] | None:
+    """Return the ends; without any spread they meet in the mean, and one paragraph has none."""
+    if interval.low is not None and interval.high is not None:
+        return interval.low, interval.high
+    return (interval.mean, interval.mean) if clusters.num_clusters > 1 else None

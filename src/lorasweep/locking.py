@@ -28,7 +28,9 @@ def agree(store: Store, prepared: Prepared) -> Lock:
         lock = _new(prepared)
     else:
         _refuse_differences(found, prepared, store)
-        lock = found.model_copy(update={"study": study.model_dump(mode="json")})
+        facts = found.facts | {name: v for name, v in prepared.facts.items() if v is not None}
+        update = {"study": study.model_dump(mode="json"), "facts": facts}
+        lock = found.model_copy(update=update)
     return _with_new_runs(lock, prepared)
 
 
@@ -47,12 +49,13 @@ def _new(prepared: Prepared) -> Lock:
 
 
 def _refuse_differences(lock: Lock, prepared: Prepared, store: Store) -> None:
-    before = {**_flat(lock.facts), "model.precision": lock.precision}
-    now = _flat(prepared.facts)
+    before = {**_flat(lock.facts), "model.precision": lock.precision, "device": lock.device}
+    now = {**_flat(prepared.facts), "device": default_device()}
     if prepared.study.model.precision != "auto":
         now["model.precision"] = prepared.study.model.precision
     for name, value in now.items():
-        if before.get(name) != value:
+        # A test set may join a study that had none, and may be left away again.
+        if before.get(name) != value and None not in (before.get(name), value):
             raise UserError(
                 f"{store.out} was made with another {name}: {before.get(name)!r}, now {value!r}; "
                 "choose another folder with --out "

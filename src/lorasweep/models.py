@@ -105,8 +105,11 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if not (folder / WEIGHTS_INDEX).is_file():
         raise UserError(f"{folder}: no {WEIGHTS}{_why_not_pickle(folder)}")
-    index = json.loads((folder / WEIGHTS_INDEX).read_text("utf-8"))
-    files = [folder / name for name in sorted(set(index["weight_map"].values()))]
+    try:
+        index = json.loads((folder / WEIGHTS_INDEX).read_text("utf-8"))
+        files = [folder / name for name in sorted(set(index["weight_map"].values()))]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{folder / WEIGHTS_INDEX}: not an index of safetensors files") from None
     for file in files:
         if not file.is_file():
             raise UserError(f"{folder}: {file.name} is missing, which {WEIGHTS_INDEX} names")

@@ -13,6 +13,8 @@ from lorasweep.squad import Dataset, Selection, fingerprint_of, select
 from lorasweep.study import Study, fingerprint
 from lorasweep.trees import Forest, TreeBuilder
 
+# The kind of layer that a model with a window has where it does not list its kinds.
+WINDOWED = ("sliding_attention",)
 # Facts that all runs of a folder share and that decide how runs are scored, not what they learn.
 SCORING_FACTS = (
     "name",
@@ -62,6 +64,7 @@ def prepare(study: Study) -> Prepared:
     folder = models.locate(study.model.base)
     selection = select(study.data)
     sets = _question_sets(study, selection, load_tokenizer(folder), max_tokens)
+    _refuse_narrow_window(study, config, sets)
     cards = {role: _card(questions) for role, questions in sets.items()}
     return Prepared(
         plan,
@@ -99,6 +102,23 @@ def _max_tokens(study: Study, config: dict[str, Any]) -> int:
     if known and wanted and wanted > known:
         raise UserError(f"data.max_tokens = {wanted}: {study.model.base} knows {known} positions")
     return wanted or known or 2048
+
+
+def _refuse_narrow_window(
+    study: Study, config: dict[str, Any], sets: dict[str, QuestionSet]
+) -> None:
+    """Raise UserError where a row is longer than a model's sliding window: rows see all before."""
+    window = config.get("sliding_window")
+    slides = config.get("use_sliding_window", True)
+    if not window or not slides or "sliding_attention" not in config.get("layer_types", WINDOWED):
+        return
+    trees = [tree for questions in sets.values() for tree in questions.forest.trees]
+    longest = max(t.num_tokens + len(t.branches) * study.evaluate.max_new_tokens for t in trees)
+    if longest > window:
+        raise UserError(
+            f"{study.model.base} attends within a window of {window} tokens, and a paragraph with "
+            f"its questions takes {longest}; lower data.max_tokens or choose another model"
+        )
 
 
 def _card(questions: QuestionSet) -> DataCard:

@@ -23,6 +23,16 @@ from lorasweep.trees import Tree, lay_out, separate_rows
 TOLERANCE = 1e-3
 
 
+# Enough to tell a branch that sees another one; more would take long for a large model.
+NUM_PROBED_TREES, NUM_PROBED_BRANCHES = 2, 3
+
+
+def probe_of(trees: Sequence[Tree]) -> list[Tree]:
+    """Return the trees with most branches, cut to a few of these."""
+    widest = sorted(trees, key=lambda tree: (-len(tree.branches), tree.id))[:NUM_PROBED_TREES]
+    return [Tree(t.id, t.trunk_ids, t.branches[:NUM_PROBED_BRANCHES]) for t in widest]
+
+
 @torch.no_grad()
 def freeze_checked(model: PreTrainedModel, tokenizer: Any, probe: Sequence[Tree]) -> Base:
     """Freeze a model and choose how its questions are laid out: as trees, or as separate rows.

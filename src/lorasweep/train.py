@@ -238,7 +238,8 @@ class _Training:
                               lr=self.lanes[k].lr * factor, num_questions=questions,
                               num_answer_tokens=tokens)  # fmt: skip
             self.result.histories[k].append(entry)
-        self.hooks.on_step(StepEvent(step + 1, self.result.num_steps, questions, tuple(losses)))
+        live = tuple(losses[k] for k in self._live())
+        self.hooks.on_step(StepEvent(step + 1, self.result.num_steps, questions, live))
 
     def _evaluate(self, step: int, epoch: int) -> None:
         losses = self.hooks.evaluate()

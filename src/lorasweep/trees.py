@@ -91,10 +91,14 @@ class TreeBuilder:
         ids = tuple(row.question.id for row in skipped)
         if ids and too_long == "error":
             raise UserError(
-                f"{len(ids)} questions are longer than data.max_tokens = {self.max_tokens} tokens "
-                f'(the first is {ids[0]!r}); set data.too_long = "skip" to leave them out'
+                f"longer than data.max_tokens = {self.max_tokens} tokens"
+                f"{self._room()}: {len(ids)} of the questions, the first {ids[0]!r}; "
+                'set data.too_long = "skip" to leave them out'
             )
         return Forest(tuple(trees), ids)
+
+    def _room(self) -> str:
+        return f" with {self.answer_room} for the answer" if self.answer_room else ""
 
     def _trunk(self, paragraph: Paragraph) -> str:
         head, _ = self.prompt.split("{question}")

@@ -30,13 +30,14 @@ from lorasweep.records import (
     Scores,
     StepEntry,
 )
-from lorasweep.selfcheck import freeze_checked
+from lorasweep.selfcheck import freeze_checked, probe_of
 from lorasweep.stopping import StopSwitch
 from lorasweep.study import Evaluate, Recipe, fingerprint
 from lorasweep.train import Hooks, StepEvent, Trained, train_pack
 from lorasweep.trees import Tree, separate_rows
 
-NUM_PROBED_TREES = 2
+
+FORWARD_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ class Worker:
         """Load the base model, check our way through it, and round it to the precision."""
         model = load_model(self.job.folder, torch.device(self.job.device))
         tokenizer = load_tokenizer(self.job.folder)
-        probe = self.job.sets["eval"].forest.trees[:NUM_PROBED_TREES]
-        base = freeze_checked(model, tokenizer, probe)
+        trees = [tree for role in ("eval", "train") for tree in self.job.sets[role].forest.trees]
+        base = freeze_checked(model, tokenizer, probe_of(trees))
         base.cast(DTYPES[self.job.precision])
         return base
 
@@ -167,8 +168,13 @@ class Worker:
             self.reporter.note,
         )
 
+    @property
+    def _forward_tokens(self) -> int:
+        """Tokens of a pass without a backward one, which keeps no activations."""
+        return FORWARD_SHARE * self.job.micro_tokens
+
     def _losses(self, num_lanes: int, role: str) -> list[float]:
-        return evaluation_loss(self.base, self.trees[role], num_lanes, self.job.micro_tokens)
+        return evaluation_loss(self.base, self.trees[role], num_lanes, self._forward_tokens)
 
     def _answer(
         self, num_lanes: int, decoders: Sequence[str], role: str, who: str
@@ -181,7 +187,7 @@ class Worker:
             self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
             decoded = decode_all(
                 self.base, self.trees[role], num_lanes, job.evaluate.max_new_tokens,
-                job.micro_tokens, self._advance,
+                self._forward_tokens, self._advance,
             )  # fmt: skip
             self.reporter.finish()
             for k, answers in enumerate(decoded.answers_by_lane):

@@ -17,6 +17,8 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 ATTENTION = "lorasweep"
+# What some models ask of their attention beyond softmax(q k^T scale + bias) v.
+UNKNOWN = ("softcap", "s_aux")
 
 
 def register() -> None:
@@ -42,6 +44,8 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Attend as transformers asks: q [B, H, T, d], k and v [B, G, C, d] to [B, T, H, d]."""
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if any(kwargs.get(name) is not None for name in UNKNOWN):
+        raise ValueError(f"its attention uses one of {', '.join(UNKNOWN)}, which is not known here")
     if attention_mask is None or attention_mask.dtype == torch.bool:
         raise ValueError("rows of trees need their float bias; this model has built another mask")
     attend = reference_attention if query.device.type == "cuda" else dense_attention
