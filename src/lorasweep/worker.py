@@ -36,7 +36,6 @@ from lorasweep.study import Evaluate, Recipe, fingerprint
 from lorasweep.train import Hooks, StepEvent, Trained, train_pack
 from lorasweep.trees import Tree, separate_rows
 
-
 FORWARD_SHARE = 4
 
 
