@@ -14,16 +14,23 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $(INSTALLED)
 
 quickstart: setup
+	$(BIN)/lorasweep models pull smollm2-135m
 	$(BIN)/lorasweep run quickstart --out out/quickstart
 
 test: setup
 	$(BIN)/pytest
 
 check: setup
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not gpu"
+
+bench: setup
+	$(BIN)/python benchmarks/training.py
+
+docs: setup
+	$(BIN)/python docs/make_commands.py
 
 clean:
 	rm -rf .venv out

@@ -42,8 +42,8 @@ def run(
     study: StudyArgument,
     out: Annotated[Path | None, typer.Option(help="The folder; default out/NAME.")] = None,
     set_: SetOption = None,
-    dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train, score and report whatever a study still lacks in its folder."""

@@ -2,7 +2,6 @@
 
 import platform
 import re
-import resource
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -66,10 +65,17 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory_bytes() -> int:
-    """Return the peak of the card's memory on CUDA, else of the process's resident set."""
+    """Return the peak of the card's memory on CUDA, else of the process's resident set.
+
+    0 where the system does not tell.
+    """
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     if STATUS.is_file() and (found := re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())):
         return int(found[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -6,7 +6,6 @@ OUT/base/                       record.json, predictions/
 OUT/results.json                every run and configuration with its metrics
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -75,15 +74,15 @@ class Store:
             self.out.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"{self.out}: this is a file; a study needs a folder") from None
-        with (self.out / ".busy").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(
-                    f"{self.out}: another lorasweep is at work in this folder"
-                ) from None
-            self._remove_leftovers()
-            yield
+        # Imported here: no command that only reads needs it.
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self.out / ".busy", timeout=0):
+                self._remove_leftovers()
+                yield
+        except Timeout:
+            raise UserError(f"{self.out}: another lorasweep is at work in this folder") from None
 
     def _remove_leftovers(self) -> None:
         """Remove what a killed process was writing aside."""
