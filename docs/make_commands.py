@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import click
-import typer
+from typer import Typer
+from typer.testing import CliRunner
 
 from lorasweep.cli import app
 
@@ -12,24 +12,26 @@ PAGE = Path(__file__).with_name("commands.md")
 
 def page() -> str:
     """Return the page: every command's help, in the order of the command line."""
-    root = typer.main.get_command(app)
-    parts = ["# Commands\n\nWritten by `make docs` from the command line's own help.\n"]
-    return "\n".join(parts + [_section(names, command) for names, command in _leaves(root, ())])
+    head = "# Commands\n\nWritten by `make docs` from the command line's own help.\n"
+    return "\n".join([head, *(_section(words) for words in _commands(app))])
 
 
-def _leaves(
-    command: click.Command, names: tuple[str, ...]
-) -> list[tuple[tuple[str, ...], click.Command]]:
-    children = getattr(command, "commands", None)
-    if not children:
-        return [(names, command)]
-    return [leaf for name, child in children.items() for leaf in _leaves(child, (*names, name))]
+def _commands(group: Typer, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    own = [(*words, c.name or c.callback.__name__) for c in group.registered_commands if c.callback]
+    below = [
+        command
+        for child in group.registered_groups
+        if child.typer_instance and child.name
+        for command in _commands(child.typer_instance, (*words, child.name))
+    ]
+    return own + below
 
 
-def _section(names: tuple[str, ...], command: click.Command) -> str:
-    title = " ".join(("lorasweep", *names))
-    context = click.Context(command, info_name=title, max_content_width=100, terminal_width=100)
-    return f"## {title}\n\n```\n{command.get_help(context).rstrip()}\n```\n"
+def _section(words: tuple[str, ...]) -> str:
+    help_ = CliRunner().invoke(
+        app, [*words, "--help"], env={"COLUMNS": "100"}, prog_name="lorasweep"
+    )
+    return f"## lorasweep {' '.join(words)}\n\n```\n{help_.output.strip()}\n```\n"
 
 
 if __name__ == "__main__":

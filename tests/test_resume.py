@@ -97,9 +97,11 @@ def test_a_second_process_is_refused(undisturbed: Path, study_file: Path) -> Non
 
 
 def test_the_second_signal_stops_at_once() -> None:
-    with stop_switch() as stop:
+    said: list[str] = []
+    with stop_switch(said.append) as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.requested
+        assert "once more" in said[0]
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

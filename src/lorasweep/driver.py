@@ -30,8 +30,9 @@ def run(study: Study, out: Path | str, reporter: Reporter | None = None) -> Resu
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
-    with store.exclusive(), stop_switch() as stop:
+    with store.exclusive(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared)
+        store.remove_leftovers()
         return _Session(prepared, lock, store, reporter, stop).run()
 
 

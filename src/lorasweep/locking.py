@@ -13,7 +13,7 @@ from lorasweep.records import Lock, LockedPack, LockedRun
 from lorasweep.store import Store
 
 # Tokens of a micro-batch, all lanes and padding counted: see docs/log.md.
-AUTO_MICRO_TOKENS = {"cpu": 2048, "cuda": 65536}
+AUTO_MICRO_TOKENS = {"cpu": 1024, "cuda": 65536}
 
 
 def agree(store: Store, prepared: Prepared) -> Lock:
@@ -29,7 +29,10 @@ def agree(store: Store, prepared: Prepared) -> Lock:
     else:
         _refuse_differences(found, prepared, store)
         facts = found.facts | {name: v for name, v in prepared.facts.items() if v is not None}
-        update = {"study": study.model_dump(mode="json"), "facts": facts}
+        update: dict[str, Any] = {"study": study.model_dump(mode="json"), "facts": facts}
+        if study.recipe.micro_batch != "auto":
+            # Another cut changes memory and speed, not what is learnt.
+            update["micro_tokens"] = study.recipe.micro_batch
         lock = found.model_copy(update=update)
     return _with_new_runs(lock, prepared)
 
@@ -93,6 +96,7 @@ def _locked(run: PlannedRun, run_id: str) -> LockedRun:
         modules=list(run.modules),
         trainable_parameters=run.trainable_parameters,
         scale=run.scale,
+        warnings=list(run.warnings),
     )
 
 

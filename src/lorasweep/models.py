@@ -141,8 +141,11 @@ def is_whole(folder: Path) -> bool:
 
 def note_of(folder: Path) -> str:
     """Return what a reader of scores must know about these weights; "" where nothing is noted."""
-    file = folder / NOTE_FILE
-    return str(json.loads(file.read_text("utf-8"))["note"]) if file.is_file() else ""
+    try:
+        noted = json.loads((folder / NOTE_FILE).read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return ""
+    return str(noted.get("note", "")) if isinstance(noted, dict) else ""
 
 
 def list_models() -> list[ModelInfo]:

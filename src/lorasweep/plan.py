@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +27,7 @@ class PlannedRun:
     trainable_parameters: int
     scale: float
     label: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,12 @@ def make_plan(study: Study, config: dict[str, Any]) -> Plan:
         name: _resolve(name, study.targets, built_in_targets(config), modules)
         for name in dict.fromkeys(point.targets for point in written)
     }
+    unmatched = _unmatched_warnings(targets)
     runs, run_of = _distinct(written, targets, modules)
+    runs = _with_warnings(runs, run_of, [unmatched.get(point.targets) for point in written])
     warnings = [
-        *_unmatched_warnings(targets),
+        *_unused_warnings(study.targets, targets),
+        *unmatched.values(),
         *_repeat_warnings(written, run_of, runs),
         *_alpha_warnings(written),
         *_lr_warnings(written),
@@ -242,16 +246,36 @@ def _even_cuts(runs: Sequence[PlannedRun], limit: int) -> Iterator[Sequence[Plan
     return (runs[start:end] for start, end in itertools.pairwise(ends))
 
 
-def _unmatched_warnings(targets: Mapping[str, _Target]) -> Iterator[str]:
-    for name, target in targets.items():
-        if not target.unmatched:
-            continue
-        same = [other for other in targets if other != name and _same(target, targets[other])]
-        yield (
-            f"targets {name!r}: no module of this model is called {', '.join(target.unmatched)}, "
-            f"so the set is {', '.join(target.matched)}"
-            + (f", the same as {', '.join(map(repr, same))}" if same else "")
-        )
+def _unused_warnings(written: TargetSets, used: Mapping[str, _Target]) -> Iterator[str]:
+    unused = [name for name in written if name not in used]
+    if unused:
+        yield f"no [[grid]] table uses the set{'s' if len(unused) > 1 else ''} {', '.join(unused)}"
+
+
+def _unmatched_warnings(targets: Mapping[str, _Target]) -> dict[str, str]:
+    """Return a warning for each target of which some name matches nothing."""
+    return {name: _unmatched(name, targets) for name in targets if targets[name].unmatched}
+
+
+def _unmatched(name: str, targets: Mapping[str, _Target]) -> str:
+    target = targets[name]
+    same = [other for other in targets if other != name and _same(target, targets[other])]
+    return (
+        f"targets {name!r}: no module of this model is called {', '.join(target.unmatched)}, "
+        f"so the set is {', '.join(target.matched)}"
+        + (f", the same as {', '.join(map(repr, same))}" if same else "")
+    )
+
+
+def _with_warnings(
+    runs: Sequence[PlannedRun], run_of: Sequence[int], warnings: Sequence[str | None]
+) -> list[PlannedRun]:
+    """Give each run the warnings of all configurations that share it."""
+    found = list(zip(run_of, warnings, strict=True))
+    return [
+        replace(run, warnings=tuple(dict.fromkeys(w for i, w in found if i == index and w)))
+        for index, run in enumerate(runs)
+    ]
 
 
 def _same(one: _Target, other: _Target) -> bool:

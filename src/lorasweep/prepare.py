@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoConfig
+
 from lorasweep import models
-from lorasweep.base import load_tokenizer
+from lorasweep.base import UNBOUNDED, load_tokenizer
 from lorasweep.errors import UserError
 from lorasweep.plan import Plan, make_plan
 from lorasweep.records import DataCard
@@ -60,8 +62,8 @@ def prepare(study: Study) -> Prepared:
     """
     config = models.read_config(study.model.base)
     plan = make_plan(study, config)
-    max_tokens = _max_tokens(study, config)
     folder = models.locate(study.model.base)
+    max_tokens = _max_tokens(study, folder)
     selection = select(study.data)
     sets = _question_sets(study, selection, load_tokenizer(folder), max_tokens)
     _refuse_narrow_window(study, config, sets)
@@ -73,7 +75,12 @@ def prepare(study: Study) -> Prepared:
         sets,
         cards,
         _facts(study, folder, max_tokens, cards),
-        [*plan.warnings, *selection.warnings, *_too_long_warnings(cards, max_tokens)],
+        [
+            *plan.warnings,
+            *selection.warnings,
+            *_unanswerable_warnings(cards),
+            *_too_long_warnings(cards, max_tokens),
+        ],
     )
 
 
@@ -96,12 +103,13 @@ def _question_sets(
     return sets
 
 
-def _max_tokens(study: Study, config: dict[str, Any]) -> int:
-    known = int(config.get("max_position_embeddings") or config.get("n_positions") or 0)
+def _max_tokens(study: Study, folder: Path) -> int:
+    """Return the positions that a question may take: the study's, or all that the model knows."""
+    known = getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", None)
     wanted = study.data.max_tokens
     if known and wanted and wanted > known:
         raise UserError(f"data.max_tokens = {wanted}: {study.model.base} knows {known} positions")
-    return wanted or known or 2048
+    return wanted or known or UNBOUNDED
 
 
 def _refuse_narrow_window(
@@ -135,6 +143,15 @@ def _card(questions: QuestionSet) -> DataCard:
         answer_tokens=sum(tree.num_answer_tokens for tree in forest.trees),
         fingerprint=fingerprint_of(data),
     )
+
+
+def _unanswerable_warnings(cards: dict[str, DataCard]) -> list[str]:
+    left_out = {tuple(card.sources): card.unanswerable for card in cards.values()}
+    return [
+        f"{count} questions of {', '.join(sources)} have no answer and are left out"
+        for sources, count in left_out.items()
+        if count
+    ]
 
 
 def _too_long_warnings(cards: dict[str, DataCard], max_tokens: int) -> list[str]:

@@ -11,7 +11,7 @@ from lorasweep.study import Configuration
 
 SCHEMA = 1
 
-State = Literal["trained", "done", "failed", "stopped"]
+State = Literal["done", "failed", "stopped"]
 Interval = tuple[float, float]
 
 
@@ -75,6 +75,7 @@ class RunRecord(Stored):
     metrics: dict[str, Scores | float] = {}
     test_metrics: dict[str, Scores | float] = {}
     failure: Failure | None = None
+    warnings: list[str] = []
     precision: str
     versions: dict[str, str]
 
@@ -139,6 +140,7 @@ class LockedRun(Stored):
     modules: list[str]
     trainable_parameters: int
     scale: float
+    warnings: list[str] = []
 
 
 class LockedPack(Stored):

@@ -21,6 +21,8 @@ from lorasweep.trees import Tree, lay_out, separate_rows
 # before weights are rounded: two sound ways through a model in bf16 differ by 1 in the worst logit
 # (SmolLM2), so no bound there would tell a wrong sum from a rounded one.
 TOLERANCE = 1e-3
+# What rounding may change of all logits, as a share of their spread; SmolLM2 in bf16: 0.04.
+ROUNDING = 0.2
 
 
 # Enough to tell a branch that sees another one; more would take long for a large model.
@@ -53,6 +55,25 @@ def freeze_checked(model: PreTrainedModel, tokenizer: Any, probe: Sequence[Tree]
         f"{model.config.model_type}: this model cannot be trained here, because it does not give "
         f"the logits of its own forward ({'; '.join(reasons)})"
     )
+
+
+@torch.no_grad()
+def round_checked(base: Base, dtype: torch.dtype, probe: Sequence[Tree]) -> None:
+    """Round a model's weights, and check that its logits stay what they were, roughly.
+
+    Raises UserError where they do not: the model's weights exceed the precision, or the machine's
+    products are wrong.
+    """
+    before = training_logits(base, probe)
+    base.cast(dtype)
+    after = training_logits(base, probe).to(before.dtype)
+    spread = (before - before.mean(-1, keepdim=True)).norm()
+    share = float((after - before).norm() / spread)
+    if not share <= ROUNDING:
+        raise UserError(
+            f"{base.model.config.model_type}: rounded to {dtype}, its logits change by "
+            f'{100 * share:.0f} % of their spread; set model.precision = "fp32"'
+        )
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -10,10 +10,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSwitch:
-    """Whether somebody has asked for a stop."""
+    """Whether somebody has asked for a stop; the first time, `say` is told what happens now."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         self.requested = False
+        self.say = say
 
     def ask(self) -> bool:
         """Say whether a stop has been asked for."""
@@ -24,12 +25,13 @@ class StopSwitch:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        self.say("stopping after this step, which is kept; once more to stop at once")
 
 
 @contextmanager
-def stop_switch() -> Iterator[StopSwitch]:
+def stop_switch(say: Callable[[str], None]) -> Iterator[StopSwitch]:
     """Handle both signals by a switch; outside the main thread signals are left as they are."""
-    switch = StopSwitch()
+    switch = StopSwitch(say)
     if threading.current_thread() is not threading.main_thread():
         yield switch
         return

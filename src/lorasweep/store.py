@@ -8,6 +8,7 @@ OUT/results.json                every run and configuration with its metrics
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ from lorasweep.records import (
 )
 
 R = TypeVar("R", bound=BaseModel)
+BUSY = ".busy"
+# What is written aside: the name, the process, and an ending that nobody else gives.
+ASIDE = re.compile(r"^\..+\.\d+\.lorasweep\.part$")
 
 
 class Store:
@@ -69,28 +73,33 @@ class Store:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold the folder for this process; raises UserError where another one has it."""
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise UserError(f"{self.out}: this is a file; a study needs a folder") from None
+        """Hold the folder for this process; raises UserError where another one has it.
+
+        A folder that was made for this and in which nothing was written is removed again.
+        """
         # Imported here: no command that only reads needs it.
         from filelock import FileLock, Timeout
 
+        is_new = not self.out.exists()
         try:
-            with FileLock(self.out / ".busy", timeout=0):
-                self._remove_leftovers()
+            self.out.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.out / BUSY, timeout=0):
                 yield
+        except (FileExistsError, NotADirectoryError):
+            raise UserError(f"{self.out}: this is a file; a study needs a folder") from None
         except Timeout:
             raise UserError(f"{self.out}: another lorasweep is at work in this folder") from None
+        finally:
+            if is_new and self.out.is_dir() and {f.name for f in self.out.iterdir()} <= {BUSY}:
+                shutil.rmtree(self.out)
 
-    def _remove_leftovers(self) -> None:
-        """Remove what a killed process was writing aside."""
-        for part in [*self.out.rglob(".*.part")]:
-            if part.is_dir():
-                shutil.rmtree(part, ignore_errors=True)
-            else:
-                part.unlink(missing_ok=True)
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process was writing aside, in the places where studies write."""
+        own = [self.out / name for name in ("runs", "base", "checkpoints")]
+        below = [found for folder in own for found in folder.rglob(".*.part")]
+        for part in [*self.out.glob(".*.part"), *below]:
+            if ASIDE.match(part.name):
+                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
 
     def read_lock(self) -> Lock | None:
         """Return what was decided before, or None in a new folder."""
@@ -125,7 +134,7 @@ class Store:
         """Return a run's history; an empty list where there is none."""
         path = self.run_folder(run_id) / "history.jsonl"
         entry: TypeAdapter[StepEntry | EvalEntry] = TypeAdapter(HistoryEntry)
-        lines = path.read_text().splitlines() if path.is_file() else []
+        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
         return [entry.validate_json(line) for line in lines]
 
     def adapter_folder(self, run_id: str) -> Path:
@@ -207,7 +216,7 @@ def write_text(path: Path, text: str) -> None:
 def replaced_file(path: Path) -> Iterator[Path]:
     """Give a path aside to write to; on success it takes the file's place, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.lorasweep.part")
     try:
         yield aside
         os.replace(aside, path)
@@ -219,7 +228,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Give a folder aside to fill; on success it takes the folder's place, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.lorasweep.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:

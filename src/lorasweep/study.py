@@ -22,6 +22,7 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -98,6 +99,14 @@ class Data(Section):
     split: Literal["article", "question"] = "article"
     prompt: str = PROMPT
 
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Self:
+        if self.num_test is not None and not self.test:
+            raise ValueError("num_test is given, but there is no test set: name files in test")
+        if self.split == "question" and self.eval:
+            raise ValueError("split says how train is split, but eval names a set of its own")
+        return self
+
     @field_validator("prompt")
     @classmethod
     def _prompt_has_both_fields(cls, prompt: str) -> str:
@@ -145,7 +154,9 @@ class Grid(Section):
 class Evaluate(Section):
     """How finished runs answer and are scored."""
 
-    decoders: list[Literal["greedy"]] = Field(default=["greedy"], min_length=1)
+    decoders: Annotated[
+        list[Literal["greedy"]], Field(min_length=1), AfterValidator(_without_repeats)
+    ] = ["greedy"]
     max_new_tokens: Positive = 32
 
 
@@ -242,9 +253,8 @@ def _read(source: str | Path) -> tuple[str, str]:
         except UnicodeDecodeError:
             raise UserError(f"{path}: not a text file in UTF-8") from None
     if str(source) in shipped_studies():
-        return (resources.files("lorasweep") / "studies" / f"{source}.toml").read_text(), str(
-            source
-        )
+        shipped = resources.files("lorasweep") / "studies" / f"{source}.toml"
+        return shipped.read_text(encoding="utf-8"), str(source)
     raise UserError(
         f"no study {str(source)!r}: no such file, nor a shipped study"
         + nearest(str(source), shipped_studies())

@@ -1,6 +1,7 @@
 """What the command line prints for people: tables, warnings and progress."""
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ def reporting(quiet: bool) -> Iterator[Reporter]:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     console = Console(stderr=True)
     if quiet:
+        # Read when these libraries are first imported, which is later.
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
         yield Silent()
     elif console.is_terminal:
         with Bars(console) as bars:

@@ -27,12 +27,16 @@ SECONDS_WORTH_SAVING = 60.0
 
 @dataclass(frozen=True, slots=True)
 class StepEvent:
-    """What a step of a pack tells whoever shows progress; a resumed pack tells no losses first."""
+    """What a step of a pack tells whoever shows progress.
+
+    A resumed pack first tells of all the steps that were done before, with `is_resumed`.
+    """
 
     step: int
     num_steps: int
     num_questions: int
     losses: tuple[float, ...]
+    is_resumed: bool = False
 
 
 @dataclass(slots=True)
@@ -130,6 +134,8 @@ class _Training:
             if index + 1 == len(self.epochs[epoch]):
                 self._evaluate(step + 1, epoch)
             self._save_if_asked(step + 1)
+            if not self.live_K.any():
+                break
         return self.result
 
     def _resume(self) -> int:
@@ -149,7 +155,8 @@ class _Training:
     def _tell_resumed(self, num_steps_done: int) -> None:
         done = [batch for epoch in self.epochs for batch in epoch][:num_steps_done]
         questions = sum(len(tree.branches) for batch in done for tree in batch)
-        self.hooks.on_step(StepEvent(num_steps_done, self.result.num_steps, questions, ()))
+        event = StepEvent(num_steps_done, self.result.num_steps, questions, (), is_resumed=True)
+        self.hooks.on_step(event)
 
     def _save_if_asked(self, num_steps_done: int) -> None:
         """Write a checkpoint where one is due or a stop is asked for; then stop."""

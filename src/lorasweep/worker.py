@@ -4,6 +4,7 @@
 the driver alone writes them to disk.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer
 from lorasweep.checkpoint import Checkpoints
+from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import Precision, peak_memory_bytes, reset_peak_memory, versions
@@ -30,7 +32,7 @@ from lorasweep.records import (
     Scores,
     StepEntry,
 )
-from lorasweep.selfcheck import freeze_checked, probe_of
+from lorasweep.selfcheck import freeze_checked, probe_of, round_checked
 from lorasweep.stopping import StopSwitch
 from lorasweep.study import Evaluate, Recipe, fingerprint
 from lorasweep.train import Hooks, StepEvent, Trained, train_pack
@@ -90,8 +92,9 @@ class Worker:
         model = load_model(self.job.folder, torch.device(self.job.device))
         tokenizer = load_tokenizer(self.job.folder)
         trees = [tree for role in ("eval", "train") for tree in self.job.sets[role].forest.trees]
-        base = freeze_checked(model, tokenizer, probe_of(trees))
-        base.cast(DTYPES[self.job.precision])
+        probe = probe_of(trees)
+        base = freeze_checked(model, tokenizer, probe)
+        round_checked(base, DTYPES[self.job.precision], probe)
         return base
 
     def _layout(self, trees: Sequence[Tree]) -> tuple[Tree, ...]:
@@ -110,6 +113,11 @@ class Worker:
     def score_base(self, decoders: Sequence[str], role: str) -> Scored:
         """Score the untuned base model on the evaluation or test set."""
         loss = self._losses(1, role)[0]
+        if not math.isfinite(loss):
+            raise UserError(
+                f"{self.job.base}: its loss on the {role} questions is {loss} in "
+                f"{self.job.precision}; its weights may be damaged, or need another precision"
+            )
         scores, predictions = self._answer(1, decoders, role, "base model")
         return Scored({**scores[0], "eval_loss": loss}, predictions[0])
 
@@ -129,7 +137,8 @@ class Worker:
             reset_peak_memory()
             trained = self._train(adapters, pack, labels)
             peak = max(trained.peak_memory_bytes, peak_memory_bytes())
-            decoders = self.job.evaluate.decoders
+            lives = any(failure is None for failure in trained.failures)
+            decoders = self.job.evaluate.decoders if lives else []
             scores, predictions = self._answer(len(pack.runs), decoders, "eval", pack.id)
             saved = [self._saved(adapters, k) for k in range(len(pack.runs))]
         records = self._records(pack, labels, trained, peak, scores)
@@ -149,7 +158,7 @@ class Worker:
 
         hooks = Hooks(
             evaluate=lambda: self._losses(lanes, "eval"),
-            on_step=lambda e: self.reporter.advance(e.num_questions, _loss_line(e)),
+            on_step=self._tell,
             stop_requested=self.stop.ask,
         )
         trained = train_pack(
@@ -158,6 +167,12 @@ class Worker:
         )  # fmt: skip
         self.reporter.finish()
         return trained
+
+    def _tell(self, event: StepEvent) -> None:
+        if event.is_resumed:
+            self.reporter.skip(event.num_questions)
+        else:
+            self.reporter.advance(event.num_questions, _loss_line(event))
 
     def _checkpoints(self, pack: LockedPack) -> Checkpoints:
         return Checkpoints(
@@ -249,8 +264,6 @@ def lane_of(run: LockedRun) -> Lane:
 
 
 def _loss_line(event: StepEvent) -> str:
-    if not event.losses:
-        return f"resumed at step {event.step}"
     finite = [loss for loss in event.losses if loss == loss]
     return f"loss {min(finite):.3f} to {max(finite):.3f}" if finite else "no finite loss"
 

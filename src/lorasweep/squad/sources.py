@@ -110,8 +110,9 @@ def _hub_rows(source: str, name: str, config: str | None, split: str) -> Iterabl
         rows: Iterable[dict[str, Any]] = datasets.load_dataset(name, config, split=split)
     except ConnectionError as error:
         raise UserError(f"{source}: {error}; {OFFLINE}") from None
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise UserError(f"{source}: {error}") from None
+    except Exception as error:  # the client lets its transport's own errors through
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{source}: {reason}") from None
     return rows
 
 

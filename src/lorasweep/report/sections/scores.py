@@ -80,7 +80,7 @@ def _work(outcome: Outcome, say: Strings) -> str:
     ]
     if len(results.runs) < len(results.configurations):
         sentences.append(say("summary.shared"))
-    for state in ("failed", "stopped", "trained"):
+    for state in ("failed", "stopped"):
         if number := sum(run.state == state for run in results.runs):
             sentences.append(say.count(f"summary.{state}", number))
     return " ".join(sentences)
