@@ -29,7 +29,7 @@ def _commands(group: Typer, words: tuple[str, ...] = ()) -> list[tuple[str, ...]
 
 def _section(words: tuple[str, ...]) -> str:
     help_ = CliRunner().invoke(
-        app, [*words, "--help"], env={"COLUMNS": "100"}, prog_name="lorasweep"
+        app, [*words, "--help"], prog_name="lorasweep", terminal_width=100, max_content_width=100
     )
     return f"## lorasweep {' '.join(words)}\n\n```\n{help_.output.strip()}\n```\n"
 

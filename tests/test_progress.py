@@ -57,8 +57,8 @@ def test_plain_lines_speak_every_ten_seconds_with_the_time_left(clock: Clock) ->
     reporter.finish()
     assert text_of(console).splitlines() == [
         "job: 0/10",
-        "job: 2/10  loss 1.000  48 s left",
-        "job: 4/10  loss 1.000  33 s left",
+        "job: 2/10  loss 1.000  0.17 questions/s  48 s left",
+        "job: 4/10  loss 1.000  0.18 questions/s  33 s left",
         "job: done in 40.0 s",
     ]
 
@@ -69,7 +69,21 @@ def test_plain_lines_know_no_time_left_before_the_first_step(clock: Clock) -> No
     reporter.start("job", 10)
     clock.now = 60.0
     reporter.advance(0)
-    assert text_of(console) == "job: 0/10\n"
+    assert text_of(console).splitlines() == ["job: 0/10", "job: 0/10"]
+
+
+def test_what_an_earlier_call_did_tells_nothing_of_speed(clock: Clock) -> None:
+    console = Console(file=io.StringIO())
+    reporter = PlainLines(console)
+    reporter.start("job", 100)
+    reporter.skip(90)
+    clock.now = 20.0
+    reporter.advance(2, "loss 1.000")
+    assert text_of(console).splitlines() == [
+        "job: 0/100",
+        "job: goes on at 90/100",
+        "job: 92/100  loss 1.000  0.1 questions/s  80 s left",
+    ]
 
 
 def test_bars_show_each_job_and_keep_notes() -> None:
@@ -80,7 +94,7 @@ def test_bars_show_each_job_and_keep_notes() -> None:
     text = text_of(console)
     assert "r4 [attn] is noted" in text
     assert "pack-0: train" in text
-    assert "10/10" in text
+    assert "pack-0: train: done in" in text
 
 
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,3 +152,27 @@ def test_folders_may_be_read_by_those_who_may_read_their_parent(tmp_path: Path) 
         pass
     modes = {stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("plain", "adapter")}
     assert len(modes) == 1
+
+
+def test_only_what_was_written_aside_is_removed(tmp_path: Path) -> None:
+    """A user's own files stay, whatever they are called and wherever the folder is."""
+    theirs = [".thesis.part", "movies/.film.mkv.part", "runs/.notes.12.part"]
+    ours = [".results.json.7.lorasweep.part", "runs/a/.record.json.7.lorasweep.part"]
+    for name in (*theirs, *ours):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "runs" / ".adapter.7.lorasweep.part").mkdir()
+    Store(tmp_path).remove_leftovers()
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert left == sorted(theirs)
+    assert not (tmp_path / "runs" / ".adapter.7.lorasweep.part").exists()
+
+
+def test_a_folder_in_which_nothing_was_written_is_removed_again(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), Store(tmp_path / "new").exclusive():
+        raise RuntimeError
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "old").mkdir()
+    with pytest.raises(RuntimeError), Store(tmp_path / "old").exclusive():
+        raise RuntimeError
+    assert (tmp_path / "old").exists()

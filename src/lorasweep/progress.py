@@ -111,7 +111,7 @@ class PlainLines:
         self.pace.done += amount
         now, pace = time.monotonic(), self.pace
         if now - self.spoke >= SECONDS_BETWEEN_LINES and pace.done < pace.total:
-            self.note(f"{pace.job}: {pace.done}/{pace.total}  {pace.line(detail)}")
+            self.note(f"{pace.job}: {pace.done}/{pace.total}  {pace.line(detail)}".rstrip())
             self.spoke = now
 
     def finish(self) -> None:

@@ -190,14 +190,14 @@ def test_without_runs_the_page_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_run_without_history_and_few_answers_are_named(tmp_path: Path) -> None:
-    runs = [make_run(0, 50.0), make_run(1, 40.0, state="trained", metrics={})]
+    runs = [make_run(0, 50.0), make_run(1, 40.0, state="stopped", metrics={})]
     write_history(tmp_path, runs[0], 20)
     write_predictions(tmp_path / "runs" / runs[0].id, make_predictions(2))
     parsed = report(tmp_path, make_results(runs))
     assert "1 run has no training history: r16 lr0.001 attn." in parsed.text
     assert "There are only 2 right answers." in parsed.text
     assert "The base model left no predictions" in parsed.text
-    assert "1 run is trained but not scored." in parsed.text
+    assert "1 run was stopped before its end." in parsed.text
 
 
 def test_a_new_report_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
