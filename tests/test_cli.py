@@ -64,6 +64,8 @@ def test_a_finished_study_prints_its_leaderboard(file: Path, finished: Finished)
     assert ended.code == 0
     assert all(f"r{rank} lr{lr} attn" in ended.out for rank in (2, 4) for lr in ("1e-3", "3e-3"))
     assert "base model" in ended.out
+    assert "│ * r" in ended.out
+    assert "* All 4 runs are tied for best: " in ended.out
     assert f"report: {finished.out / 'report' / 'index.html'}" in ended.out
     assert "loading" not in ended.err
 
@@ -111,6 +113,26 @@ def test_the_report_is_written_anew(finished: Finished, tmp_path: Path) -> None:
     assert (ended.code, ended.err) == (0, "")
     assert Path(ended.out.strip()).is_relative_to(folder)
     assert (folder / "report" / "index.html").is_file()
+
+
+def test_a_study_is_analysed_anew_without_training(finished: Finished, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished.out, tmp_path / "copy"))
+    before = json.loads((folder / "results.json").read_text())
+    assert before["analysis"]["decoders"]["greedy"]["failures"]
+    (folder / "results.json").write_text(json.dumps({**before, "analysis": None}))
+    shutil.rmtree(folder / "report")
+    ended = call("analyse", folder)
+    assert (ended.code, ended.err) == (0, "")
+    assert "runs are tied for best: " in ended.out
+    assert "so its score is optimistic" in ended.out
+    assert json.loads((folder / "results.json").read_text()) == before
+    assert (folder / "report" / "index.html").is_file()
+    assert json.loads(call("analyse", folder, "--json").out) == before
+
+
+def test_a_folder_without_results_is_not_analysed(tmp_path: Path) -> None:
+    assert_refused(call("analyse", tmp_path / "none"), "no results in")
+    assert not (tmp_path / "none").exists()
 
 
 def test_models_path_prints_a_local_folder(file: Path) -> None:

@@ -16,10 +16,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
     part: level
     for level, parts in {
-        0: ("errors", "study", "records"),
+        0: ("errors", "findings", "records", "stored", "study"),
         1: (
-            "architectures", "failures", "metrics", "models", "plan", "progress", "scoring",
-            "squad", "stats", "stopping", "store",
+            "analysis", "architectures", "failures", "metrics", "models", "plan", "progress",
+            "scoring", "squad", "stats", "stopping", "store",
         ),
         2: (
             "base", "checkpoint", "lora", "machine", "ops", "optimizer", "peft_format", "pull",

@@ -70,6 +70,21 @@ def plan(study: StudyArgument, set_: SetOption = None, as_json: JsonOption = Fal
 
 
 @app.command()
+def analyse(folder: Folder, as_json: JsonOption = False) -> None:
+    """Analyse a study's records anew, without training, and write the report."""
+    from lorasweep.report import write_report
+    from lorasweep.results import analyse_folder
+    from lorasweep.terminal import print_leaderboard
+
+    results = analyse_folder(folder)
+    write_report(folder)
+    if as_json:
+        print(results.model_dump_json(by_alias=True, indent=1))
+    else:
+        print_leaderboard(results, folder)
+
+
+@app.command()
 def report(folder: Folder) -> None:
     """Write the report of a study's folder anew."""
     from lorasweep.report import write_report

@@ -1,4 +1,4 @@
-"""Run a study: prepare, agree on a lock, execute what is missing, summarise, report."""
+"""Run a study: prepare, agree on a lock, execute what is missing, summarise, analyse, report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -12,7 +12,7 @@ from lorasweep.prepare import Prepared, prepare
 from lorasweep.progress import Reporter, Silent
 from lorasweep.records import BaseRecord, Lock, LockedPack, LockedRun, Results, RunRecord, Scores
 from lorasweep.report import write_report
-from lorasweep.results import summarise
+from lorasweep.results import summarise, with_analysis
 from lorasweep.stopping import StopSwitch, stop_switch
 from lorasweep.store import Store
 from lorasweep.study import Study
@@ -86,7 +86,8 @@ class _Session:
             self._stop_if_asked()
         for run in self._finished_runs():
             self._score_run(run, "eval")
-        results = self._score_test(self._summarise())
+        self._score_test(self._summarise())
+        results = with_analysis(self.store, self.prepared.sets["eval"].data.paragraphs)
         write_report(self.store.out)
         return results
 
@@ -121,14 +122,13 @@ class _Session:
             # What training recorded stays as it is; only what is new joins it.
             self.store.write_run(with_metrics(record, role, {**scored.metrics, **before}))
 
-    def _score_test(self, results: Results) -> Results:
+    def _score_test(self, results: Results) -> None:
         """Score the chosen run and the base model on the test set, where there is one."""
         chosen = [run for run in self._finished_runs() if run.id == results.chosen]
-        if "test" not in self.prepared.sets or not chosen:
-            return results
-        self._score_base("test")
-        self._score_run(chosen[0], "test")
-        return self._summarise()
+        if "test" in self.prepared.sets and chosen:
+            self._score_base("test")
+            self._score_run(chosen[0], "test")
+            self._summarise()
 
     def _write_predictions(self, folder: Path, scored: Scored, role: str) -> None:
         for decoder, rows in scored.predictions.items():

@@ -5,20 +5,15 @@ Everything here is written as JSON; `RunRecord` is immutable once its state is f
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from lorasweep.findings import Analysis
+from lorasweep.stored import Interval, Stored
 from lorasweep.study import Configuration
 
 SCHEMA = 1
 
 State = Literal["done", "failed", "stopped"]
-Interval = tuple[float, float]
-
-
-class Stored(BaseModel):
-    """A type that is read from and written to disk; unknown keys are kept out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Scores(Stored):
@@ -186,7 +181,7 @@ class Results(Stored):
     """results.json: every run and configuration of a study with its metrics.
 
     `chosen` is the id of the run with the highest F1 on the evaluation set: the one that is scored
-    on the test set, where there is one.
+    on the test set, where there is one. `analysis` is there once every run is finished.
     """
 
     schema_version: int = Field(default=SCHEMA, alias="schema")
@@ -200,8 +195,18 @@ class Results(Stored):
     recipe: dict[str, Any]
     prompt: str
     versions: dict[str, str]
+    analysis: Analysis | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Map every run id to its label, with the id where runs share the label."""
+        labels = [run.label for run in self.runs]
+        return {
+            run.id: run.label if labels.count(run.label) == 1 else f"{run.label} ({run.id[:6]})"
+            for run in self.runs
+        }
 
 
 def scores_of(metrics: dict[str, Scores | float], decoder: str) -> Scores | None:

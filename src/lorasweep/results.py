@@ -1,10 +1,14 @@
 """results.json: every run and configuration of a study with its metrics, from what is on disk."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from lorasweep.analysis import analyse, questions_of
+from lorasweep.errors import UserError
 from lorasweep.plan import Plan
 from lorasweep.records import DataCard, Lock, Results, RunRecord, scores_of
+from lorasweep.squad import Paragraph
 from lorasweep.store import Store
 
 
@@ -39,6 +43,33 @@ def summarise(
         prompt=plan.study.data.prompt,
         versions=lock.versions,
     )
+
+
+def with_analysis(store: Store, paragraphs: Sequence[Paragraph] | UserError) -> Results:
+    """Analyse what results.json sums up, write it there, and return it; see `analyse`."""
+    analysis = analyse(store, paragraphs)
+    results = store.read_results().model_copy(update={"analysis": analysis})
+    store.write_results(results)
+    return results
+
+
+def analyse_folder(out: Path) -> Results:
+    """Analyse a finished study's folder anew, without training.
+
+    Raises UserError where it holds no results or another lorasweep is at work in it.
+    """
+    store = Store(out)
+    results, lock = store.read_results(), store.read_lock()
+    if lock is None:
+        raise UserError(f"no {store.lock_file}, which says what the runs were scored on")
+    with store.exclusive():
+        try:
+            paragraphs: Sequence[Paragraph] | UserError = questions_of(
+                lock, results.data.get("eval")
+            )
+        except UserError as error:
+            paragraphs = error
+        return with_analysis(store, paragraphs)
 
 
 def _configurations(plan: Plan, ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -165,12 +165,19 @@ class Store:
         write_json(place.with_suffix(".json"), {row.id: row.prediction for row in rows})
 
     def read_predictions(self, folder: Path, decoder: str, role: str = "eval") -> list[Prediction]:
-        """Return a decoder's predictions; an empty list where there are none."""
+        """Return a decoder's predictions; an empty list where there are none.
+
+        Raises UserError where the file is damaged.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         place = self.predictions_file(folder, decoder, role)
-        rows = pq.read_table(place).to_pylist() if place.is_file() else []
-        return [Prediction.model_validate(row) for row in rows]
+        try:
+            rows = pq.read_table(place).to_pylist() if place.is_file() else []
+            return [Prediction.model_validate(row) for row in rows]
+        except (ValidationError, pa.ArrowException) as error:
+            raise damaged(place, error) from None
 
     def write_results(self, results: Results) -> None:
         """Write results.json."""
@@ -199,6 +206,12 @@ def _read(path: Path, kind: type[R]) -> R | None:
         raise UserError(
             f"{path}: not readable as {kind.__name__}: {where}: {first['msg']}"
         ) from None
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    """Return the error for a run's file that cannot be read."""
+    first = str(error).partition("\n")[0]
+    return UserError(f"{path}: damaged, delete its run's folder and run again: {first}")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from lorasweep.findings import DecoderAnalysis
 from lorasweep.models import ModelInfo
 from lorasweep.plan import Plan
 from lorasweep.progress import Bars, PlainLines, Reporter, Silent
@@ -58,19 +59,34 @@ def print_leaderboard(results: Results, folder: Path) -> None:
     table = Table(title=f"{results.study}, greedy decoding, 95 % intervals")
     for name in ("run", "EM", "F1", "interval", "eval loss", "trainable", "train s"):
         table.add_column(name, justify="left" if name == "run" else "right")
+    found = results.analysis.decoders.get("greedy") if results.analysis else None
+    tied = found.tied_best.members if found and found.tied_best else []
     for run in ranked(results):
         scores = scores_of(run.metrics, "greedy")
-        table.add_row(run.label, *_scores(scores), _loss(run), f"{run.trainable_parameters:,}",
+        name = ("* " if run.id in tied else "  ") + results.names[run.id]
+        table.add_row(name, *_scores(scores), _loss(run), f"{run.trainable_parameters:,}",
                       f"{run.train_seconds:.1f}")  # fmt: skip
     base = eval_loss_of(results.base.metrics)
-    table.add_row("base model", *_scores(scores_of(results.base.metrics, "greedy")),
+    table.add_row("  base model", *_scores(scores_of(results.base.metrics, "greedy")),
                   "" if base is None else f"{base:.3f}", "0", "")  # fmt: skip
     console = _console()
     console.print(table)
+    if found:
+        _print_findings(console, found)
     if results.base.note:
         console.print(f"base model: {results.base.note}", markup=False)
     _print_warnings(console, results.warnings)
     console.print(f"report: {folder / 'report' / 'index.html'}", soft_wrap=True, markup=False)
+
+
+def _print_findings(console: Console, found: DecoderAnalysis) -> None:
+    """Say which runs are tied for best, what limits that, and how to extend the grid."""
+    lines = [f"* {found.tied_best.sentence}"] if found.tied_best else []
+    edges = found.ablation.edges if found.ablation else []
+    lines += [found.selection_bias] if found.selection_bias else []
+    lines += [f"{edge.sentence} {edge.option}" for edge in edges]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_models(models: Sequence[ModelInfo]) -> None:

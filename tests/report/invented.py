@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from lorasweep.analysis import analyse
+from lorasweep.findings import Analysis, DecoderAnalysis, TiedBest
 from lorasweep.records import (
     BaseRecord,
     DataCard,
@@ -19,6 +21,8 @@ from lorasweep.records import (
     Scores,
     StepEntry,
 )
+from lorasweep.squad import Answer, Paragraph, Question
+from lorasweep.store import Store
 from lorasweep.study import PROMPT, Configuration
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -83,7 +87,7 @@ def make_predictions(num_right: int) -> list[Prediction]:
             question=f"What did {RIGHT_TO_LEFT} say in {1900 + i}? {HOSTILE}",
             prediction="a ship" if i < num_right else f"100 % of | {HOSTILE}",
             answers=["a ship", "the ship", "a ship"], ended=True, num_tokens=3,
-            exact_match=100.0 if i < num_right else 0.0, f1=100.0 if i < num_right else 12.5,
+            exact_match=float(i < num_right), f1=1.0 if i < num_right else 0.125,
         )
         for i in range(NUM_QUESTIONS)
     ]  # fmt: skip
@@ -119,6 +123,35 @@ def write_results(out: Path, results: Results) -> None:
     (out / "results.json").write_text(text)
 
 
+def make_paragraphs() -> list[Paragraph]:
+    """Return the paragraphs that the invented predictions are about, four questions each."""
+    by_paragraph: dict[str, list[Question]] = {}
+    for each in make_predictions(0):
+        answers = tuple(Answer(text, -1) for text in each.answers)
+        question = Question(each.id, each.question, answers)
+        by_paragraph.setdefault(each.paragraph, []).append(question)
+    context = f"She named the ship {HOSTILE} after a moth."
+    return [
+        Paragraph(id, "Grace_Hopper & co", context, tuple(questions))
+        for id, questions in by_paragraph.items()
+    ]
+
+
+def make_analysis(p_values: dict[str, float]) -> Analysis:
+    """Return an analysis that says which runs are tied for best, and nothing else."""
+    members = [run_id for run_id, p in p_values.items() if p >= 0.05]
+    tied = TiedBest(members=members, p_values=p_values, level=0.95, sentence="Tied.")
+    best = max(p_values, key=p_values.__getitem__)
+    return Analysis(decoders={"greedy": DecoderAnalysis(best=best, tied_best=tied)})
+
+
+def write_analysis(out: Path) -> None:
+    """Put the analysis of what a folder holds into its results.json."""
+    store = Store(out)
+    analysis = analyse(store, make_paragraphs())
+    store.write_results(store.read_results().model_copy(update={"analysis": analysis}))
+
+
 def write_outcome(out: Path) -> None:
     failure = Failure(step=7, quantity="gradient", value="nan")
     runs = [
@@ -131,5 +164,6 @@ def write_outcome(out: Path) -> None:
     for index, run in enumerate(runs):
         write_history(out, run, 60 if run.state == "done" else 6, 1 + index / 5)
         if run.state == "done":
-            write_predictions(out / "runs" / run.id, make_predictions(24 - 4 * index))
+            write_predictions(out / "runs" / run.id, make_predictions((36, 32, 0)[index]))
     write_predictions(out / "base", make_predictions(3))
+    write_analysis(out)

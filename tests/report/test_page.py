@@ -6,14 +6,12 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
 from invented import (
     HOSTILE,
     RIGHT_TO_LEFT,
     make_predictions,
     make_results,
     make_run,
-    make_scores,
     write_history,
     write_predictions,
     write_results,
@@ -22,9 +20,18 @@ from invented import (
 from lorasweep.records import Results
 from lorasweep.report import write_report
 
-FIGURES = ("f1", "train_loss", "eval_loss")
-TABLES = ("leaderboard", "sample_predictions", "data", "recipe", "versions")
-SECTIONS = ["summary", "leaderboard", "losses", "answers", "data", "method"]
+FIGURES = ("f1", "differences", "main_effects", "failures", "train_loss", "eval_loss")
+BREAKDOWNS = ("question_kind", "expected_type", "answer_length", "context_length",
+              "answer_position", "article")  # fmt: skip
+TABLES = (
+    "leaderboard", "comparisons", "main_effects", "variance_shares", "failures",
+    "failure_examples", "sample_predictions", "data", "recipe", "versions",
+    *(f"failures_by_{aspect}" for aspect in BREAKDOWNS),
+)  # fmt: skip
+SECTIONS = [
+    "summary", "leaderboard", "comparisons", "ablation", "failures", "losses", "answers", "data",
+    "method",
+]  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -136,39 +143,40 @@ def test_figures_and_tables_can_be_read_without_eyes(page: str) -> None:
 
 def test_the_leaderboard_is_sorted_by_f1_with_the_base_model_among_the_runs(out: Path) -> None:
     lines = (out / "report/tables/leaderboard.csv").read_text().splitlines()
-    assert lines[0].startswith("label,f1,f1_interval_low,f1_interval_high,exact_match,eval_loss")
-    scores = [line.split(",")[1] for line in lines[1:]]
+    assert lines[0].startswith(
+        "label,tied,f1,f1_interval_low,f1_interval_high,exact_match,eval_loss"
+    )
+    scores = [line.split(",")[2] for line in lines[1:]]
     assert scores == ["62.0", "60.5", "48.0", "21.0", ""]
     assert lines[4].startswith("base model,")
     assert ",failed," in lines[5]
     assert "nan" not in "".join(lines).lower()
 
 
-def test_the_summary_claims_only_what_intervals_show(page: str) -> None:
+def test_the_summary_says_who_is_tied_and_what_the_best_run_gains(page: str) -> None:
     text = Page(page).text
     assert "The best run by F1 is r4 lr0.001 attn, with F1 62.0 (95 % interval 59.0 – 65.0)" in text
-    assert "1 other run overlaps that of the best one, so the two are not told apart" in text
-    assert "The two intervals do not overlap: the base model scores lower." in text
+    assert "2 of 3 runs are tied for best: r4 lr0.001 attn, r16 lr0.001 attn; their order" in text
+    assert "tied with 1 other run" in text
+    assert " better than the base model, 95 % interval " in text
+    assert "The best run was chosen and scored on the same questions" in text
     assert "weights dequantised from 4 bits" in text
     assert "1 run failed." in text
     assert "r16 lr0.0003 attn was stopped at step 7: gradient was nan." in text
 
 
-@pytest.mark.parametrize(
-    ("f1", "half_width", "sentence"),
-    [
-        (22.0, 3.0, "these questions do not show a gain over the base model"),
-        (5.0, 3.0, "the base model scores higher than every run"),
-        (60.0, None, "nothing is said about the difference"),
-    ],
-)
-def test_what_is_said_against_the_base_model(
-    tmp_path: Path, f1: float, half_width: float | None, sentence: str
-) -> None:
-    run = make_run(0, None, metrics={"greedy": make_scores(f1, half_width)})
-    parsed = report(tmp_path, make_results([run]))
-    assert sentence in parsed.text
-    assert "It is the only scored run" in parsed.text
+def test_runs_that_are_tied_for_best_have_a_star(out: Path) -> None:
+    lines = (out / "report/tables/leaderboard.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in lines[1:]] == ["★", "★", "no", "", ""]
+    assert r"$\star$" in (out / "report/tables/leaderboard.tex").read_text()
+
+
+def test_runs_that_were_not_analysed_are_not_compared(tmp_path: Path) -> None:
+    parsed = report(tmp_path, make_results([make_run(0, 50.0), make_run(1, 40.0)]))
+    assert "The runs have not been compared: lorasweep analyse on this folder" in parsed.text
+    assert "The results have not been analysed" in parsed.text
+    assert "There is no ablation" in parsed.text
+    assert "Wrong answers have not been classified" in parsed.text
 
 
 def test_without_runs_the_page_says_what_is_missing(tmp_path: Path) -> None:

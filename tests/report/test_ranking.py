@@ -1,35 +1,40 @@
-"""The best run, and the others by what the intervals say."""
+"""The best run, and the others by what the analysis says of them."""
 
-import pytest
-from invented import make_results, make_run, make_scores
+from invented import make_analysis, make_results, make_run
 
-from lorasweep.records import Interval
-from lorasweep.report.ranking import overlap, standing
+from lorasweep.records import Results, RunRecord
+from lorasweep.report.ranking import scored_runs, standing, tied_runs
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        ((1, 2), (2, 3), True),
-        ((1, 2), (2.1, 3), False),
-        ((1, 9), (4, 5), True),
-        (None, (1, 2), None),
-        ((1, 2), None, None),
-    ],
-)
-def test_overlap(first: Interval | None, second: Interval | None, expected: bool | None) -> None:
-    assert overlap(first, second) is expected
+def analysed(runs: list[RunRecord], p_values: dict[str, float]) -> Results:
+    return make_results(runs, analysis=make_analysis(p_values))
 
 
 def test_runs_are_held_against_the_best_one() -> None:
-    unknown = make_run(3, None, metrics={"greedy": make_scores(59.0, half_width=None)})
-    runs = [make_run(0, 50.0), make_run(1, 62.0), make_run(2, 60.0), unknown]
+    runs = [make_run(0, 50.0), make_run(1, 62.0), make_run(2, 60.0), make_run(3, 59.0)]
+    p_values = {runs[0].id: 0.01, runs[1].id: 1.0, runs[2].id: 0.4}
+    results = analysed(runs, p_values)
+    found = standing(results)
+    assert found is not None
+    assert found.best.run is runs[1]
+    assert [each.run for each in found.tied] == [runs[2]]
+    assert [each.run for each in found.behind] == [runs[0]]
+    assert [each.run for each in found.not_compared] == [runs[3]]
+    assert tied_runs(results) == {runs[1].id, runs[2].id}
+
+
+def test_without_an_analysis_nothing_is_compared() -> None:
+    runs = [make_run(0, 50.0), make_run(1, 62.0)]
     found = standing(make_results(runs))
     assert found is not None
     assert found.best.run is runs[1]
-    assert [each.run for each in found.overlapping] == [runs[2]]
-    assert [each.run for each in found.apart] == [runs[0]]
-    assert [each.run for each in found.without_interval] == [runs[3]]
+    assert [each.run for each in found.not_compared] == [runs[0]]
+    assert tied_runs(make_results(runs)) == set()
+
+
+def test_equal_runs_stay_in_their_order_so_that_the_chosen_one_is_first() -> None:
+    runs = [make_run(0, 50.0, label="z"), make_run(1, 50.0, label="a")]
+    assert [each.run for each in scored_runs(make_results(runs))] == runs
 
 
 def test_only_finished_runs_can_be_best() -> None:
@@ -37,7 +42,7 @@ def test_only_finished_runs_can_be_best() -> None:
     found = standing(make_results(runs))
     assert found is not None
     assert found.best.run is runs[0]
-    assert not found.overlapping + found.apart + found.without_interval
+    assert not found.tied + found.behind + found.not_compared
 
 
 def test_there_is_no_best_run_without_scores() -> None:

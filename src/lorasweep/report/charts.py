@@ -68,7 +68,7 @@ def score_chart(
     )
     chart = alt.Chart(alt.NamedData("points")).encode(
         y=alt.Y("name:N", sort=[point.name for point in points], title=None),
-        color=_colour(shown, say("chart.group"), colours),
+        color=colour(shown, say("chart.group"), colours),
         tooltip=[
             alt.Tooltip("name:N", title=say("chart.run")),
             alt.Tooltip("f1:Q", title=say("chart.f1"), format=".1f"),
@@ -76,14 +76,14 @@ def score_chart(
             alt.Tooltip("high:Q", title=say("chart.high"), format=".1f"),
         ],
     )
-    rule = _rule(x=alt.X("f1:Q"), values=[{"f1": p.f1} for p in points if p.name == base])
+    base_rule = rule(x=alt.X("f1:Q"), values=[{"f1": p.f1} for p in points if p.name == base])
     spans = chart.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
     shape = alt.Shape("group:N", sort=shown, legend=None)
     dots = chart.mark_point(filled=True, size=90, opacity=1).encode(x=x, shape=shape)
-    layers = alt.layer(*rule, spans, dots).properties(
+    layers = alt.layer(*base_rule, spans, dots).properties(
         height=(DENSE_ROW_HEIGHT if dense else ROW_HEIGHT) * len(points)
     )
-    return _with_points(layers, [vars(point) for point in points])
+    return with_points(layers, [vars(point) for point in points])
 
 
 def loss_chart(
@@ -108,7 +108,7 @@ def loss_chart(
                 axis=alt.Axis(values=ticks, format="d"),
             ),
             y=alt.Y("loss:Q", title=say("chart.loss"), scale=alt.Scale(zero=False)),
-            color=_colour(list(dict.fromkeys(line.group for line in series)), group_title),
+            color=colour(list(dict.fromkeys(line.group for line in series)), group_title),
             detail="name:N",
             opacity=alt.condition(chosen, alt.value(0.95), alt.value(0.1)),
             tooltip=[
@@ -120,8 +120,8 @@ def loss_chart(
         .add_params(chosen)
     )
     values = [{"loss": base_loss}] if base_loss and math.isfinite(base_loss) else []
-    layers = alt.layer(*_rule(y=alt.Y("loss:Q"), values=values), lines).properties(height=300)
-    return _with_points(layers, [row for line in series for row in _rows(line)])
+    layers = alt.layer(*rule(y=alt.Y("loss:Q"), values=values), lines).properties(height=300)
+    return with_points(layers, [row for line in series for row in _rows(line)])
 
 
 def thin(points: Sequence[tuple[float, float]], size: int) -> list[tuple[float, float]]:
@@ -158,7 +158,7 @@ def javascript() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
-def _with_points(chart: Any, rows: list[dict[str, Any]]) -> Spec:
+def with_points(chart: Any, rows: list[dict[str, Any]]) -> Spec:
     """Put the rows in after Altair has checked the chart, which is slow on data."""
     return {**chart.to_dict(), "datasets": {"points": rows}}
 
@@ -170,12 +170,12 @@ def _rows(line: Series) -> list[dict[str, Any]]:
     ]
 
 
-def _rule(values: list[dict[str, float]], **place: Any) -> list[Any]:
+def rule(values: list[dict[str, float]], **place: Any) -> list[Any]:
     """Return a dashed line, or none where there is no value for it."""
     if not values:
         return []
-    rule = alt.Chart(alt.Data(values=values)).encode(**place)
-    return [rule.mark_rule(strokeDash=[5, 4], opacity=0.8, color="#808080")]
+    line = alt.Chart(alt.Data(values=values)).encode(**place)
+    return [line.mark_rule(strokeDash=[5, 4], opacity=0.8, color="#808080")]
 
 
 def _configured(spec: Spec, width: int | str, ink: str, background: str) -> Spec:
@@ -208,7 +208,7 @@ def _configured(spec: Spec, width: int | str, ink: str, background: str) -> Spec
     }  # fmt: skip
 
 
-def _colour(groups: Sequence[str], title: str, palette: Sequence[str] = PALETTE) -> Any:
+def colour(groups: Sequence[str], title: str, palette: Sequence[str] = PALETTE) -> Any:
     colours: dict[str, Any] = {"range": list(palette[: len(groups)])}
     if len(groups) > len(palette):
         colours = {"scheme": alt.SchemeParams("viridis", extent=[0.1, 0.85])}

@@ -5,7 +5,7 @@ from importlib import resources
 from typing import Any, Self
 
 from lorasweep.errors import UserError, nearest
-from lorasweep.records import Interval
+from lorasweep.stored import Interval
 
 GIB = 2**30
 
@@ -53,6 +53,27 @@ class Strings:
         """Return both ends of an interval of scores."""
         low, high = (self.decimal(end) for end in interval)
         return self("number.interval", low=low, high=high)
+
+    def signed(self, value: float) -> str:
+        """Return a difference of scores with its sign."""
+        return f"{value:+,.1f}".replace("-", "−")
+
+    def signed_interval(self, interval: Interval) -> str:
+        """Return both ends of an interval of differences."""
+        low, high = (self.signed(end) for end in interval)
+        return self("number.signed_interval", low=low, high=high)
+
+    def p_value(self, value: float) -> str:
+        """Return a p value with three decimal digits, or as smaller than those show."""
+        return self("number.small_p") if value < 0.001 else f"{value:.3f}"
+
+    def percent(self, share: float) -> str:
+        """Return a share from 0 to 1 in percent."""
+        return self("number.percent", value=self.decimal(100 * share, 0))
+
+    def axis_value(self, axis: str, value: int | float | str) -> str:
+        """Return a value of an axis of the grid: learning rates as in 3e-4."""
+        return self.rate(float(value)) if axis == "lr" else str(value).removesuffix(".0")
 
     def rate(self, value: float) -> str:
         """Return a learning rate as in 3e-4."""

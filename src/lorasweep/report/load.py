@@ -1,18 +1,15 @@
 """What the report is made from: a study's results, and its histories and predictions."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow
 from pydantic import ValidationError
 
 from lorasweep.errors import UserError
 from lorasweep.records import SCHEMA, EvalEntry, Prediction, Results, RunRecord, StepEntry
-from lorasweep.store import Store
+from lorasweep.store import Store, damaged
 
 Entry = TypeVar("Entry", StepEntry, EvalEntry)
 
@@ -27,11 +24,7 @@ class Outcome:
     @cached_property
     def names(self) -> dict[str, str]:
         """Map every run id to its label, with the id where runs share the label."""
-        labels = [run.label for run in self.results.runs]
-        return {
-            run.id: run.label if labels.count(run.label) == 1 else f"{run.label} ({run.id[:6]})"
-            for run in self.results.runs
-        }
+        return self.results.names
 
     def steps(self, run: RunRecord) -> list[StepEntry]:
         """Return the optimizer steps of a run; none where it left no history."""
@@ -43,20 +36,18 @@ class Outcome:
 
     def predictions(self, run: RunRecord, decoder: str) -> list[Prediction]:
         """Return the answers of a run; none where the decoder has not run."""
-        return self._predictions(self.store.run_folder(run.id), decoder)
+        return self.store.read_predictions(self.store.run_folder(run.id), decoder)
 
     def base_predictions(self, decoder: str) -> list[Prediction]:
         """Return the answers of the base model; none where the decoder has not run."""
-        return self._predictions(self.store.base_folder, decoder)
+        return self.store.read_predictions(self.store.base_folder, decoder)
 
     def _history(self, run: RunRecord, kind: type[Entry]) -> list[Entry]:
-        with _named(self.store.run_folder(run.id) / "history.jsonl"):
+        try:
             entries = self.store.read_history(run.id)
+        except ValidationError as error:
+            raise damaged(self.store.run_folder(run.id) / "history.jsonl", error) from None
         return [entry for entry in entries if isinstance(entry, kind)]
-
-    def _predictions(self, folder: Path, decoder: str) -> list[Prediction]:
-        with _named(folder / "predictions" / f"{decoder}.parquet"):
-            return self.store.read_predictions(folder, decoder)
 
 
 def load_outcome(out: Path) -> Outcome:
@@ -69,15 +60,3 @@ def load_outcome(out: Path) -> Outcome:
             f"schema {SCHEMA}: run `lorasweep run STUDY --out {out}` again"
         )
     return Outcome(store, results)
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Turn what a damaged file raises into an error that names the file."""
-    try:
-        yield
-    except (ValidationError, pyarrow.ArrowException) as error:
-        first = str(error).partition("\n")[0]
-        raise UserError(
-            f"{path}: damaged, delete its run's folder and run again: {first}"
-        ) from None

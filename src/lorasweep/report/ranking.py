@@ -1,8 +1,9 @@
-"""Which run scored best, and which others its interval does not set apart from it."""
+"""Which run scored best, and which others the analysis cannot tell from it."""
 
 from dataclasses import dataclass
 
-from lorasweep.records import Interval, Results, RunRecord, Scores, scores_of
+from lorasweep.findings import DecoderAnalysis
+from lorasweep.records import Results, RunRecord, Scores, scores_of
 
 # scores, intervals and samples of the report are those of this decoder
 DECODER = "greedy"
@@ -18,19 +19,30 @@ class Scored:
 
 @dataclass(frozen=True)
 class Standing:
-    """The best run by F1, and the other finished runs by what their intervals say."""
+    """The best run by F1, and the other finished runs by what the analysis says of them."""
 
     best: Scored
-    overlapping: list[Scored]
-    apart: list[Scored]
-    without_interval: list[Scored]
+    tied: list[Scored]
+    behind: list[Scored]
+    not_compared: list[Scored]
+
+
+def analysis_of(results: Results) -> DecoderAnalysis | None:
+    """Return what the analysis found, or None where there is none of the decoder's answers."""
+    return results.analysis.decoders.get(DECODER) if results.analysis else None
+
+
+def tied_runs(results: Results) -> set[str]:
+    """Return the ids of the runs that are tied for best; none where nothing was compared."""
+    found = analysis_of(results)
+    return set(found.tied_best.members) if found and found.tied_best else set()
 
 
 def scored_runs(results: Results) -> list[Scored]:
-    """Return the finished runs that have scores, the best F1 first."""
+    """Return the finished runs that have scores, the best F1 first, equal ones in their order."""
     found = ((run, scores_of(run.metrics, DECODER)) for run in results.runs if run.state == "done")
     scored = [Scored(run, scores) for run, scores in found if scores is not None]
-    return sorted(scored, key=lambda each: (-each.scores.f1, each.run.label, each.run.id))
+    return sorted(scored, key=lambda each: -each.scores.f1)
 
 
 def standing(results: Results) -> Standing | None:
@@ -39,14 +51,11 @@ def standing(results: Results) -> Standing | None:
     if not scored:
         return None
     best, *others = scored
-    groups: dict[bool | None, list[Scored]] = {True: [], False: [], None: []}
-    for other in others:
-        groups[overlap(best.scores.f1_interval, other.scores.f1_interval)].append(other)
-    return Standing(best, groups[True], groups[False], groups[None])
-
-
-def overlap(first: Interval | None, second: Interval | None) -> bool | None:
-    """Say whether two intervals share a point; None where one of them is not known."""
-    if first is None or second is None:
-        return None
-    return first[0] <= second[1] and second[0] <= first[1]
+    found, tied = analysis_of(results), tied_runs(results)
+    compared = set(found.tied_best.p_values) if found and found.tied_best else set()
+    return Standing(
+        best,
+        tied=[each for each in others if each.run.id in tied],
+        behind=[each for each in others if each.run.id in compared - tied],
+        not_compared=[each for each in others if each.run.id not in compared],
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from lorasweep.records import Interval
+from lorasweep.stored import Interval
 
 Cell = str | int | float | Interval | None
 Kind = Literal["text", "long", "number", "interval"]
@@ -21,6 +21,7 @@ LATEX_SPECIAL = str.maketrans(
         "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
         "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
         "–": "--", "×": r"$\times$", "·": r"\textperiodcentered{}",
+        "★": r"$\star$", "−": "$-$",
         # after a row's end LaTeX takes these for the row's own options
         "[": "{[}", "*": "{*}",
     }

@@ -72,6 +72,6 @@ def _row(prediction: Prediction, base: Prediction | None, say: Strings) -> list[
         prediction.prediction or say("answers.empty"),
         " · ".join(dict.fromkeys(prediction.answers)),
         None if base is None else base.prediction or say("answers.empty"),
-        prediction.f1,
+        100 * prediction.f1,
         prediction.id,
     ]

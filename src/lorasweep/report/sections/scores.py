@@ -5,12 +5,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from lorasweep.findings import BASE
 from lorasweep.records import BaseRecord, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.report.blocks import Block, Fact, Facts, Figure, Items, Notice, Paragraph, Section
 from lorasweep.report.charts import ScorePoint, score_chart
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
-from lorasweep.report.ranking import DECODER, Scored, Standing, overlap, standing
+from lorasweep.report.ranking import (
+    DECODER,
+    Scored,
+    Standing,
+    analysis_of,
+    standing,
+)
 from lorasweep.report.tables import Cell, Column, Kind, Table
 from lorasweep.study import resolve_alpha
 
@@ -27,7 +34,7 @@ def summary(outcome: Outcome, say: Strings) -> Section:
         blocks.append(Notice(say("summary.no_scores")))
     else:
         blocks.append(Paragraph(_best(outcome, found, say)))
-        blocks.append(Paragraph(_others(outcome, found, say)))
+        blocks.append(Paragraph(_claims(outcome, say)))
     return Section("summary", say("summary.title"), blocks)
 
 
@@ -49,12 +56,19 @@ def _facts(outcome: Outcome, found: Standing | None, say: Strings) -> Facts:
     base = scores_of(results.base.metrics, DECODER)
     return Facts(
         [
-            Fact(say("summary.best_run"), outcome.names[found.best.run.id] if found else "–"),
+            Fact(say("summary.best_run"), *_best_run(outcome, found, say)),
             Fact(say("summary.best_f1"), *_score_texts(found.best.scores if found else None, say)),
             Fact(say("summary.base_f1"), *_score_texts(base, say)),
             Fact(say("summary.runs"), runs, grid),
         ]
     )
+
+
+def _best_run(outcome: Outcome, found: Standing | None, say: Strings) -> tuple[str, str]:
+    if found is None:
+        return "–", ""
+    tied = say.count("summary.tied_with", len(found.tied)) if found.tied else ""
+    return outcome.names[found.best.run.id], tied
 
 
 def _score_texts(scores: Scores | None, say: Strings) -> tuple[str, str]:
@@ -101,18 +115,7 @@ def _best(outcome: Outcome, found: Standing, say: Strings) -> str:
     if base is None:
         return " ".join([*sentences, say("summary.base_not_scored")])
     sentences.append(say("summary.base", f1=_with_interval(base, say)))
-    sentences.append(say(f"summary.{_against_base(scores, base)}"))
     return " ".join(sentences)
-
-
-def _against_base(best: Scores, base: Scores) -> str:
-    """Return the key of the sentence that the two intervals allow."""
-    shared = overlap(best.f1_interval, base.f1_interval)
-    if shared is None:
-        return "base_unknown"
-    if shared:
-        return "base_overlaps"
-    return "base_below" if best.f1 > base.f1 else "base_above"
 
 
 def _with_interval(scores: Scores, say: Strings) -> str:
@@ -122,20 +125,13 @@ def _with_interval(scores: Scores, say: Strings) -> str:
     return say("summary.f1_with_interval", f1=say.decimal(scores.f1), interval=interval)
 
 
-def _others(outcome: Outcome, found: Standing, say: Strings) -> str:
-    if not (found.overlapping or found.apart or found.without_interval):
-        return say("summary.only_one")
-    groups = {
-        "summary.overlapping": found.overlapping,
-        "summary.apart": found.apart,
-        "summary.without_interval": found.without_interval,
-    }
-    sentences = [
-        say.count(key, len(group), names=say.list([outcome.names[each.run.id] for each in group]))
-        for key, group in groups.items()
-        if group
-    ]
-    return " ".join([*sentences, say("summary.caution")])
+def _claims(outcome: Outcome, say: Strings) -> str:
+    """Say which runs are tied for best, and whether the best one beats the base model."""
+    found = analysis_of(outcome.results)
+    if found is None or found.tied_best is None:
+        return say("summary.not_compared")
+    against_base = [each.f1.sentence for each in found.comparisons if each.run == BASE]
+    return " ".join([found.tied_best.sentence, *against_base, found.selection_bias]).rstrip()
 
 
 def _failures(outcome: Outcome, say: Strings) -> list[str]:
@@ -159,7 +155,7 @@ def _score_figure(outcome: Outcome, say: Strings) -> Figure | None:
         points.append(_point(say("leaderboard.base"), say("chart.base"), base))
     if not points:
         return None
-    groups = [say(f"chart.{key}") for key in ("not_apart", "apart", "base", "no_interval")]
+    groups = [say(f"chart.{key}") for key in ("tied", "behind", "base", "not_compared")]
     points.sort(key=lambda point: -point.f1)
     chart = score_chart(points, say("leaderboard.base"), groups, say)
     return Figure(
@@ -175,9 +171,9 @@ def _run_points(outcome: Outcome, found: Standing | None, say: Strings) -> list[
     if found is None:
         return []
     groups: dict[str, list[Scored]] = {
-        "not_apart": [found.best, *found.overlapping],
-        "apart": found.apart,
-        "no_interval": found.without_interval,
+        "tied": [found.best, *found.tied],
+        "behind": found.behind,
+        "not_compared": found.not_compared,
     }
     return [
         _point(outcome.names[each.run.id], say(f"chart.{group}"), each.scores)
@@ -220,7 +216,7 @@ def _columns(say: Strings) -> list[Column]:
 
     plain, loss = "{:g}".format, partial(say.decimal, digits=3)
     return [
-        column("label", kind="text"), column("f1", say.decimal),
+        column("label", kind="text"), column("tied", kind="text"), column("f1", say.decimal),
         column("f1_interval", say.interval, "interval"), column("exact_match", say.decimal),
         column("eval_loss", loss), column("train_loss", loss), column("state", kind="text"),
         column("rank"), column("lr", say.rate), column("alpha", plain), column("dropout", plain),
@@ -232,16 +228,25 @@ def _columns(say: Strings) -> list[Column]:
 def _row(outcome: Outcome, run: RunRecord, say: Strings) -> list[Cell]:
     point = run.configuration
     return [
-        outcome.names[run.id], *_score_cells(run), run.train_loss, say(f"state.{run.state}"),
+        outcome.names[run.id], _star(outcome, run, say), *_score_cells(run), run.train_loss,
+        say(f"state.{run.state}"),
         point.rank, point.lr, resolve_alpha(point.alpha, point.rank), point.dropout,
         point.targets, point.seed, run.trainable_parameters, run.train_seconds,
         run.peak_memory_bytes or None,
     ]  # fmt: skip
 
 
+def _star(outcome: Outcome, run: RunRecord, say: Strings) -> str | None:
+    """Mark a run that is tied for best; say nothing of one that was not compared."""
+    found = analysis_of(outcome.results)
+    if found is None or found.tied_best is None or run.id not in found.tied_best.p_values:
+        return None
+    return say("leaderboard.tied" if run.id in found.tied_best.members else "leaderboard.behind")
+
+
 def _base_row(base: BaseRecord, say: Strings) -> list[Cell]:
     nothing: list[Cell] = [None] * 9
-    return [say("leaderboard.base"), *_score_cells(base), None, say("state.base"), *nothing]
+    return [say("leaderboard.base"), None, *_score_cells(base), None, say("state.base"), *nothing]
 
 
 def _score_cells(record: RunRecord | BaseRecord) -> list[Cell]:

@@ -1,0 +1,90 @@
+"""Everything that the records of a study show, for each decoder."""
+
+from collections.abc import Sequence
+
+from lorasweep.analysis.ablation import Tables, ablation
+from lorasweep.analysis.answers import Answers, answers_of
+from lorasweep.analysis.comparisons import (
+    comparisons,
+    costs,
+    power,
+    seed_spreads,
+    test_comparison,
+    tied_best,
+)
+from lorasweep.analysis.failures import failures
+from lorasweep.errors import UserError
+from lorasweep.findings import Analysis, Comparison, DecoderAnalysis
+from lorasweep.records import Results, RunRecord, Scores
+from lorasweep.squad import Paragraph
+from lorasweep.store import Store
+
+SELECTION_BIAS = (
+    "The best run was chosen and scored on the same questions, so its score is optimistic; "
+    "a test set (data.test) would tell by how much."
+)
+
+
+def analyse(store: Store, paragraphs: Sequence[Paragraph] | UserError) -> Analysis:
+    """Return what a folder's results.json and predictions show.
+
+    `paragraphs` are the evaluation questions' with their contexts, or why they cannot be had: then
+    failures are left out and a note says why. Raises UserError where results.json is missing or a
+    file is damaged.
+    """
+    results = store.read_results()
+    lock = store.read_lock()
+    grid: Tables = [] if lock is None else lock.study.get("grid", [])
+    return Analysis(
+        decoders={
+            decoder: _of_decoder(store, results, decoder, grid, paragraphs)
+            for decoder in _decoders(results)
+        }
+    )
+
+
+def _decoders(results: Results) -> list[str]:
+    scored = [results.base.metrics, *(run.metrics for run in results.runs)]
+    names = (name for metrics in scored for name, v in metrics.items() if isinstance(v, Scores))
+    return list(dict.fromkeys(names))
+
+
+def _of_decoder(
+    store: Store,
+    results: Results,
+    decoder: str,
+    grid: Tables,
+    paragraphs: Sequence[Paragraph] | UserError,
+) -> DecoderAnalysis:
+    answers = answers_of(store, results, decoder)
+    if not answers.runs:
+        return DecoderAnalysis(notes=["No run has been trained and scored.", *answers.notes])
+    best = answers.runs[answers.ranking[0]]
+    found = DecoderAnalysis(
+        best=best.id,
+        tied_best=tied_best(answers),
+        comparisons=comparisons(answers),
+        test=_test(store, results, best, decoder),
+        power=power(answers),
+        ablation=ablation(answers, results.configurations, grid),
+        seeds=seed_spreads(answers),
+        costs=costs(answers),
+        selection_bias="" if "test" in results.data else SELECTION_BIAS,
+        notes=list(answers.notes),
+    )
+    return _with_failures(found, answers, paragraphs)
+
+
+def _test(store: Store, results: Results, best: RunRecord, decoder: str) -> Comparison | None:
+    run = store.read_predictions(store.run_folder(best.id), decoder, "test")
+    base = store.read_predictions(store.base_folder, decoder, "test")
+    return test_comparison(best.id, results.names[best.id], run, base)
+
+
+def _with_failures(
+    found: DecoderAnalysis, answers: Answers, paragraphs: Sequence[Paragraph] | UserError
+) -> DecoderAnalysis:
+    if isinstance(paragraphs, UserError):
+        note = f"Wrong answers are not classified: {paragraphs}."
+        return found.model_copy(update={"notes": [*found.notes, note]})
+    return found.model_copy(update={"failures": failures(answers, paragraphs)})

@@ -1,0 +1,224 @@
+"""Which runs may be the best, how far the others lie behind, and what that cost."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lorasweep import stats
+from lorasweep.analysis.answers import Answers
+from lorasweep.findings import BASE, Comparison, Costs, Difference, Power, SeedSpread, TiedBest
+from lorasweep.records import Prediction, RunRecord
+from lorasweep.stats import Clusters
+from lorasweep.stats.clusters import Floats
+from lorasweep.stored import Interval
+
+# A difference in points that would matter, chosen beforehand.
+DIFFERENCE_TO_SETTLE = 1.0
+MOST_NAMES = 6
+
+
+def tied_best(answers: Answers) -> TiedBest:
+    """Return the set of runs that may be the best by F1, and what it says in a sentence."""
+    found = stats.tied_best(answers.f1_of_runs, answers.clusters)
+    members = [row for row in answers.ranking if row in found.members]
+    return TiedBest(
+        members=[answers.ids[row] for row in members],
+        p_values={
+            run.id: p for run, p in zip(answers.runs, found.p_values, strict=True)
+        },
+        level=found.level,
+        sentence=_tied_sentence(answers, members, found.level),
+    )  # fmt: skip
+
+
+def comparisons(answers: Answers) -> list[Comparison]:
+    """Return every other run, and the base model, minus the run with the highest F1.
+
+    From the highest F1 to the lowest, the base model last.
+    """
+    best, *others = answers.ranking
+    others += [len(answers.runs)] if answers.base else []
+    return _compare(answers.f1, answers.exact_match, best, others, answers.clusters,
+                    answers.ids, answers.name)  # fmt: skip
+
+
+def test_comparison(
+    best: str, name: str, run: Sequence[Prediction], base: Sequence[Prediction]
+) -> Comparison | None:
+    """Return the base model minus the chosen run on the test set, where both answered it."""
+    by_id = {row.id: row for row in base}
+    if not run or by_id.keys() != {row.id for row in run}:
+        return None
+    pair = [run, [by_id[row.id] for row in run]]
+    f1, em = (
+        np.array([[100 * getattr(row, metric) for row in rows] for rows in pair])
+        for metric in ("f1", "exact_match")
+    )
+    clusters = Clusters.of([row.paragraph for row in run])
+    names = [name, "the base model"]
+    (found,) = _compare(f1, em, 0, [1], clusters, [best, BASE], names.__getitem__)
+    return found
+
+
+def power(answers: Answers) -> Power | None:
+    """Return what the questions settle between the best run and the next that answers otherwise.
+
+    None where there is no such run.
+    """
+    best, *others = answers.ranking
+    rows = answers.f1_of_runs
+    other = next((row for row in others if (rows[row] != rows[best]).any()), None)
+    if other is None:
+        return None
+    found = stats.questions_to_settle(
+        rows[best] - rows[other], answers.clusters, DIFFERENCE_TO_SETTLE
+    )
+    pair = answers.name(best), answers.name(other)
+    return Power(
+        runs=(answers.ids[best], answers.ids[other]),
+        difference=found.difference,
+        num_questions=found.num_questions,
+        num_paragraphs=found.num_clusters,
+        smallest_difference=found.smallest_difference,
+        power=found.power,
+        sentence=_power_sentence(pair, found, answers.clusters.num_questions),
+    )
+
+
+def seed_spreads(answers: Answers) -> list[SeedSpread]:
+    """Return the spread between seeds of each setting that was run with several."""
+    settings = [_setting(run) for run in answers.runs]
+    spreads = stats.seed_spreads(answers.f1_of_runs, settings, answers.clusters)
+    return [
+        _seed_spread(
+            [run for run, setting in zip(answers.runs, settings, strict=True)
+             if setting == spread.group], spread)
+        for spread in spreads
+        if spread.num_seeds > 1
+    ]  # fmt: skip
+
+
+def costs(answers: Answers) -> Costs:
+    """Return the runs that beat all others as cheap or cheaper, by parameters and by time."""
+    means = answers.f1_of_runs.mean(axis=1)
+    return Costs(
+        by_parameters=_front(answers, means, lambda run: run.trainable_parameters),
+        by_seconds=_front(answers, means, lambda run: run.train_seconds),
+    )
+
+
+def bounds(low: float | None, high: float | None) -> Interval | None:
+    """Return both ends as a pair, or None where either is missing."""
+    return None if low is None or high is None else (low, high)
+
+
+def names_in_line(names: Sequence[str]) -> str:
+    """Return the first names in a line, and how many more there are."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _setting(run: RunRecord) -> tuple[str, ...]:
+    """Return what runs share that differ in their seed only."""
+    configuration = run.configuration.model_copy(update={"seed": 0})
+    return configuration.model_dump_json(), *run.modules
+
+
+def _seed_spread(runs: Sequence[RunRecord], spread: stats.SeedSpread) -> SeedSpread:
+    return SeedSpread(
+        runs=[run.id for run in runs],
+        name=runs[0].label.removesuffix(f" seed{runs[0].configuration.seed}"),
+        mean=spread.mean,
+        seed_deviation=spread.seed_deviation,
+        question_error=spread.question_error,
+        interval=bounds(spread.low, spread.high),
+        reason=spread.reason,
+    )
+
+
+def _compare(
+    f1: Floats,
+    exact_match: Floats,
+    best: int,
+    others: Sequence[int],
+    clusters: Clusters,
+    ids: Sequence[str],
+    name: Callable[[int], str],
+) -> list[Comparison]:
+    """Compare some rows with the best one; p values are corrected for each metric on its own."""
+    if not others:
+        return []
+    of_f1, of_em = (
+        stats.paired_differences(scores[others], scores[best], clusters)
+        for scores in (f1, exact_match)
+    )
+    return [
+        Comparison(
+            run=ids[row],
+            against=ids[best],
+            f1=_difference(name(row), name(best), "F1", f1_behind),
+            exact_match=_difference(name(row), name(best), "EM", em_behind),
+            mcnemar_p_value=stats.mcnemar_exact(exact_match[row], exact_match[best]),
+        )
+        for row, f1_behind, em_behind in zip(others, of_f1, of_em, strict=True)
+    ]
+
+
+def _difference(name: str, against: str, metric: str, found: stats.Difference) -> Difference:
+    assert found.adjusted_p_value is not None
+    return Difference(
+        mean=found.mean,
+        interval=bounds(found.low, found.high),
+        p_value=found.p_value,
+        adjusted_p_value=found.adjusted_p_value,
+        is_shown=found.is_shown,
+        reason=found.reason,
+        sentence=_capital(stats.sentence(name, against, metric, found)) + ".",
+    )
+
+
+def _tied_sentence(answers: Answers, members: Sequence[int], level: float) -> str:
+    names, num_runs = [answers.name(row) for row in members], len(answers.runs)
+    percent = f"{100 * level:g} %"
+    if num_runs == 1:
+        return f"{names[0]} is the only scored run, so there is nothing to tell it apart from."
+    if answers.clusters.num_clusters == 1:
+        return "All questions belong to one paragraph, which cannot tell runs apart."
+    if len(names) == 1:
+        return f"{names[0]} is the best of {num_runs} runs at the {percent} level."
+    which = f"All {num_runs} runs" if len(names) == num_runs else f"{len(names)} of {num_runs} runs"
+    return (
+        f"{which} are tied for best: {names_in_line(names)}; "
+        f"their order is noise at the {percent} level."
+    )
+
+
+def _power_sentence(pair: tuple[str, str], found: stats.Power, num_questions: int) -> str:
+    between = f"between {pair[0]} and {pair[1]}"
+    if found.smallest_difference is None:
+        return f"What the questions could settle {between} cannot be said: no spread can be seen."
+    settled = (
+        f"The {num_questions:,} questions settle a difference of "
+        f"{found.smallest_difference:.1f} F1 {between} with {100 * found.power:g} % power"
+    )
+    if found.num_questions is None:
+        return f"{settled}; no number of questions would settle {found.difference:g} F1."
+    return (
+        f"{settled}; a difference of {found.difference:g} F1 would take about "
+        f"{float(f'{found.num_questions:.2g}'):,.0f} questions."
+    )
+
+
+def _front(answers: Answers, means: Floats, cost_of: Callable[[RunRecord], float]) -> list[str]:
+    costs = np.array([cost_of(run) for run in answers.runs])
+    cheapest_first = np.lexsort((-means, costs))
+    front: list[int] = []
+    for row in cheapest_first:
+        if not front or means[row] > means[front[-1]]:
+            front.append(int(row))
+    return [answers.ids[row] for row in front]
+
+
+def _capital(sentence: str) -> str:
+    """Return the sentence with a capital where it begins with the base model."""
+    return "The " + sentence.removeprefix("the ") if sentence.startswith("the ") else sentence

@@ -1,0 +1,67 @@
+"""Why answers of the best run are wrong, beside the base model's."""
+
+from collections.abc import Iterable, Sequence
+
+from lorasweep.analysis.answers import Answers
+from lorasweep.failures import (
+    Aspect,
+    FailureClass,
+    Row,
+    breakdown,
+    differences,
+    examples,
+    rows_of,
+)
+from lorasweep.findings import Breakdown, Changes, Example, Failures, Group
+from lorasweep.squad import Paragraph
+
+EXAMPLES_PER_CLASS = 3
+
+
+def failures(answers: Answers, paragraphs: Iterable[Paragraph]) -> Failures:
+    """Return the best run's answers by class and by question, with the base model's beside them.
+
+    The examples of a class are the answers whose question ids have the smallest SHA-256. Raises
+    ValueError for an answer whose question is in no paragraph.
+    """
+    known = list(paragraphs)
+    best = rows_of(answers.predictions[answers.ranking[0]], known)
+    base = rows_of(answers.base, known)
+    return Failures(
+        breakdowns=[
+            Breakdown(aspect=aspect, best=_groups(best, aspect), base=_groups(base, aspect))
+            for aspect in Aspect
+        ],
+        changes=_changes(base, best) if base else None,
+        examples=[
+            _example(failure, row)
+            for failure in FailureClass
+            for row in examples(best, failure, EXAMPLES_PER_CLASS)
+        ],
+    )
+
+
+def _groups(rows: Sequence[Row], aspect: Aspect) -> list[Group]:
+    return [Group(**vars(group)) for group in breakdown(rows, aspect)]
+
+
+def _changes(base: Sequence[Row], best: Sequence[Row]) -> Changes:
+    found = differences(base, best)
+    return Changes(
+        became_right=len(found.became_right),
+        became_wrong=len(found.became_wrong),
+        stayed_right=found.stayed_right,
+        stayed_wrong=found.stayed_wrong,
+        mended={str(failure): count for failure, count in found.mended.items()},
+        broken={str(failure): count for failure, count in found.broken.items()},
+    )
+
+
+def _example(failure: FailureClass, row: Row) -> Example:
+    return Example(
+        failure=failure,
+        id=row.id,
+        question=row.question,
+        prediction=row.prediction,
+        answers=list(row.answers),
+    )

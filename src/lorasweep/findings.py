@@ -1,0 +1,219 @@
+"""What an analysis of a study finds, as types: "analysis" in results.json.
+
+Scores and their differences are in points of 0 to 100. Intervals are at the 95 % level, by
+resampling paragraphs; where one is None, a `reason` or a note says why.
+"""
+
+from lorasweep.stored import Interval, Stored
+
+BASE = "base"  # stands for the base model where an id of a run is expected
+Value = int | float | str
+
+
+class TiedBest(Stored):
+    """The runs that the questions cannot tell from the best (the model confidence set of F1).
+
+    `p_values` has all compared runs by id; a run is a member where its p value is at least 0.05.
+    """
+
+    members: list[str]
+    p_values: dict[str, float]
+    level: float
+    sentence: str
+
+
+class Difference(Stored):
+    """A mean paired difference with its interval and permutation p value.
+
+    `adjusted_p_value` is corrected (Holm) over all comparisons on the same metric; `is_shown`
+    says whether interval and corrected test both speak for a difference.
+    """
+
+    mean: float
+    interval: Interval | None
+    p_value: float
+    adjusted_p_value: float
+    is_shown: bool
+    reason: str = ""
+    sentence: str
+
+
+class Comparison(Stored):
+    """A run, or the base model, minus another run on the same questions.
+
+    `mcnemar_p_value` is EM's, and takes questions for independent: a check only.
+    """
+
+    run: str
+    against: str
+    f1: Difference
+    exact_match: Difference
+    mcnemar_p_value: float
+
+
+class Power(Stored):
+    """What the questions can settle between two runs, and what `difference` would take."""
+
+    runs: tuple[str, str]
+    difference: float
+    num_questions: int | None
+    num_paragraphs: int | None
+    smallest_difference: float | None
+    power: float
+    sentence: str
+
+
+class Level(Stored):
+    """A value of an axis: its mean F1, and how far that lies from the axis' mean."""
+
+    value: Value
+    mean: float
+    effect: float
+    interval: Interval | None
+
+
+class Axis(Stored):
+    """The main effect of an axis; `num_cells` settings of the others hold all its values.
+
+    `share` is its share of the variance between runs, from 0 to 1. `reason` says why there are no
+    levels, or no share.
+    """
+
+    name: str
+    levels: list[Level]
+    num_cells: int
+    share: float | None
+    reason: str = ""
+
+
+class Cell(Stored):
+    """A pair of values of two axes: its mean F1, and what it adds to both main effects."""
+
+    values: tuple[Value, Value]
+    mean: float
+    interaction: float
+    interval: Interval | None
+
+
+class Interaction(Stored):
+    """All pairs of values of two axes; none where no setting of the others holds them all."""
+
+    axes: tuple[str, str]
+    cells: list[Cell]
+
+
+class Edge(Stored):
+    """An axis whose best value is the last one tried, and the option that extends it."""
+
+    axis: str
+    value: int | float
+    suggestion: int | float
+    option: str
+    sentence: str
+
+
+class Ablation(Stored):
+    """What each axis of the grid does to F1; `constant` are the axes with one value.
+
+    `residual` is the share of interactions and chance in training in the variance between runs,
+    `evaluation` that of the choice of the questions.
+    """
+
+    axes: list[Axis] = []
+    constant: dict[str, Value] = {}
+    interactions: list[Interaction] = []
+    residual: float | None = None
+    evaluation: float | None = None
+    edges: list[Edge] = []
+    notes: list[str] = []
+
+
+class SeedSpread(Stored):
+    """Runs that differ in their seed only.
+
+    `seed_deviation` is the standard deviation between their F1, `question_error` the standard
+    error of their mean by the choice of questions; the interval joins both.
+    """
+
+    runs: list[str]
+    name: str
+    mean: float
+    seed_deviation: float | None
+    question_error: float | None
+    interval: Interval | None
+    reason: str = ""
+
+
+class Group(Stored):
+    """The answers that share a value."""
+
+    value: str
+    count: int
+    exact_match: float
+    f1: float
+
+
+class Breakdown(Stored):
+    """The answers of the best run and of the base model, grouped by one aspect."""
+
+    aspect: str
+    best: list[Group]
+    base: list[Group]
+
+
+class Changes(Stored):
+    """From the base model to the best run: which wrong answers were mended, which are new."""
+
+    became_right: int
+    became_wrong: int
+    stayed_right: int
+    stayed_wrong: int
+    mended: dict[str, int]
+    broken: dict[str, int]
+
+
+class Example(Stored):
+    """A wrong answer of the best run."""
+
+    failure: str
+    id: str
+    question: str
+    prediction: str
+    answers: list[str]
+
+
+class Failures(Stored):
+    """Why answers of the best run are wrong; `base` lists are empty where it has no answers."""
+
+    breakdowns: list[Breakdown]
+    changes: Changes | None
+    examples: list[Example]
+
+
+class Costs(Stored):
+    """The runs that no other run beats in both cost and F1, from the cheapest to the dearest."""
+
+    by_parameters: list[str]
+    by_seconds: list[str]
+
+
+class DecoderAnalysis(Stored):
+    """What the answers of one decoder show; notes say what could not be worked out, and why."""
+
+    best: str | None = None
+    tied_best: TiedBest | None = None
+    comparisons: list[Comparison] = []
+    test: Comparison | None = None
+    power: Power | None = None
+    ablation: Ablation | None = None
+    seeds: list[SeedSpread] = []
+    failures: Failures | None = None
+    costs: Costs | None = None
+    selection_bias: str = ""
+    notes: list[str] = []
+
+
+class Analysis(Stored):
+    """What a study shows, by decoder."""
+
+    decoders: dict[str, DecoderAnalysis]

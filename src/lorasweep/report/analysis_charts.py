@@ -1,0 +1,131 @@
+"""The charts of what the analysis found: differences, cell means, classes of wrong answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import altair as alt
+
+from lorasweep.report.charts import (
+    DENSE_ROW_HEIGHT,
+    MAX_TALL_ROWS,
+    PALETTE,
+    ROW_HEIGHT,
+    Spec,
+    colour,
+    rule,
+    with_points,
+)
+from lorasweep.report.language import Strings
+
+CELL_HEIGHT = 44
+BAR_HEIGHT = 30
+# Of the light half of the scheme, on which dark figures can be read.
+HEAT = alt.SchemeParams("blues", extent=[0.0, 0.55])
+INK_ON_HEAT = "#1b1f24"
+
+
+@dataclass(frozen=True)
+class DifferencePoint:
+    """A row of a chart of differences; `group` gives its colour."""
+
+    name: str
+    group: str
+    difference: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class HeatCell:
+    """A cell of a heat map, and its values as written for people."""
+
+    x: str
+    y: str
+    f1: float
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many answers of a class someone gave."""
+
+    name: str
+    group: str
+    count: int
+
+
+def difference_chart(
+    points: Sequence[DifferencePoint], groups: Sequence[str], x_title: str, group_title: str,
+    say: Strings,
+) -> Spec:  # fmt: skip
+    """Return differences with their intervals, a row per point in the given order, a rule at 0."""
+    shown = [group for group in groups if any(point.group == group for point in points)]
+    colours = [PALETTE[groups.index(group)] for group in shown]
+    dense = len(points) > MAX_TALL_ROWS
+    x = alt.X(
+        "difference:Q",
+        title=x_title,
+        scale=alt.Scale(padding=12),
+        axis=alt.Axis(orient="top" if dense else "bottom"),
+    )
+    chart = alt.Chart(alt.NamedData("points")).encode(
+        y=alt.Y("name:N", sort=[point.name for point in points], title=None),
+        color=colour(shown, group_title, colours),
+        tooltip=[
+            alt.Tooltip("name:N", title=say("chart.row")),
+            alt.Tooltip("difference:Q", title=x_title, format="+.1f"),
+            alt.Tooltip("low:Q", title=say("chart.low"), format="+.1f"),
+            alt.Tooltip("high:Q", title=say("chart.high"), format="+.1f"),
+        ],
+    )
+    zero = rule(x=alt.X("difference:Q"), values=[{"difference": 0.0}])
+    spans = chart.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
+    shape = alt.Shape("group:N", sort=shown, legend=None)
+    dots = chart.mark_point(filled=True, size=90, opacity=1).encode(x=x, shape=shape)
+    height = (DENSE_ROW_HEIGHT if dense else ROW_HEIGHT) * len(points)
+    layers = alt.layer(*zero, spans, dots).properties(height=height)
+    return with_points(layers, [vars(point) for point in points])
+
+
+def heat_map(cells: Sequence[HeatCell], x_title: str, y_title: str, say: Strings) -> Spec:
+    """Return a mean F1 for each pair of values, the values in the order of the cells."""
+    columns = list(dict.fromkeys(cell.x for cell in cells))
+    rows = list(dict.fromkeys(cell.y for cell in cells))
+    chart = alt.Chart(alt.NamedData("points")).encode(
+        x=alt.X("x:N", sort=columns, title=x_title, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("y:N", sort=rows[::-1], title=y_title),
+        tooltip=[
+            alt.Tooltip("x:N", title=x_title),
+            alt.Tooltip("y:N", title=y_title),
+            alt.Tooltip("f1:Q", title=say("chart.f1"), format=".1f"),
+        ],
+    )
+    shade = alt.Color("f1:Q", scale=alt.Scale(scheme=HEAT, zero=False), legend=None)
+    squares = chart.mark_rect().encode(color=shade)
+    figures = chart.mark_text(color=INK_ON_HEAT, fontSize=13).encode(
+        text=alt.Text("f1:Q", format=".1f")
+    )
+    layers = alt.layer(squares, figures).properties(height=CELL_HEIGHT * len(rows))
+    return with_points(layers, [vars(cell) for cell in cells])
+
+
+def count_chart(counts: Sequence[Count], title: str, say: Strings) -> Spec:
+    """Return a bar for each count, those of one name beside each other, in the given order."""
+    names = list(dict.fromkeys(each.name for each in counts))
+    groups = list(dict.fromkeys(each.group for each in counts))
+    bars = (
+        alt.Chart(alt.NamedData("points"))
+        .mark_bar()
+        .encode(
+            x=alt.X("count:Q", title=title, axis=alt.Axis(format="d")),
+            y=alt.Y("name:N", sort=names, title=None),
+            yOffset=alt.YOffset("group:N", sort=groups),
+            color=colour(groups, say("chart.answers_of"), [PALETTE[0], PALETTE[-1]]),
+            tooltip=[
+                alt.Tooltip("name:N", title=say("chart.row")),
+                alt.Tooltip("group:N", title=say("chart.answers_of")),
+                alt.Tooltip("count:Q", title=title),
+            ],
+        )
+        .properties(height=BAR_HEIGHT * len(names))
+    )
+    return with_points(bars, [vars(each) for each in counts])
