@@ -1,6 +1,7 @@
 """Stacked adapters: how they start, what dropout they get, and fact 3 on one batch against PEFT."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -134,6 +135,19 @@ def test_a_lanes_padding_gets_no_gradient(exact_base: Base, trees: tuple[Tree, .
                 for k in range(len(lanes))]  # fmt: skip
         assert (adapters.gradients_KP != 0).sum(1).tolist() == held
         assert (adapters.values_KP != 0).sum(1).tolist() == held
+
+
+def test_B_learns_at_the_lanes_ratio_of_As_rate(exact_base: Base) -> None:
+    lanes = mixed_lanes(exact_base)
+    lanes = [lanes[0], replace(lanes[1], lr_ratio=16.0), lanes[2]]
+    with exact_base.adapted(lanes) as adapters:
+        adapters.values_KP.copy_(adapters.learning_rates())
+        for k, lane in enumerate(lanes):
+            for A, B in adapters.weights_of(k).values():
+                assert (lane.lr == A).all()
+                assert (lane.lr * lane.lr_ratio == B).all()
+    with exact_base.adapted(lanes[::2]) as adapters:
+        assert adapters.learning_rates().tolist() == [[lane.lr] for lane in lanes[::2]]
 
 
 def test_adapters_come_off_even_after_an_error(exact_base: Base) -> None:

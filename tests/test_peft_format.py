@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from lorasweep.base import Base
+from lorasweep.base import Base, freeze
 from lorasweep.errors import UserError
 from lorasweep.lora import Lane
 from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter, save_adapter
 from lorasweep.selfcheck import training_logits
+from lorasweep.study import resolve_scale
 from lorasweep.trees import Tree
 from reference import Weights, mixed_lanes, modules_of, own_logits, randomise_B, relative
 
@@ -53,6 +54,23 @@ def test_peft_gives_our_logits_from_our_files(
         assert (ours - theirs).abs().max() < 1e-4
         assert (untuned - theirs).abs().max() > 0.1
         assert tuned.peft_config["default"].lora_dropout == lane.dropout
+
+
+@torch.no_grad()
+def test_peft_gives_our_logits_of_a_rank_stabilised_run(
+    make_model: MakeModel, tokenizer: Any, trees: tuple[Tree, ...], tmp_path: Path
+) -> None:
+    base = freeze(make_model("gpt2"), tokenizer)
+    scale = resolve_scale(8.0, 6, "rslora")
+    lane = Lane(modules_of(base, ("attn",)), 6, scale, 1e-3, 0.0, seed=0)
+    with base.adapted([lane]) as adapters:
+        randomise_B(adapters)
+        ours = training_logits(base, trees)
+        save_adapter(tmp_path, saved(base, lane, adapters.weights_of(0)))
+    tuned = peft.PeftModel.from_pretrained(make_model("gpt2"), tmp_path).eval()
+    assert (ours - own_logits(tuned, trees)).abs().max() < 1e-4
+    layer = tuned.get_submodule(f"base_model.model.{lane.modules[0]}")
+    assert layer.scaling["default"] == pytest.approx(8 / 6**0.5, rel=1e-12)
 
 
 @torch.no_grad()

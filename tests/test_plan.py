@@ -150,6 +150,23 @@ def test_labels_name_the_other_axes_where_they_vary() -> None:
     assert [run.label for run in make_plan(study({"lr": 1.0}), GPT2).runs] == ["r8 lr1 attn"]
 
 
+def test_scalings_and_ratios_are_labelled_where_they_vary() -> None:
+    grid = {"rank": [4, 16], "alpha": 8, "scaling": ["standard", "rslora"], "lr_ratio": [1.0, 16.0]}
+    runs = {run.label: run for run in make_plan(study(grid), GPT2).runs}
+    assert len(runs) == 8
+    assert runs["r16 lr1e-3 attn rslora ratio16"].scale == 2.0
+    assert runs["r16 lr1e-3 attn standard ratio1"].scale == 0.5
+    (one,) = make_plan(study({"rank": 16, "alpha": 8, "scaling": "rslora"}), GPT2).runs
+    assert (one.label, one.scale) == ("r16 lr1e-3 attn", 2.0)
+
+
+def test_runs_of_one_scale_are_one_run_however_it_is_written() -> None:
+    grids = {"rank": 16, "alpha": 16}, {"rank": 16, "alpha": 4, "scaling": "rslora"}
+    plan = make_plan(study(*grids), GPT2)
+    assert (plan.run_of, plan.runs[0].scale) == ([0, 0], 1.0)
+    assert make_plan(study({"rank": 1, "scaling": ["standard", "rslora"]}), GPT2).run_of == [0, 0]
+
+
 def test_packs_hold_one_seed_and_alike_runs() -> None:
     grid = {"rank": [4, 64], "targets": ["attn", "mlp"], "seed": [0, 1], "lr": [1e-3, 2e-3]}
     packs = make_plan(study(grid, lanes=3), GPT2).packs

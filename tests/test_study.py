@@ -51,7 +51,7 @@ def test_defaults_are_those_of_the_schema(file: Path) -> None:
     (point,) = study.configurations()
     assert point.model_dump() == {
         "method": "lora", "targets": "attn", "rank": 8, "lr": 1e-3, "alpha": 16.0,
-        "dropout": 0.0, "seed": 0,
+        "dropout": 0.0, "seed": 0, "scaling": "standard", "lr_ratio": 1.0,
     }  # fmt: skip
 
 
@@ -88,6 +88,8 @@ def test_configurations_are_the_product_of_the_axes_table_by_table(tmp_path: Pat
         ("grid.lr=0", "grid.0.lr.0 = 0: Input should be greater than 0"),
         ("grid.lr=inf", "grid.0.lr.0 = inf: Input should be a finite number"),
         ("grid.dropout=1.0", "grid.0.dropout.0 = 1.0: Input should be less than 1"),
+        ("grid.scaling=dora", "grid.0.scaling.0 = 'dora': Input should be 'standard' or 'rslora'"),
+        ("grid.lr_ratio=0", "grid.0.lr_ratio.0 = 0: Input should be greater than 0"),
         ("grid.method=dora", "grid.0.method = 'dora': Input should be 'lora'"),
         ("grid=5", "grid = 5: Input should be a valid list"),
         ("grid=[]", "grid = []: List should have at least 1 item"),

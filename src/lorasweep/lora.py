@@ -21,7 +21,7 @@ from lorasweep.study import fingerprint
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What one run asks of its place in the pack."""
+    """What one run asks of its place in the pack; B learns at `lr_ratio` times A's rate `lr`."""
 
     modules: tuple[str, ...]
     rank: int
@@ -29,6 +29,7 @@ class Lane:
     lr: float
     dropout: float
     seed: int
+    lr_ratio: float = 1.0
 
 
 class Adapters:
@@ -81,6 +82,23 @@ class Adapters:
         parameter = nn.Parameter(self.values_KP[:, place:end].view(shape))
         self._gradient_views[parameter] = self.gradients_KP[:, place:end].view(shape)
         return parameter, end
+
+    def learning_rates(self) -> Tensor:
+        """Return the learning rate of every number [K, P], or [K, 1] where A's and B's are equal.
+
+        Reference for unlike ones: Hayou et al. 2024, arXiv:2402.12354 (LoRA+).
+        """
+        lr_K1 = self.values_KP.new_tensor([[lane.lr] for lane in self.lanes])
+        if all(lane.lr_ratio == 1 for lane in self.lanes):
+            return lr_K1
+        ratio_K1 = self.values_KP.new_tensor([[lane.lr_ratio] for lane in self.lanes])
+        is_B_P = torch.cat(
+            [
+                torch.arange(A[0].numel() + B[0].numel(), device=lr_K1.device) >= A[0].numel()
+                for A, B in ((stack.A, stack.B) for stack in self.stacks.values())
+            ]
+        )
+        return torch.where(is_B_P, lr_K1 * ratio_K1, lr_K1)
 
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradients of a scalar loss to `gradients_KP`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from lorasweep.architectures import LinearModule, built_in_targets, linear_modules
 from lorasweep.errors import UserError, nearest
-from lorasweep.study import Configuration, Study, resolve_alpha
+from lorasweep.study import Configuration, Study, canonical_json, resolve_alpha, resolve_scale
 
 ALL_LINEAR = "all-linear"
 AUTO_LANES = 4
@@ -28,6 +28,20 @@ class PlannedRun:
     scale: float
     label: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def work(self) -> dict[str, Any]:
+        """What the run trains, however it is written: runs of the same work are one run.
+
+        Axes at their default are left out, so that a new axis changes no run's identity.
+        """
+        point = self.configuration
+        written = point.model_dump(exclude={"targets", "scaling"}, exclude_defaults=True)
+        return {
+            "modules": list(self.modules),
+            "scale": self.scale,
+            "configuration": {**written, "alpha": self.scale * point.rank},
+        }
 
 
 @dataclass(frozen=True)
@@ -167,16 +181,16 @@ def _distinct(
 ) -> tuple[list[PlannedRun], list[int]]:
     """Return the runs, and for each configuration the index of the one that does its work."""
     label = _Labels(written)
-    index_of: dict[tuple[Any, ...], int] = {}
+    index_of: dict[str, int] = {}
     runs: list[PlannedRun] = []
     run_of = []
     for point in written:
         resolved = point.model_copy(update={"alpha": resolve_alpha(point.alpha, point.rank)})
-        names = targets[point.targets].modules
-        work = (names, *resolved.model_dump(exclude={"targets"}).values())
+        run = _planned_run(resolved, targets[point.targets].modules, modules, label(resolved))
+        work = canonical_json(run.work)
         if work not in index_of:
             index_of[work] = len(runs)
-            runs.append(_planned_run(resolved, names, modules, label(resolved)))
+            runs.append(run)
         run_of.append(index_of[work])
     return runs, run_of
 
@@ -189,7 +203,7 @@ def _planned_run(
 ) -> PlannedRun:
     chosen = set(names)
     sizes = sum(m.in_features + m.out_features for m in modules if m.name in chosen)
-    scale = float(configuration.alpha) / configuration.rank
+    scale = resolve_scale(float(configuration.alpha), configuration.rank, configuration.scaling)
     return PlannedRun(configuration, names, configuration.rank * sizes, scale, label)
 
 
@@ -197,13 +211,17 @@ class _Labels:
     """Names runs such as "r4 lr1e-3 attn", with the other axes where they vary in the study."""
 
     def __init__(self, written: Sequence[Configuration]) -> None:
-        axes = ("alpha", "dropout", "seed")
+        axes = ("alpha", "scaling", "lr_ratio", "dropout", "seed")
         self.varies = {a for a in axes if len({getattr(p, a) for p in written}) > 1}
 
     def __call__(self, point: Configuration) -> str:
         parts = [f"r{point.rank}", f"lr{_scientific(point.lr)}", point.targets]
         if "alpha" in self.varies:
             parts.append(f"alpha{_plain(float(point.alpha))}")
+        if "scaling" in self.varies:
+            parts.append(point.scaling)
+        if "lr_ratio" in self.varies:
+            parts.append(f"ratio{_plain(point.lr_ratio)}")
         if "dropout" in self.varies:
             parts.append(f"drop{_plain(point.dropout)}")
         if "seed" in self.varies:
@@ -302,7 +320,8 @@ def _repeat_warnings(
 def _alpha_warnings(written: Sequence[Configuration]) -> Iterator[str]:
     ranks: dict[float, set[int]] = defaultdict(set)
     for point in written:
-        if not isinstance(point.alpha, str):
+        # rsLoRA's divisor is meant to go with a fixed alpha.
+        if not isinstance(point.alpha, str) and point.scaling == "standard":
             ranks[float(point.alpha)].add(point.rank)
     fixed = {alpha: values for alpha, values in ranks.items() if len(values) > 1}
     for alpha, values in fixed.items():

@@ -67,6 +67,7 @@ def _count_or_auto(value: Any) -> Any:
 
 Alpha = Annotated[float | str, BeforeValidator(_alpha)]
 Positive = Annotated[int, Field(gt=0)]
+Scaling = Literal["standard", "rslora"]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
 
 
@@ -149,6 +150,8 @@ class Grid(Section):
     alpha: Axis[Alpha] = [16.0]
     dropout: Axis[Annotated[float, Field(ge=0, lt=1)]] = [0.0]
     seed: Axis[int] = [0]
+    scaling: Axis[Scaling] = ["standard"]
+    lr_ratio: Axis[Annotated[float, Field(gt=0)]] = [1.0]
 
 
 class Evaluate(Section):
@@ -161,7 +164,7 @@ class Evaluate(Section):
 
 
 class Configuration(BaseModel):
-    """One point of the grid as written."""
+    """One point of the grid as written; `lr_ratio` is B's learning rate over A's (LoRA+)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -172,6 +175,9 @@ class Configuration(BaseModel):
     alpha: float | str
     dropout: float
     seed: int
+    # Records of before these were axes have neither.
+    scaling: Scaling = "standard"
+    lr_ratio: float = 1.0
 
 
 class Study(Section):
@@ -237,6 +243,14 @@ def resolve_alpha(alpha: float | str, rank: int) -> float:
     if not isinstance(alpha, str):
         return float(alpha)
     return float(alpha.removesuffix("r") or 1) * rank
+
+
+def resolve_scale(alpha: float, rank: int, scaling: Scaling) -> float:
+    """Return what B A is multiplied by: alpha/rank, or rsLoRA's alpha/sqrt(rank).
+
+    Reference: Kalajdzievski 2023, arXiv:2312.03732.
+    """
+    return alpha / (math.sqrt(rank) if scaling == "rslora" else rank)
 
 
 def _points(table: Grid) -> Iterable[Configuration]:

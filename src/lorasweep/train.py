@@ -118,8 +118,9 @@ class _Training:
         self.hooks, self.checkpoints = hooks, checkpoints
         seed = self.lanes[0].seed
         self.epochs = [epoch_batches(trees, recipe, seed, e) for e in range(recipe.epochs)]
-        lr_K = torch.tensor([lane.lr for lane in self.lanes], dtype=torch.float64)
-        self.optimizer = LaneAdamW(adapters.values_KP, lr_K, recipe.weight_decay)
+        self.optimizer = LaneAdamW(
+            adapters.values_KP, adapters.learning_rates(), recipe.weight_decay
+        )
         self.live_K = torch.ones(len(self.lanes), dtype=torch.bool, device=base.device)
         self.result = Trained(sum(map(len, self.epochs)), 0.0, 0, [[] for _ in self.lanes],
                               [None] * len(self.lanes))  # fmt: skip

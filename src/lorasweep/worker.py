@@ -260,7 +260,7 @@ class Worker:
 def lane_of(run: LockedRun) -> Lane:
     """Return what a run asks of its lane."""
     c = run.configuration
-    return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed)
+    return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed, c.lr_ratio)
 
 
 def _loss_line(event: StepEvent) -> str:
