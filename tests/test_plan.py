@@ -79,6 +79,29 @@ def test_every_shipped_study_is_planned() -> None:
     assert plan.warnings == []
 
 
+def test_parts_of_a_fused_module_are_targets_of_their_own_size() -> None:
+    modules, unmatched = resolve("qv")
+    assert (len(modules), unmatched) == (24, ())
+    assert modules[:2] == ("transformer.h.0.attn.c_attn:q", "transformer.h.0.attn.c_attn:v")
+    assert resolve("transformer.h.3.attn.c_attn:k")[0] == ("transformer.h.3.attn.c_attn:k",)
+    (one,) = make_plan(study({"targets": "qv", "rank": 4}), GPT2).runs
+    assert one.trainable_parameters == 24 * 4 * (768 + 768)
+    assert len(make_plan(Study.load("qv"), GPT2).runs) == 18
+
+
+@pytest.mark.parametrize("name", ["attn.c_attn:w", "c_proj:q", "attn.c_attn:", "q"])
+def test_parts_that_do_not_exist_are_refused_with_those_that_do(name: str) -> None:
+    with pytest.raises(UserError, match=r"parts: attn.c_attn:q, attn.c_attn:k, attn.c_attn:v"):
+        resolve(name)
+    with pytest.raises(UserError, match="no linear module"):
+        resolve("q_proj:q", SMOLLM2)
+
+
+def test_a_module_beside_its_own_part_is_refused() -> None:
+    with pytest.raises(UserError, match=r"attn\.c_attn:q is named beside all of attn\.c_attn"):
+        resolve("mine", mine=["c_attn", "attn.c_attn:q"])
+
+
 def test_a_set_of_the_study_comes_before_a_built_in_one() -> None:
     modules, unmatched = resolve("attn", attn=["c_proj"])
     assert unmatched == ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from lorasweep.architectures import LinearModule, built_in_targets, linear_modules
+from lorasweep.architectures import LinearModule, built_in_targets, linear_modules, whole_of
 from lorasweep.errors import UserError, nearest
 from lorasweep.study import Configuration, Study, canonical_json, resolve_alpha, resolve_scale
 
@@ -78,7 +78,7 @@ def make_plan(study: Study, config: dict[str, Any]) -> Plan:
 
     Raises UserError for targets that name no module of the model.
     """
-    modules = linear_modules(config)
+    modules = _with_parts(linear_modules(config))
     written = study.configurations()
     targets = {
         name: _resolve(name, study.targets, built_in_targets(config), modules)
@@ -106,7 +106,7 @@ def resolve_targets(
     name matches as in PEFT's target_modules: equal, or the end of the full name after a dot.
     Raises UserError where nothing matches.
     """
-    target = _resolve(name, study_targets, built_in, modules)
+    target = _resolve(name, study_targets, built_in, _with_parts(modules))
     return target.modules, target.unmatched
 
 
@@ -144,6 +144,9 @@ def _resolve(
         sets = [*study_targets, *built_in, ALL_LINEAR]
         raise UserError(_no_module(name, wanted, sets, modules))
     found = {full for names in hits.values() for full in names}
+    if twice := [full for full in found if full != whole_of(full) and whole_of(full) in found]:
+        which = _suffix(min(twice))
+        raise UserError(f"targets {name!r}: {which} is named beside all of {whole_of(which)}")
     return _Target(
         modules=tuple(m.name for m in modules if m.name in found),
         matched=tuple(w for w, names in hits.items() if names),
@@ -151,19 +154,29 @@ def _resolve(
     )
 
 
+def _with_parts(modules: Sequence[LinearModule]) -> list[LinearModule]:
+    """Return the modules, each followed by its parts."""
+    return [found for module in modules for found in (module, *module.parts())]
+
+
 def _matches(wanted: str, full_name: str) -> bool:
-    return wanted in (full_name, ALL_LINEAR) or full_name.endswith(f".{wanted}")
+    if wanted == ALL_LINEAR:
+        return full_name == whole_of(full_name)
+    return wanted == full_name or full_name.endswith(f".{wanted}")
 
 
 def _no_module(
     name: str, wanted: Sequence[str], sets: Sequence[str], modules: Sequence[LinearModule]
 ) -> str:
     suffixes = list(dict.fromkeys(_suffix(module.name) for module in modules))
+    parts = ", ".join(suffix for suffix in suffixes if suffix != whole_of(suffix))
     leaves = [suffix.rpartition(".")[2] for suffix in suffixes]
     hint = nearest(wanted[0], [*sets, *suffixes, *leaves])
     return (
         f"targets {name!r}: no linear module of this model is called {', '.join(wanted)}; "
-        f"its modules: {', '.join(suffixes)}; sets: {', '.join(sets)}{hint if '?' in hint else ''}"
+        f"its modules: {', '.join(s for s in suffixes if s == whole_of(s))}"
+        f"{f'; their parts: {parts}' if parts else ''}"
+        f"; sets: {', '.join(sets)}{hint if '?' in hint else ''}"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from lorasweep.architectures import whole_of
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer
 from lorasweep.checkpoint import Checkpoints
 from lorasweep.errors import UserError
@@ -125,8 +126,12 @@ class Worker:
         self, run: LockedRun, adapter: Path, decoders: Sequence[str], role: str
     ) -> Scored:
         """Score an adapter from disk on the evaluation or test set."""
-        with self.base.adapted([lane_of(run)]) as adapters:
-            adapters.put(0, load_adapter(adapter).weights)
+        saved = load_adapter(adapter)
+        # On disk, parts of a fused module are one adapter of a larger rank than the run's.
+        rank = max(A.shape[0] for A, _ in saved.weights.values())
+        lane = Lane(tuple(saved.weights), rank, saved.scale, 0.0, 0.0, run.configuration.seed)
+        with self.base.adapted([lane]) as adapters:
+            adapters.put(0, saved.weights)
             loss = self._losses(1, role)[0]
             scores, predictions = self._answer(1, decoders, role, run.id)
         return Scored({**scores[0], "eval_loss": loss}, predictions[0])
@@ -218,7 +223,7 @@ class Worker:
     def _saved(self, adapters: Adapters, k: int) -> SavedAdapter:
         lane = adapters.lanes[k]
         weights = {m: (A.clone(), B.clone()) for m, (A, B) in adapters.weights_of(k).items()}
-        stored = {self.base.linears[module].stored_transposed for module in weights}
+        stored = {self.base.linears[whole_of(module)].stored_transposed for module in weights}
         return SavedAdapter(
             weights, lane.rank, lane.scale, lane.dropout, self.job.base, stored == {True}
         )
