@@ -7,7 +7,7 @@ from transformers import get_scheduler
 from transformers.optimization import get_constant_schedule
 
 from lorasweep import optimizer as optimizer_module
-from lorasweep.optimizer import LaneAdamW, clip_lanes, schedule_factor
+from lorasweep.optimizer import LaneAdamW, clip_lanes, lane_norms, schedule_factor
 from lorasweep.study import Recipe
 
 LR = (1e-3, 5e-2, 1.0)
@@ -89,6 +89,12 @@ def test_every_lane_is_clipped_as_torch_clips_it(max_norm: float) -> None:
         norm = nn.utils.clip_grad_norm_([parameter], max_norm)
         torch.testing.assert_close(norm_K[k], norm, rtol=1e-12, atol=0)
         torch.testing.assert_close(clipped_KP[k], parameter.grad, rtol=1e-12, atol=0)
+
+
+def test_norms_of_many_numbers_are_exact() -> None:
+    values_KP = torch.randn(2, 20_000_000, generator=torch.Generator().manual_seed(0))
+    norm_K = lane_norms(values_KP)
+    torch.testing.assert_close(norm_K.double(), values_KP.double().norm(dim=1), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])

@@ -13,8 +13,9 @@ from peft.tuners.tuners_utils import check_target_module_exists
 from lorasweep import models
 from lorasweep.architectures import built_in_targets, linear_modules
 from lorasweep.errors import UserError
-from lorasweep.plan import Plan, make_plan, plan_json, resolve_targets
+from lorasweep.plan import Plan, make_plan, plan_json
 from lorasweep.study import Study, resolve_alpha
+from lorasweep.targets import resolve_targets
 
 GPT2 = models.read_config("gpt2")
 SMOLLM2 = models.read_config("smollm2-135m")
@@ -188,6 +189,26 @@ def test_runs_of_one_scale_are_one_run_however_it_is_written() -> None:
     plan = make_plan(study(*grids), GPT2)
     assert (plan.run_of, plan.runs[0].scale) == ([0, 0], 1.0)
     assert make_plan(study({"rank": 1, "scaling": ["standard", "rslora"]}), GPT2).run_of == [0, 0]
+
+
+def test_full_fine_tunings_are_packs_of_their_own() -> None:
+    grids = {"rank": [4, 8], "alpha": "2r"}, {"method": "full", "lr": [1e-5, 2e-5, 1e-3]}
+    plan = make_plan(study(*grids, {"method": "full", "lr": 1e-5}), GPT2)
+    assert [run.label for run in plan.runs] == [
+        *("r4 lr1e-3 attn", "r8 lr1e-3 attn"),
+        *("full lr1e-5", "full lr2e-5", "full lr1e-3"),
+    ]
+    assert plan.run_of == [0, 1, 2, 3, 4, 2]
+    assert [len(pack.runs) for pack in plan.packs] == [2, 1, 1, 1]
+    one = plan.runs[2]
+    assert (one.modules, one.trainable_parameters, one.scale) == ((), 124_439_808, None)
+    repeats, rates = plan.warnings
+    assert (
+        repeats == "1 of 6 configurations share another's run: 1 of targets 'full' repeat "
+        "runs of 'full'"
+    )
+    assert rates.endswith("1e-6 to 2e-4, where full fine-tuning usually trains well: 1e-3")
+    json.dumps(plan_json(plan))
 
 
 def test_packs_hold_one_seed_and_alike_runs() -> None:

@@ -85,6 +85,11 @@ def linear_modules(config: Config) -> list[LinearModule]:
     return list(_modules_of_built_model(config))
 
 
+def num_parameters(config: Config) -> int:
+    """Return the number of all weights, tied ones once; transformers builds the model on meta."""
+    return sum(parameter.numel() for parameter in _build(config).parameters())
+
+
 def built_in_targets(config: Config) -> dict[str, list[str]]:
     """Return the named sets of target modules of an architecture.
 

@@ -16,6 +16,7 @@ from lorasweep.study import Recipe
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 # The update's temporaries are a few times this: 16 MiB each in fp32, whatever the model's size.
 NUMBERS_AT_ONCE = 2**22
+NUMBERS_SUMMED = 2**18
 
 
 class LaneAdamW:
@@ -56,8 +57,20 @@ class LaneAdamW:
 @torch.no_grad()
 def clip_lanes(gradients_KP: Tensor, max_norm: float) -> Tensor:
     """Scale each lane's gradient to at most `max_norm` in place; return the norms [K] before."""
-    norm_K: Tensor = torch.linalg.vector_norm(gradients_KP, dim=1)
+    norm_K = lane_norms(gradients_KP)
     gradients_KP.mul_((max_norm / (norm_K + 1e-6)).clamp(max=1.0)[:, None])
+    return norm_K
+
+
+def lane_norms(values_KP: Tensor) -> Tensor:
+    """Return the Euclidean norm [K] of every lane's numbers, summed by pieces.
+
+    On CPUs torch's norm of 124 million numbers in fp32 is 1.3 % off when it is taken in one piece.
+    """
+    pieces = [
+        torch.linalg.vector_norm(p, dim=1) for p in torch.split(values_KP, NUMBERS_SUMMED, dim=1)
+    ]
+    norm_K: Tensor = torch.linalg.vector_norm(torch.stack(pieces, dim=1), dim=1)
     return norm_K
 
 

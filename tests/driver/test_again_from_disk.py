@@ -9,6 +9,8 @@ from lorasweep import run
 from lorasweep.records import RunRecord, Scores
 from lorasweep.store import Store
 
+FULL_ALONE = ('grid=[{method = "full", lr = 1e-3}]',)
+
 
 def assert_scored_the_same_from_disk(study_file: Path, out: Path, *overrides: str) -> RunRecord:
     """Run a study of one run, drop its metrics, and let the next call score it again."""
@@ -30,3 +32,10 @@ def test_parts_of_a_fused_module(file: Path, tmp_path: Path) -> None:
     record = assert_scored_the_same_from_disk(file, tmp_path / "out", *grid)
     assert record.trainable_parameters == 4 * 2 * (32 + 32)
     assert {name.rpartition(".")[2] for name in record.modules} == {"c_attn:q", "c_attn:v"}
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_fully_trained_model(file: Path, tmp_path: Path) -> None:
+    record = assert_scored_the_same_from_disk(file, tmp_path / "out", *FULL_ALONE)
+    assert record.label == "full lr1e-3"
+    assert (record.modules, record.scale) == ([], None)

@@ -12,7 +12,7 @@ from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import DECODER, Scored, Standing, overlap, standing
 from lorasweep.report.tables import Cell, Column, Kind, Table
-from lorasweep.study import resolve_alpha
+from lorasweep.study import Configuration, resolve_alpha
 
 Metrics = dict[str, Scores | float]
 
@@ -233,10 +233,16 @@ def _row(outcome: Outcome, run: RunRecord, say: Strings) -> list[Cell]:
     point = run.configuration
     return [
         outcome.names[run.id], *_score_cells(run), run.train_loss, say(f"state.{run.state}"),
-        point.rank, point.lr, resolve_alpha(point.alpha, point.rank), point.dropout,
+        point.rank, point.lr, _alpha(point), point.dropout,
         point.targets, point.seed, run.trainable_parameters, run.train_seconds,
         run.peak_memory_bytes or None,
     ]  # fmt: skip
+
+
+def _alpha(point: Configuration) -> float | None:
+    if point.alpha is None or point.rank is None:
+        return None
+    return resolve_alpha(point.alpha, point.rank)
 
 
 def _base_row(base: BaseRecord, say: Strings) -> list[Cell]:
