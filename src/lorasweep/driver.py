@@ -82,6 +82,8 @@ class _Session:
                 if self.store.read_run(one.record.id) is None:
                     self._keep(one)
             self.store.drop_checkpoints(finished[0].record.pack.id)
+            # A fully trained model must not stay in memory while the next pack trains.
+            del finished, one
             self._summarise()
             self._stop_if_asked()
         for run in self._finished_runs():

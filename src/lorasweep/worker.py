@@ -162,11 +162,9 @@ class Worker:
 
         The base is loaded anew when it is next asked for.
         """
-        shares_trunks = self.base.shares_trunks
-        del self.base
+        self.__dict__.pop("base", None)
         model = load_model(folder, torch.device(self.job.device))
         self.base = unfreeze(model, load_tokenizer(folder), self.job.precision)
-        self.base.shares_trunks = shares_trunks
         try:
             yield self.base
         finally:
@@ -196,6 +194,7 @@ class Worker:
             peak = max(trained.peak_memory_bytes, peak_memory_bytes())
             decoders = self.job.evaluate.decoders if trained.failures[0] is None else []
             scores, predictions = self._answer(1, decoders, "eval", pack.id)
+            base.model.zero_grad()  # lets the buffer of gradients go
             model = SavedModel(base.model, base.tokenizer)
         (record,) = self._records(pack, labels, trained, peak, scores)
         if record.failure is not None:
