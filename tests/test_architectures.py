@@ -7,7 +7,12 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from lorasweep import models
-from lorasweep.architectures import LinearModule, built_in_targets, linear_modules
+from lorasweep.architectures import (
+    LinearModule,
+    built_in_targets,
+    linear_modules,
+    outputs_of,
+)
 from lorasweep.errors import UserError
 
 SIZES = {
@@ -98,12 +103,27 @@ def test_other_architectures_are_built_by_transformers(config: dict[str, Any]) -
 
 @pytest.mark.parametrize("config", [GPT2, {"model_type": "llama", **SIZES}])
 def test_every_built_in_name_is_a_module(config: dict[str, Any]) -> None:
-    modules = linear_modules(config)
+    wholes = linear_modules(config)
+    modules = [*wholes, *(part for module in wholes for part in module.parts())]
     for names in built_in_targets(config).values():
         for name in names:
             assert any(module.name.endswith(f".{name}") for module in modules)
     both = built_in_targets(config)["attn_mlp"]
-    assert all(any(m.name.endswith(f".{name}") for name in both) for m in modules)
+    assert all(any(m.name.endswith(f".{name}") for name in both) for m in wholes)
+
+
+def test_gpt2s_fused_attention_has_three_parts_and_nothing_else_has_any() -> None:
+    modules = linear_modules(GPT2)
+    found = {module.name: module.parts() for module in modules if module.parts()}
+    assert [*found] == [m.name for m in modules if m.name.endswith("attn.c_attn")]
+    q, k, v = found["transformer.h.1.attn.c_attn"]
+    assert [part.name[-2:] for part in (q, k, v)] == [":q", ":k", ":v"]
+    width = GPT2["n_embd"]
+    assert {(p.in_features, p.out_features) for p in (q, k, v)} == {(width, width)}
+    spans = [outputs_of(part.name, 3 * width) for part in (q, k, v)]
+    assert spans == [slice(i * width, (i + 1) * width) for i in range(3)]
+    assert outputs_of("transformer.h.1.attn.c_attn", 3 * width) == slice(0, 3 * width)
+    assert not any(m.parts() for m in linear_modules({"model_type": "llama", **SIZES}))
 
 
 def test_other_architectures_have_no_named_sets() -> None:

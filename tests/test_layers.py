@@ -19,11 +19,11 @@ LEVELS = {
         0: ("errors", "findings", "records", "stored", "study"),
         1: (
             "analysis", "architectures", "failures", "metrics", "models", "plan", "progress",
-            "scoring", "squad", "stats", "stopping", "store",
+            "scoring", "squad", "stats", "stopping", "store", "targets",
         ),
         2: (
-            "base", "checkpoint", "lora", "machine", "ops", "optimizer", "peft_format", "pull",
-            "trees",
+            "base", "checkpoint", "full", "lora", "machine", "ops", "optimizer", "peft_format",
+            "pull", "trees",
         ),
         3: ("decode", "evaluate", "prepare", "selfcheck", "train"),
         4: ("driver", "executors", "locking", "report", "results", "worker"),

@@ -1,13 +1,15 @@
 """Stacked adapters: how they start, what dropout they get, and fact 3 on one batch against PEFT."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lorasweep.base import Base
+from lorasweep.base import Base, freeze
 from lorasweep.lora import Adapters, Lane, TreeDropout, initial_A
 from lorasweep.train import answer_loss
 from lorasweep.trees import Tree, lay_out
@@ -136,15 +138,55 @@ def test_a_lanes_padding_gets_no_gradient(exact_base: Base, trees: tuple[Tree, .
         assert (adapters.values_KP != 0).sum(1).tolist() == held
 
 
+def test_B_learns_at_the_lanes_ratio_of_As_rate(exact_base: Base) -> None:
+    lanes = mixed_lanes(exact_base)
+    lanes = [lanes[0], replace(lanes[1], lr_ratio=16.0), lanes[2]]
+    with exact_base.adapted(lanes) as adapters:
+        adapters.values_KP.copy_(adapters.learning_rates())
+        for k, lane in enumerate(lanes):
+            for A, B in adapters.weights_of(k).values():
+                assert (lane.lr == A).all()
+                assert (lane.lr * lane.lr_ratio == B).all()
+    with exact_base.adapted(lanes[::2]) as adapters:
+        assert adapters.learning_rates().tolist() == [[lane.lr] for lane in lanes[::2]]
+
+
+def test_a_part_changes_its_own_outputs_and_lanes_may_mix_parts_and_wholes(
+    make_model: MakeModel, tokenizer: Any, trees: tuple[Tree, ...]
+) -> None:
+    base = freeze(make_model("gpt2").double(), tokenizer)
+    whole = "transformer.h.0.attn.c_attn"
+    names = ((f"{whole}:q", f"{whole}:v"), (whole,), (f"{whole}:k", "transformer.h.1.mlp.c_fc"))
+    lanes = [Lane(name, 2, 2.0, 1e-3, 0.0, seed=1) for name in names]
+    with base.adapted(lanes) as adapters:
+        randomise_B(adapters)
+        weights = [adapters.weights_of(k) for k in range(3)]
+        loss_K, gradients = losses_and_gradients(base, adapters, trees)
+        x = torch.randn(3, 4, 32, dtype=torch.float64)
+        changed = base.linears[whole](x) - base.linears[whole].product(x)
+    assert not changed[0, :, 32:64].any()
+    A, B = weights[0][f"{whole}:v"]
+    torch.testing.assert_close(changed[0, :, 64:], 2.0 * x[0] @ A.T @ B.T)
+    assert not changed[2][:, [*range(32), *range(64, 96)]].any()
+    for k, lane in enumerate(lanes):
+        with base.adapted([lane]) as alone:
+            alone.put(0, weights[k])
+            loss, (expected,) = losses_and_gradients(base, alone, trees)
+        assert float(loss_K[k]) == pytest.approx(float(loss), rel=1e-9)
+        for name, pair in expected.items():
+            for ours, theirs in zip(gradients[k][name], pair, strict=True):
+                assert relative(ours, theirs) < 1e-9
+
+
 def test_adapters_come_off_even_after_an_error(exact_base: Base) -> None:
     def fail() -> None:
         with exact_base.adapted(mixed_lanes(exact_base)):
-            assert any(linear.adapter for linear in exact_base.linears.values())
+            assert any(linear.adapters for linear in exact_base.linears.values())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
-    assert not any(linear.adapter for linear in exact_base.linears.values())
+    assert not any(linear.adapters for linear in exact_base.linears.values())
 
 
 def test_put_sets_what_weights_of_returns(exact_base: Base) -> None:

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 from transformers.optimization import get_constant_schedule
 
-from lorasweep.optimizer import LaneAdamW, clip_lanes, schedule_factor
+from lorasweep import optimizer as optimizer_module
+from lorasweep.optimizer import LaneAdamW, clip_lanes, lane_norms, schedule_factor
 from lorasweep.study import Recipe
 
 LR = (1e-3, 5e-2, 1.0)
@@ -31,7 +32,7 @@ def factor(step: int) -> float:
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_every_lane_moves_as_torchs_adamw_moves_it(weight_decay: float) -> None:
     values_KP, live_K = start(), torch.ones(3, dtype=torch.bool)
-    ours = LaneAdamW(values_KP, torch.tensor(LR, dtype=torch.float64), weight_decay)
+    ours = LaneAdamW(values_KP, torch.tensor(LR, dtype=torch.float64)[:, None], weight_decay)
     alone = [nn.Parameter(lane.clone()) for lane in start()]
     theirs = [
         torch.optim.AdamW([lane], lr=lr, weight_decay=weight_decay)
@@ -49,14 +50,33 @@ def test_every_lane_moves_as_torchs_adamw_moves_it(weight_decay: float) -> None:
 
 def test_a_stopped_lane_stays_and_the_others_move_on() -> None:
     stopped, whole = start(), start()
-    lr_K, all_K = torch.tensor(LR), torch.ones(3, dtype=torch.bool)
+    lr_K1, all_K = torch.tensor(LR)[:, None], torch.ones(3, dtype=torch.bool)
     live_K = torch.tensor([True, False, True])
-    ours, other = LaneAdamW(stopped, lr_K, 0.1), LaneAdamW(whole, lr_K, 0.1)
+    ours, other = LaneAdamW(stopped, lr_K1, 0.1), LaneAdamW(whole, lr_K1, 0.1)
     for step in range(3):
         ours.step(gradients(step), 1.0, live_K)
         other.step(gradients(step), 1.0, all_K)
     assert stopped[1].equal(start()[1])
     assert stopped[[0, 2]].equal(whole[[0, 2]])
+
+
+@pytest.mark.parametrize("numbers_at_once", [2**22, 9])
+def test_numbers_of_a_lane_learn_at_their_own_rates_as_torchs_groups_do(
+    monkeypatch: pytest.MonkeyPatch, numbers_at_once: int
+) -> None:
+    monkeypatch.setattr(optimizer_module, "NUMBERS_AT_ONCE", numbers_at_once)
+    ratio, is_B_P = 16.0, torch.arange(10) >= 4
+    lr_K1 = torch.tensor(LR, dtype=torch.float64)[:, None]
+    values_KP = start()
+    ours = LaneAdamW(values_KP, torch.where(is_B_P, lr_K1 * ratio, lr_K1), 0.1)
+    A, B = (nn.Parameter(start()[1, chosen]) for chosen in (~is_B_P, is_B_P))
+    groups = [{"params": [A], "lr": LR[1]}, {"params": [B], "lr": LR[1] * ratio}]
+    theirs = torch.optim.AdamW(groups, weight_decay=0.1)
+    for step in range(NUM_STEPS):
+        ours.step(gradients(step), 1.0, torch.ones(3, dtype=torch.bool))
+        A.grad, B.grad = gradients(step)[1, ~is_B_P], gradients(step)[1, is_B_P]
+        theirs.step()
+        torch.testing.assert_close(values_KP[1], torch.cat([A, B]).detach(), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 3.0, 1e6])
@@ -69,6 +89,12 @@ def test_every_lane_is_clipped_as_torch_clips_it(max_norm: float) -> None:
         norm = nn.utils.clip_grad_norm_([parameter], max_norm)
         torch.testing.assert_close(norm_K[k], norm, rtol=1e-12, atol=0)
         torch.testing.assert_close(clipped_KP[k], parameter.grad, rtol=1e-12, atol=0)
+
+
+def test_norms_of_many_numbers_are_exact() -> None:
+    values_KP = torch.randn(2, 20_000_000, generator=torch.Generator().manual_seed(0))
+    norm_K = lane_norms(values_KP)
+    torch.testing.assert_close(norm_K.double(), values_KP.double().norm(dim=1), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])

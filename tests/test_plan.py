@@ -13,8 +13,9 @@ from peft.tuners.tuners_utils import check_target_module_exists
 from lorasweep import models
 from lorasweep.architectures import built_in_targets, linear_modules
 from lorasweep.errors import UserError
-from lorasweep.plan import Plan, make_plan, plan_json, resolve_targets
+from lorasweep.plan import Plan, make_plan, plan_json
 from lorasweep.study import Study, resolve_alpha
+from lorasweep.targets import resolve_targets
 
 GPT2 = models.read_config("gpt2")
 SMOLLM2 = models.read_config("smollm2-135m")
@@ -77,6 +78,29 @@ def test_every_shipped_study_is_planned() -> None:
     plan = make_plan(Study.load("quickstart"), SMOLLM2)
     assert len(plan.runs) == 4
     assert plan.warnings == []
+
+
+def test_parts_of_a_fused_module_are_targets_of_their_own_size() -> None:
+    modules, unmatched = resolve("qv")
+    assert (len(modules), unmatched) == (24, ())
+    assert modules[:2] == ("transformer.h.0.attn.c_attn:q", "transformer.h.0.attn.c_attn:v")
+    assert resolve("transformer.h.3.attn.c_attn:k")[0] == ("transformer.h.3.attn.c_attn:k",)
+    (one,) = make_plan(study({"targets": "qv", "rank": 4}), GPT2).runs
+    assert one.trainable_parameters == 24 * 4 * (768 + 768)
+    assert len(make_plan(Study.load("qv"), GPT2).runs) == 18
+
+
+@pytest.mark.parametrize("name", ["attn.c_attn:w", "c_proj:q", "attn.c_attn:", "q"])
+def test_parts_that_do_not_exist_are_refused_with_those_that_do(name: str) -> None:
+    with pytest.raises(UserError, match=r"parts: attn.c_attn:q, attn.c_attn:k, attn.c_attn:v"):
+        resolve(name)
+    with pytest.raises(UserError, match="no linear module"):
+        resolve("q_proj:q", SMOLLM2)
+
+
+def test_a_module_beside_its_own_part_is_refused() -> None:
+    with pytest.raises(UserError, match=r"attn\.c_attn:q is named beside all of attn\.c_attn"):
+        resolve("mine", mine=["c_attn", "attn.c_attn:q"])
 
 
 def test_a_set_of_the_study_comes_before_a_built_in_one() -> None:
@@ -148,6 +172,43 @@ def test_labels_name_the_other_axes_where_they_vary() -> None:
     assert "r8 lr2.5e-4 attn alpha16 drop0.1 seed1" in labels
     assert "r8 lr7e-5 attn alpha8 drop0 seed0" in labels
     assert [run.label for run in make_plan(study({"lr": 1.0}), GPT2).runs] == ["r8 lr1 attn"]
+
+
+def test_scalings_and_ratios_are_labelled_where_they_vary() -> None:
+    grid = {"rank": [4, 16], "alpha": 8, "scaling": ["standard", "rslora"], "lr_ratio": [1.0, 16.0]}
+    runs = {run.label: run for run in make_plan(study(grid), GPT2).runs}
+    assert len(runs) == 8
+    assert runs["r16 lr1e-3 attn rslora ratio16"].scale == 2.0
+    assert runs["r16 lr1e-3 attn standard ratio1"].scale == 0.5
+    (one,) = make_plan(study({"rank": 16, "alpha": 8, "scaling": "rslora"}), GPT2).runs
+    assert (one.label, one.scale) == ("r16 lr1e-3 attn", 2.0)
+
+
+def test_runs_of_one_scale_are_one_run_however_it_is_written() -> None:
+    grids = {"rank": 16, "alpha": 16}, {"rank": 16, "alpha": 4, "scaling": "rslora"}
+    plan = make_plan(study(*grids), GPT2)
+    assert (plan.run_of, plan.runs[0].scale) == ([0, 0], 1.0)
+    assert make_plan(study({"rank": 1, "scaling": ["standard", "rslora"]}), GPT2).run_of == [0, 0]
+
+
+def test_full_fine_tunings_are_packs_of_their_own() -> None:
+    grids = {"rank": [4, 8], "alpha": "2r"}, {"method": "full", "lr": [1e-5, 2e-5, 1e-3]}
+    plan = make_plan(study(*grids, {"method": "full", "lr": 1e-5}), GPT2)
+    assert [run.label for run in plan.runs] == [
+        *("r4 lr1e-3 attn", "r8 lr1e-3 attn"),
+        *("full lr1e-5", "full lr2e-5", "full lr1e-3"),
+    ]
+    assert plan.run_of == [0, 1, 2, 3, 4, 2]
+    assert [len(pack.runs) for pack in plan.packs] == [2, 1, 1, 1]
+    one = plan.runs[2]
+    assert (one.modules, one.trainable_parameters, one.scale) == ((), 124_439_808, None)
+    repeats, rates = plan.warnings
+    assert (
+        repeats == "1 of 6 configurations share another's run: 1 of targets 'full' repeat "
+        "runs of 'full'"
+    )
+    assert rates.endswith("1e-6 to 2e-4, where full fine-tuning usually trains well: 1e-3")
+    json.dumps(plan_json(plan))
 
 
 def test_packs_hold_one_seed_and_alike_runs() -> None:

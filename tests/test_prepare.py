@@ -117,7 +117,7 @@ def test_run_ids_do_not_depend_on_how_alpha_is_written(file: Path) -> None:
         "recipe.max_grad_norm=2.0", 'recipe.schedule="constant"', "data.seed=1",
         "data.num_train=40", 'data.prompt="{context} {question} Answer:"', "data.max_tokens=500",
         "grid.targets=mlp", "grid.rank=[3, 5]", "grid.lr=[1e-4, 2e-4]", 'grid.alpha="3r"',
-        "grid.dropout=0.1", "grid.seed=1",
+        "grid.dropout=0.1", "grid.seed=1", "grid.lr_ratio=16", 'grid.scaling="rslora"',
     ],
 )  # fmt: skip
 def test_run_ids_change_with_all_that_decides_a_result(file: Path, override: str) -> None:

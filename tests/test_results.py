@@ -36,7 +36,8 @@ def test_configurations_point_to_the_runs_that_do_their_work(store: Store, plan:
     assert [c["run"] for c in results.configurations] == ["a", "b", "a", "b"]
     assert [c["targets"] for c in results.configurations] == ["attn", "attn", "same", "same"]
     assert set(results.configurations[0]) == {
-        "method", "targets", "rank", "lr", "alpha", "dropout", "seed", "run",
+        "method", "targets", "rank", "lr", "alpha", "dropout", "seed", "scaling",
+        "lr_ratio", "run",
     }  # fmt: skip
 
 

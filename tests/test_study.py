@@ -51,7 +51,7 @@ def test_defaults_are_those_of_the_schema(file: Path) -> None:
     (point,) = study.configurations()
     assert point.model_dump() == {
         "method": "lora", "targets": "attn", "rank": 8, "lr": 1e-3, "alpha": 16.0,
-        "dropout": 0.0, "seed": 0,
+        "dropout": 0.0, "seed": 0, "scaling": "standard", "lr_ratio": 1.0,
     }  # fmt: skip
 
 
@@ -88,7 +88,9 @@ def test_configurations_are_the_product_of_the_axes_table_by_table(tmp_path: Pat
         ("grid.lr=0", "grid.0.lr.0 = 0: Input should be greater than 0"),
         ("grid.lr=inf", "grid.0.lr.0 = inf: Input should be a finite number"),
         ("grid.dropout=1.0", "grid.0.dropout.0 = 1.0: Input should be less than 1"),
-        ("grid.method=dora", "grid.0.method = 'dora': Input should be 'lora'"),
+        ("grid.scaling=dora", "grid.0.scaling.0 = 'dora': Input should be 'standard' or 'rslora'"),
+        ("grid.lr_ratio=0", "grid.0.lr_ratio.0 = 0: Input should be greater than 0"),
+        ("grid.method=dora", "grid.0.method = 'dora': Input should be 'lora' or 'full'"),
         ("grid=5", "grid = 5: Input should be a valid list"),
         ("grid=[]", "grid = []: List should have at least 1 item"),
         ("data.train=[]", "data.train = []: List should have at least 1 item"),
@@ -112,6 +114,21 @@ def test_a_wrong_value_is_one_message_with_its_place(file: Path, override: str, 
     assert text.startswith(f"{file}: ")
     assert said in text
     assert "\n" not in text
+
+
+def test_full_fine_tuning_has_no_axes_of_lora(tmp_path: Path) -> None:
+    path = tmp_path / "full.toml"
+    path.write_text(SMALL + 'rank = 4\n[[grid]]\nmethod = "full"\nseed = [0, 1]\n')
+    study = Study.load(path)
+    _, *points = study.configurations()
+    nothing = dict.fromkeys(("targets", "rank", "alpha", "dropout", "scaling", "lr_ratio"))
+    assert [p.model_dump() for p in points] == [
+        {"method": "full", "lr": 2e-5, "seed": seed, **nothing} for seed in (0, 1)
+    ]
+    assert Study.parse(json.loads(canonical_json(study.model_dump(mode="json")))) == study
+    for key in nothing:
+        text = message(path, f"grid.1.{key}=1")
+        assert text == f"{path}: grid.1.{key} = 1: full fine-tuning has no {key}"
 
 
 @pytest.mark.parametrize("alpha", ['"3x"', '"0r"', '"2r "', '"-1r"', '"2r\\n"', "0", "-16", "nan",
@@ -143,7 +160,7 @@ def test_the_file_itself_may_be_wrong(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     assert "x.toml: not a text file in UTF-8" in message(path)
     assert "did you mean 'quickstart'?" in message("quikstart")
-    assert "known: quickstart" in message(tmp_path / "nothing.toml")
+    assert "known: full-vs-lora, quickstart" in message(tmp_path / "nothing.toml")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The linear modules of a causal language model, from its config.json alone."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lorasweep.errors import UserError, nearest
@@ -29,6 +29,9 @@ LLAMA_KEYS = (
 )
 GPT2_KEYS = ("n_embd", "n_layer")
 
+# Blocks of equal size, in this order, of the outputs of a linear map that is several in one.
+FUSED = ("q", "k", "v")
+
 GPT2_ATTENTION = ["attn.c_attn", "attn.c_proj"]
 GPT2_MLP = ["mlp.c_fc", "mlp.c_proj"]
 LLAMA_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -37,11 +40,34 @@ LLAMA_MLP = ["gate_proj", "up_proj", "down_proj"]
 
 @dataclass(frozen=True)
 class LinearModule:
-    """A linear module that an adapter can be put on, named as in the *ForCausalLM model."""
+    """A linear module that an adapter can be put on, named as in the *ForCausalLM model.
+
+    A fused module, such as GPT-2's c_attn, has parts: "attn.c_attn:q" is a third of its outputs.
+    """
 
     name: str
     in_features: int
     out_features: int
+    is_fused: bool = field(default=False, compare=False)
+
+    def parts(self) -> list["LinearModule"]:
+        """Return the parts of a fused module; none of any other."""
+        width = self.out_features // len(FUSED)
+        names = [f"{self.name}:{part}" for part in FUSED] if self.is_fused else []
+        return [LinearModule(name, self.in_features, width) for name in names]
+
+
+def whole_of(name: str) -> str:
+    """Return the module that a name of a module or of a part stands in."""
+    return name.partition(":")[0]
+
+
+def outputs_of(name: str, out_features: int) -> slice:
+    """Return the outputs of a module of `out_features` that a module's or part's name means."""
+    part = name.partition(":")[2]
+    width = out_features // len(FUSED)
+    start = FUSED.index(part) * width if part else 0
+    return slice(start, start + width if part else out_features)
 
 
 def linear_modules(config: Config) -> list[LinearModule]:
@@ -59,6 +85,11 @@ def linear_modules(config: Config) -> list[LinearModule]:
     return list(_modules_of_built_model(config))
 
 
+def num_parameters(config: Config) -> int:
+    """Return the number of all weights, tied ones once; transformers builds the model on meta."""
+    return sum(parameter.numel() for parameter in _build(config).parameters())
+
+
 def built_in_targets(config: Config) -> dict[str, list[str]]:
     """Return the named sets of target modules of an architecture.
 
@@ -70,6 +101,7 @@ def built_in_targets(config: Config) -> dict[str, list[str]]:
             "attn": GPT2_ATTENTION,
             "mlp": GPT2_MLP,
             "attn_mlp": GPT2_ATTENTION + GPT2_MLP,
+            "qv": ["attn.c_attn:q", "attn.c_attn:v"],
         }
     if config["model_type"] in LLAMA_FAMILY:
         return {
@@ -86,7 +118,7 @@ def _gpt2_modules(config: Config) -> Iterator[LinearModule]:
     inner = config.get("n_inner") or 4 * hidden
     for layer in range(config["n_layer"]):
         block = f"transformer.h.{layer}"
-        yield LinearModule(f"{block}.attn.c_attn", hidden, 3 * hidden)
+        yield LinearModule(f"{block}.attn.c_attn", hidden, 3 * hidden, is_fused=True)
         yield LinearModule(f"{block}.attn.c_proj", hidden, hidden)
         yield LinearModule(f"{block}.mlp.c_fc", hidden, inner)
         yield LinearModule(f"{block}.mlp.c_proj", inner, hidden)
@@ -126,7 +158,8 @@ def _modules_of_built_model(config: Config) -> Iterator[LinearModule]:
         if isinstance(module, nn.Linear):
             yield LinearModule(name, module.in_features, module.out_features)
         elif isinstance(module, Conv1D):
-            yield LinearModule(name, module.nx, module.nf)
+            is_fused = config["model_type"] == "gpt2" and name.endswith(".attn.c_attn")
+            yield LinearModule(name, module.nx, module.nf, is_fused)
 
 
 def _build(config: Config) -> "PreTrainedModel":

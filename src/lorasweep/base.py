@@ -5,7 +5,7 @@ frozen ones of ours, and the head is applied only where an answer is read.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from lorasweep.errors import UserError
 from lorasweep.lora import Adapters, Lane
+from lorasweep.machine import Precision
 from lorasweep.ops.attention import ATTENTION, bias_of, register
 from lorasweep.ops.frozen import FrozenLinear, FrozenRMSNorm
 from lorasweep.ops.packed import PackedLinear, can_pack
@@ -36,13 +37,15 @@ class Base:
     """A frozen base model with its tokenizer, its body and its head.
 
     `linears` maps the full names of the body's linear maps to our frozen modules; `shares_trunks`
-    is false for a model whose questions must be computed as separate rows.
+    is false for a model whose questions must be computed as separate rows. `autocast` is the
+    precision of products where the weights have a higher one.
     """
 
     model: PreTrainedModel
     tokenizer: Any
     linears: dict[str, FrozenLinear]
     shares_trunks: bool = True
+    autocast: torch.dtype | None = None
     _breaks: dict[int, bool] = field(default_factory=dict)
 
     @property
@@ -80,11 +83,18 @@ class Base:
 
     def body(self, **inputs: Any) -> Any:
         """Run the model without its head."""
-        return self.model.base_model(**inputs)
+        with self._products():
+            return self.model.base_model(**inputs)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Return logits of hidden states."""
-        return output_head(self.model)(hidden)  # type: ignore[no-any-return]
+        with self._products():
+            return output_head(self.model)(hidden)  # type: ignore[no-any-return]
+
+    def _products(self) -> AbstractContextManager[Any]:
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.autocast)
 
     @contextmanager
     def adapted(self, lanes: list[Lane]) -> Iterator[Adapters]:
@@ -160,6 +170,18 @@ def freeze(model: PreTrainedModel, tokenizer: Any) -> Base:
             norm = FrozenRMSNorm(module.weight.data, module.variance_epsilon)
             model.set_submodule(name, norm)
     return Base(model, tokenizer, linears)
+
+
+def unfreeze(model: PreTrainedModel, tokenizer: Any, precision: Precision) -> Base:
+    """Make all weights trainable: the model's own modules with our attention.
+
+    Weights stay as they were loaded; products are made in `precision`.
+    """
+    register()
+    model.set_attn_implementation(ATTENTION)
+    model.train(False).requires_grad_(True)
+    autocast = None if precision == "fp32" else DTYPES[precision]
+    return Base(model, tokenizer, {}, autocast=autocast)
 
 
 def output_head(model: PreTrainedModel) -> nn.Module:

@@ -82,6 +82,8 @@ class _Session:
                 if self.store.read_run(one.record.id) is None:
                     self._keep(one)
             self.store.drop_checkpoints(finished[0].record.pack.id)
+            # A fully trained model must not stay in memory while the next pack trains.
+            del finished, one
             self._summarise()
             self._stop_if_asked()
         for run in self._finished_runs():
@@ -116,11 +118,17 @@ class _Session:
         assert record is not None
         before = metrics_in(record, role)
         if missing := self._missing(before):
-            folder = self.store.adapter_folder(run.id)
-            scored = self.worker.score_adapter(run, folder, missing, role)
+            scored = self._scored_from_disk(run, missing, role)
             self._write_predictions(self.store.run_folder(run.id), scored, role)
             # What training recorded stays as it is; only what is new joins it.
             self.store.write_run(with_metrics(record, role, {**scored.metrics, **before}))
+
+    def _scored_from_disk(self, run: LockedRun, decoders: Sequence[str], role: str) -> Scored:
+        if run.configuration.method == "full":
+            folder = self.store.model_folder(run.id)
+            return self.worker.score_model(run, folder, decoders, role)
+        folder = self.store.adapter_folder(run.id)
+        return self.worker.score_adapter(run, folder, decoders, role)
 
     def _score_test(self, results: Results) -> None:
         """Score the chosen run and the base model on the test set, where there is one."""
@@ -148,6 +156,8 @@ class _Session:
         record, adapter = finished.record, finished.adapter
         if adapter is not None:
             self.store.write_adapter(record.id, lambda folder: save_adapter(folder, adapter))
+        if finished.model is not None:
+            self.store.write_model(record.id, finished.model.save)
         self.store.write_history(record.id, finished.history)
         for decoder, rows in finished.predictions.items():
             self.store.write_predictions(self.store.run_folder(record.id), decoder, rows)

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lorasweep.architectures import outputs_of, whole_of
 from lorasweep.ops.frozen import FrozenLinear
 from lorasweep.study import fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What one run asks of its place in the pack."""
+    """What one run asks of its place in the pack; B learns at `lr_ratio` times A's rate `lr`."""
 
     modules: tuple[str, ...]
     rank: int
@@ -29,6 +30,7 @@ class Lane:
     lr: float
     dropout: float
     seed: int
+    lr_ratio: float = 1.0
 
 
 class Adapters:
@@ -44,22 +46,30 @@ class Adapters:
         self.lanes = tuple(lanes)
         self.dropout: TreeDropout | None = None
         used = {name for lane in lanes for name in lane.modules}
-        self._linears = {name: linear for name, linear in linears.items() if name in used}
-        sizes = {name: self._rank_of(name) for name in self._linears}
-        width = sum(r * (m.in_features + m.out_features) for m, r in self._with_rank(sizes))
+        self._linears = {
+            name: linear
+            for whole, linear in linears.items()
+            for name in sorted(used)
+            if whole_of(name) == whole
+        }
+        ranks = {name: self._rank_of(name) for name in self._linears}
+        width = sum(r * sum(self._features(name)) for name, r in ranks.items())
         dtype = self._dtype()
         self.values_KP = torch.zeros(len(lanes), width, dtype=dtype, device=device)
         self.gradients_KP = torch.zeros_like(self.values_KP)
         self.scale_K = torch.tensor([lane.scale for lane in lanes], dtype=dtype, device=device)
         self._gradient_views: dict[nn.Parameter, Tensor] = {}
-        self.stacks = self._cut(sizes)
+        self.stacks = self._cut(ranks)
         self._initialise()
 
     def _rank_of(self, name: str) -> int:
         return max(lane.rank for lane in self.lanes if name in lane.modules)
 
-    def _with_rank(self, ranks: Mapping[str, int]) -> list[tuple[FrozenLinear, int]]:
-        return [(self._linears[name], rank) for name, rank in ranks.items()]
+    def _features(self, name: str) -> tuple[int, int]:
+        """Return the widths of the input and the output of a module, or of a part of one."""
+        linear = self._linears[name]
+        outputs = outputs_of(name, linear.out_features)
+        return linear.in_features, outputs.stop - outputs.start
 
     def _dtype(self) -> torch.dtype:
         weight = next(iter(self._linears.values())).weight
@@ -68,10 +78,11 @@ class Adapters:
     def _cut(self, ranks: Mapping[str, int]) -> dict[str, "Stack"]:
         stacks, place = {}, 0
         for name, rank in ranks.items():
-            linear = self._linears[name]
-            A, place = self._view(place, rank, linear.in_features)
-            B, place = self._view(place, linear.out_features, rank)
-            stacks[name] = Stack(self, name, A, B)
+            in_features, out_features = self._features(name)
+            A, place = self._view(place, rank, in_features)
+            B, place = self._view(place, out_features, rank)
+            outputs = outputs_of(name, self._linears[name].out_features)
+            stacks[name] = Stack(self, name, A, B, outputs)
         return stacks
 
     def _view(self, place: int, rows: int, columns: int) -> tuple[nn.Parameter, int]:
@@ -81,6 +92,23 @@ class Adapters:
         parameter = nn.Parameter(self.values_KP[:, place:end].view(shape))
         self._gradient_views[parameter] = self.gradients_KP[:, place:end].view(shape)
         return parameter, end
+
+    def learning_rates(self) -> Tensor:
+        """Return the learning rate of every number [K, P], or [K, 1] where A's and B's are equal.
+
+        Reference for unlike ones: Hayou et al. 2024, arXiv:2402.12354 (LoRA+).
+        """
+        lr_K1 = self.values_KP.new_tensor([[lane.lr] for lane in self.lanes])
+        if all(lane.lr_ratio == 1 for lane in self.lanes):
+            return lr_K1
+        ratio_K1 = self.values_KP.new_tensor([[lane.lr_ratio] for lane in self.lanes])
+        is_B_P = torch.cat(
+            [
+                torch.arange(A[0].numel() + B[0].numel(), device=lr_K1.device) >= A[0].numel()
+                for A, B in ((stack.A, stack.B) for stack in self.stacks.values())
+            ]
+        )
+        return torch.where(is_B_P, lr_K1 * ratio_K1, lr_K1)
 
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradients of a scalar loss to `gradients_KP`."""
@@ -102,12 +130,12 @@ class Adapters:
     def attach(self) -> None:
         """Put every stack on its frozen linear map."""
         for name, stack in self.stacks.items():
-            self._linears[name].adapter = stack
+            self._linears[name].adapters += (stack,)
 
     def detach(self) -> None:
         """Take every stack off again."""
         for name in self.stacks:
-            self._linears[name].adapter = None
+            self._linears[name].adapters = ()
 
     def weights_of(self, k: int) -> dict[str, tuple[Tensor, Tensor]]:
         """Return lane k's own A [rank, in] and B [out, rank] per module, without padding."""
@@ -127,10 +155,15 @@ class Adapters:
 
 
 class Stack:
-    """The lanes' adapters of one linear map; `key` stands for its name in random keys."""
+    """The lanes' adapters of one linear map, or of a part: some of its outputs.
 
-    def __init__(self, adapters: Adapters, name: str, A: nn.Parameter, B: nn.Parameter) -> None:
-        self.adapters, self.A, self.B = adapters, A, B
+    `key` stands for the name in random keys.
+    """
+
+    def __init__(
+        self, adapters: Adapters, name: str, A: nn.Parameter, B: nn.Parameter, outputs: slice
+    ) -> None:
+        self.adapters, self.A, self.B, self.outputs = adapters, A, B, outputs
         self.key = int(fingerprint(name), 16)
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
@@ -141,7 +174,11 @@ class Stack:
         A, B = self.A.to(x.dtype), (self.adapters.scale_K[:, None, None] * self.B).to(x.dtype)
         h_KLr = torch.bmm(x_KLi, A.transpose(1, 2))
         y_KLo = y.reshape(self.A.shape[0], -1, y.shape[-1])
-        return torch.baddbmm(y_KLo, h_KLr, B.transpose(1, 2)).view(y.shape)
+        start, stop = self.outputs.start, self.outputs.stop
+        part_KLo = torch.baddbmm(y_KLo[..., start:stop], h_KLr, B.transpose(1, 2))
+        if part_KLo.shape == y_KLo.shape:
+            return part_KLo.view(y.shape)
+        return y_KLo.slice_scatter(part_KLo, dim=2, start=start, end=stop).view(y.shape)
 
 
 class TreeDropout:

@@ -1,4 +1,4 @@
-"""AdamW over the lanes of a pack: one flat buffer, a learning rate and a clipping per lane.
+"""AdamW over the lanes of a pack: one flat buffer, learning rates and a clipping per lane.
 
 Shapes: K lanes, P numbers of a lane. Each lane gets what torch.optim.AdamW and
 torch.nn.utils.clip_grad_norm_ give it alone.
@@ -14,36 +14,63 @@ from torch import Tensor
 from lorasweep.study import Recipe
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+# The update's temporaries are a few times this: 16 MiB each in fp32, whatever the model's size.
+NUMBERS_AT_ONCE = 2**22
+NUMBERS_SUMMED = 2**18
 
 
 class LaneAdamW:
-    """AdamW with a learning rate per lane on values [K, P]; a stopped lane stays as it is."""
+    """AdamW on values [K, P] with learning rates [K, P], or [K, 1] for one per lane.
 
-    def __init__(self, values_KP: Tensor, lr_K: Tensor, weight_decay: float) -> None:
+    A stopped lane stays as it is.
+    """
+
+    def __init__(self, values_KP: Tensor, lr_KP: Tensor, weight_decay: float) -> None:
         self.values_KP, self.weight_decay = values_KP, weight_decay
-        self.lr_K = lr_K.to(values_KP)
+        self.lr_KP = lr_KP.to(values_KP)
         self.mean_KP = torch.zeros_like(values_KP)
         self.square_KP = torch.zeros_like(values_KP)
         self.num_steps = 0
+        self.slice = max(1, NUMBERS_AT_ONCE // len(values_KP))
 
     @torch.no_grad()
     def step(self, gradients_KP: Tensor, factor: float, live_K: Tensor) -> None:
-        """Take one step at `factor` times each lane's learning rate, for live lanes only."""
+        """Take one step at `factor` times the learning rates, for live lanes only."""
         self.num_steps += 1
-        lr_K1 = (self.lr_K * factor * live_K)[:, None]
-        self.values_KP.mul_(1 - lr_K1 * self.weight_decay)
-        self.mean_KP.lerp_(gradients_KP, 1 - BETA1)
-        self.square_KP.mul_(BETA2).addcmul_(gradients_KP, gradients_KP, value=1 - BETA2)
+        for start in range(0, self.values_KP.shape[1], self.slice):
+            part = slice(start, start + self.slice)
+            lr = self.lr_KP[:, part if self.lr_KP.shape[1] > 1 else slice(None)]
+            self._step_part(part, gradients_KP[:, part], lr * factor * live_K[:, None])
+
+    def _step_part(self, part: slice, gradients: Tensor, lr: Tensor) -> None:
+        values, mean, square = (
+            whole[:, part] for whole in (self.values_KP, self.mean_KP, self.square_KP)
+        )
+        values.mul_(1 - lr * self.weight_decay)
+        mean.lerp_(gradients, 1 - BETA1)
+        square.mul_(BETA2).addcmul_(gradients, gradients, value=1 - BETA2)
         bias1, bias2 = 1 - BETA1**self.num_steps, 1 - BETA2**self.num_steps
-        denominator = self.square_KP.sqrt().div_(math.sqrt(bias2)).add_(EPSILON)
-        self.values_KP.sub_(self.mean_KP / denominator * (lr_K1 / bias1))
+        denominator = square.sqrt().div_(math.sqrt(bias2)).add_(EPSILON)
+        values.sub_(mean / denominator * (lr / bias1))
 
 
 @torch.no_grad()
 def clip_lanes(gradients_KP: Tensor, max_norm: float) -> Tensor:
     """Scale each lane's gradient to at most `max_norm` in place; return the norms [K] before."""
-    norm_K: Tensor = torch.linalg.vector_norm(gradients_KP, dim=1)
+    norm_K = lane_norms(gradients_KP)
     gradients_KP.mul_((max_norm / (norm_K + 1e-6)).clamp(max=1.0)[:, None])
+    return norm_K
+
+
+def lane_norms(values_KP: Tensor) -> Tensor:
+    """Return the Euclidean norm [K] of every lane's numbers, summed by pieces.
+
+    On CPUs torch's norm of 124 million numbers in fp32 is 1.3 % off when it is taken in one piece.
+    """
+    pieces = [
+        torch.linalg.vector_norm(p, dim=1) for p in torch.split(values_KP, NUMBERS_SUMMED, dim=1)
+    ]
+    norm_K: Tensor = torch.linalg.vector_norm(torch.stack(pieces, dim=1), dim=1)
     return norm_K
 
 

@@ -16,14 +16,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lorasweep.architectures import FUSED, outputs_of, whole_of
 from lorasweep.errors import UserError
+
+Weights = dict[str, tuple[Tensor, Tensor]]
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<part>[AB])\.weight$")
 # Settings of PEFT's LoraConfig under which the same two matrices mean something else, or are not
 # the whole adapter.
 OTHER_KINDS = (
-    *("use_dora", "lora_bias", "rank_pattern", "alpha_pattern", "modules_to_save"),
+    *("use_dora", "lora_bias", "modules_to_save"),
     *("trainable_token_indices", "target_parameters", "layer_replication", "use_qalora"),
     *("alora_invocation_tokens", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config"),
 )
@@ -33,7 +36,11 @@ KEEPING_THE_BASE = (True, False, "gaussian", "eva", "orthogonal")
 
 @dataclass(frozen=True, slots=True)
 class SavedAdapter:
-    """An adapter without its base: A [r, in] and B [out, r] by module, and the scale of B A."""
+    """An adapter without its base: A [r, in] and B [out, r] by module, and the scale of B A.
+
+    What is to be saved may hold parts of fused modules; what is loaded holds whole modules, each
+    with a rank of its own.
+    """
 
     weights: Mapping[str, tuple[Tensor, Tensor]]
     rank: int
@@ -44,17 +51,44 @@ class SavedAdapter:
 
 
 def save_adapter(folder: Path, adapter: SavedAdapter) -> None:
-    """Write an adapter that peft.PeftModel.from_pretrained loads."""
+    """Write an adapter that peft.PeftModel.from_pretrained loads.
+
+    The n parts of a fused module become one adapter of rank n r, with a block-diagonal B that
+    holds the scale.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    fused = _fused(adapter)
     tensors = {}
-    for module, (A, B) in adapter.weights.items():
+    for module, (A, B) in {**_wholes(adapter), **fused}.items():
         tensors[f"base_model.model.{module}.lora_A.weight"] = A.float().cpu().contiguous()
         tensors[f"base_model.model.{module}.lora_B.weight"] = B.float().cpu().contiguous()
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(_config(adapter), indent=2) + "\n")
+    ranks = {module: A.shape[0] for module, (A, _) in fused.items()}
+    (folder / CONFIG).write_text(json.dumps(_config(adapter, ranks), indent=2) + "\n")
 
 
-def _config(adapter: SavedAdapter) -> dict[str, Any]:
+def _wholes(adapter: SavedAdapter) -> Weights:
+    return {name: pair for name, pair in adapter.weights.items() if name == whole_of(name)}
+
+
+def _fused(adapter: SavedAdapter) -> Weights:
+    """Return one A [n r, in] and scale B [out, n r] for each module that has n parts here."""
+    parts: dict[str, list[str]] = {}
+    for name in adapter.weights.keys() - _wholes(adapter).keys():
+        parts.setdefault(whole_of(name), []).append(name)
+    return {module: _block_diagonal(adapter, sorted(names)) for module, names in parts.items()}
+
+
+def _block_diagonal(adapter: SavedAdapter, names: list[str]) -> tuple[Tensor, Tensor]:
+    As, Bs = zip(*(adapter.weights[name] for name in names), strict=True)
+    out_features, rank = len(FUSED) * Bs[0].shape[0], As[0].shape[0]
+    B = Bs[0].new_zeros(out_features, rank * len(names))
+    for i, name in enumerate(names):
+        B[outputs_of(name, out_features), i * rank : (i + 1) * rank] = adapter.scale * Bs[i]
+    return torch.cat(As), B
+
+
+def _config(adapter: SavedAdapter, fused_ranks: Mapping[str, int]) -> dict[str, Any]:
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -64,7 +98,9 @@ def _config(adapter: SavedAdapter) -> dict[str, Any]:
         "lora_alpha": adapter.scale * adapter.rank,
         "lora_dropout": adapter.dropout,
         # Full names, so that a bare c_proj cannot match another module too.
-        "target_modules": sorted(adapter.weights),
+        "target_modules": sorted({whole_of(name) for name in adapter.weights}),
+        "rank_pattern": fused_ranks,
+        "alpha_pattern": fused_ranks,
         "fan_in_fan_out": adapter.stored_transposed,
         "bias": "none",
         "use_rslora": False,
@@ -84,11 +120,23 @@ def load_adapter(folder: Path) -> SavedAdapter:
         rank, alpha = int(config["r"]), float(config["lora_alpha"])
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{folder / CONFIG}: not a PEFT config: r and lora_alpha?") from None
-    divisor = rank**0.5 if config.get("use_rslora") else rank
+    exponent = 0.5 if config.get("use_rslora") else 1
+    scale = alpha / rank**exponent
+    for module, (A, B) in weights.items():
+        own = _own_alpha(config, module, alpha) / A.shape[0] ** exponent
+        if own != scale:
+            weights[module] = A, B * (own / scale)
     return SavedAdapter(
-        weights, rank, alpha / divisor, config.get("lora_dropout", 0.0),
+        weights, rank, scale, config.get("lora_dropout", 0.0),
         str(config.get("base_model_name_or_path")), bool(config.get("fan_in_fan_out")),
     )  # fmt: skip
+
+
+def _own_alpha(config: Mapping[str, Any], module: str, alpha: float) -> float:
+    """Return a module's alpha: a key of alpha_pattern is a regular expression for names' ends."""
+    patterns: Mapping[str, float] = config.get("alpha_pattern") or {}
+    own = (v for key, v in patterns.items() if re.match(rf"(.*\.)?({key})$", module))
+    return float(next(own, alpha))
 
 
 def _read_config(file: Path) -> dict[str, Any]:

@@ -1,33 +1,55 @@
 """A study and its model's linear modules, to runs, packs and warnings: nothing is loaded."""
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from lorasweep.architectures import LinearModule, built_in_targets, linear_modules
-from lorasweep.errors import UserError, nearest
-from lorasweep.study import Configuration, Study, resolve_alpha
+from lorasweep.architectures import (
+    LinearModule,
+    built_in_targets,
+    linear_modules,
+    num_parameters,
+)
+from lorasweep.study import Configuration, Scaling, Study, canonical_json, resolve_alpha
+from lorasweep.targets import Target, TargetSets, resolve, with_parts
 
-ALL_LINEAR = "all-linear"
 AUTO_LANES = 4
-USUAL_LR = (1e-5, 5e-3)
-
-TargetSets = Mapping[str, Sequence[str]]
+# Where a method usually trains well: its name for people, the lowest and the highest.
+USUAL_LR = {"lora": ("LoRA", 1e-5, 5e-3), "full": ("full fine-tuning", 1e-6, 2e-4)}
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One distinct piece of training; its configuration has alpha as a number."""
+    """One distinct piece of training; its configuration has alpha as a number.
+
+    Full fine-tuning has no modules and no scale: it trains every weight.
+    """
 
     configuration: Configuration
     modules: tuple[str, ...]
     trainable_parameters: int
-    scale: float
+    scale: float | None
     label: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def work(self) -> dict[str, Any]:
+        """What the run trains, however it is written: runs of the same work are one run.
+
+        Axes at their default are left out, so that a new axis changes no run's identity.
+        """
+        point = self.configuration
+        written = point.model_dump(exclude={"targets", "scaling"}, exclude_defaults=True)
+        alpha = None if self.scale is None or point.rank is None else self.scale * point.rank
+        return {
+            "modules": list(self.modules),
+            "scale": self.scale,
+            "configuration": {**written, "alpha": alpha},
+        }
 
 
 @dataclass(frozen=True)
@@ -50,29 +72,23 @@ class Plan:
     warnings: list[str]
 
 
-@dataclass(frozen=True)
-class _Target:
-    """A target value of the grid: the modules it names, and what of it names none."""
-
-    modules: tuple[str, ...]
-    matched: tuple[str, ...]
-    unmatched: tuple[str, ...]
-
-
 def make_plan(study: Study, config: dict[str, Any]) -> Plan:
     """Resolve a study against a base model's config.json.
 
     Raises UserError for targets that name no module of the model.
     """
-    modules = linear_modules(config)
+    modules = with_parts(linear_modules(config))
     written = study.configurations()
     targets = {
-        name: _resolve(name, study.targets, built_in_targets(config), modules)
+        name: resolve(name, study.targets, built_in_targets(config), modules)
         for name in dict.fromkeys(point.targets for point in written)
+        if name is not None
     }
     unmatched = _unmatched_warnings(targets)
-    runs, run_of = _distinct(written, targets, modules)
-    runs = _with_warnings(runs, run_of, [unmatched.get(point.targets) for point in written])
+    trains_all = any(point.method == "full" for point in written)
+    num_weights = num_parameters(config) if trains_all else 0
+    runs, run_of = _distinct(written, targets, modules, num_weights)
+    runs = _with_warnings(runs, run_of, [unmatched.get(p.targets or "") for p in written])
     warnings = [
         *_unused_warnings(study.targets, targets),
         *unmatched.values(),
@@ -81,19 +97,6 @@ def make_plan(study: Study, config: dict[str, Any]) -> Plan:
         *_lr_warnings(written),
     ]
     return Plan(study, written, run_of, runs, pack_up(runs, study.pack.lanes), warnings)
-
-
-def resolve_targets(
-    name: str, study_targets: TargetSets, built_in: TargetSets, modules: Sequence[LinearModule]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the full module names that a target value stands for, and the names without a match.
-
-    The value is a set of the study, a built-in set, "all-linear", or itself a module's name. A
-    name matches as in PEFT's target_modules: equal, or the end of the full name after a dot.
-    Raises UserError where nothing matches.
-    """
-    target = _resolve(name, study_targets, built_in, modules)
-    return target.modules, target.unmatched
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -121,94 +124,71 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _resolve(
-    name: str, study_targets: TargetSets, built_in: TargetSets, modules: Sequence[LinearModule]
-) -> _Target:
-    wanted = study_targets.get(name) or built_in.get(name) or [name]
-    hits = {w: [m.name for m in modules if _matches(w, m.name)] for w in wanted}
-    if not any(hits.values()):
-        sets = [*study_targets, *built_in, ALL_LINEAR]
-        raise UserError(_no_module(name, wanted, sets, modules))
-    found = {full for names in hits.values() for full in names}
-    return _Target(
-        modules=tuple(m.name for m in modules if m.name in found),
-        matched=tuple(w for w, names in hits.items() if names),
-        unmatched=tuple(w for w, names in hits.items() if not names),
-    )
-
-
-def _matches(wanted: str, full_name: str) -> bool:
-    return wanted in (full_name, ALL_LINEAR) or full_name.endswith(f".{wanted}")
-
-
-def _no_module(
-    name: str, wanted: Sequence[str], sets: Sequence[str], modules: Sequence[LinearModule]
-) -> str:
-    suffixes = list(dict.fromkeys(_suffix(module.name) for module in modules))
-    leaves = [suffix.rpartition(".")[2] for suffix in suffixes]
-    hint = nearest(wanted[0], [*sets, *suffixes, *leaves])
-    return (
-        f"targets {name!r}: no linear module of this model is called {', '.join(wanted)}; "
-        f"its modules: {', '.join(suffixes)}; sets: {', '.join(sets)}{hint if '?' in hint else ''}"
-    )
-
-
-def _suffix(full_name: str) -> str:
-    """Return the part of a module's name that all layers share: after the last layer number."""
-    parts = full_name.split(".")
-    numbers = [i for i, part in enumerate(parts) if part.isdigit()]
-    return ".".join(parts[numbers[-1] + 1 :]) if numbers else full_name
-
-
 def _distinct(
     written: Sequence[Configuration],
-    targets: Mapping[str, _Target],
+    targets: Mapping[str, Target],
     modules: Sequence[LinearModule],
+    num_weights: int,
 ) -> tuple[list[PlannedRun], list[int]]:
     """Return the runs, and for each configuration the index of the one that does its work."""
     label = _Labels(written)
-    index_of: dict[tuple[Any, ...], int] = {}
+    index_of: dict[str, int] = {}
     runs: list[PlannedRun] = []
     run_of = []
     for point in written:
-        resolved = point.model_copy(update={"alpha": resolve_alpha(point.alpha, point.rank)})
-        names = targets[point.targets].modules
-        work = (names, *resolved.model_dump(exclude={"targets"}).values())
+        run = (
+            PlannedRun(point, (), num_weights, None, label(point))
+            if point.targets is None
+            else _planned_run(point, targets[point.targets].modules, modules, label)
+        )
+        work = canonical_json(run.work)
         if work not in index_of:
             index_of[work] = len(runs)
-            runs.append(_planned_run(resolved, names, modules, label(resolved)))
+            runs.append(run)
         run_of.append(index_of[work])
     return runs, run_of
 
 
 def _planned_run(
-    configuration: Configuration,
+    written: Configuration,
     names: tuple[str, ...],
     modules: Sequence[LinearModule],
-    label: str,
+    label: "_Labels",
 ) -> PlannedRun:
+    rank, scaling = written.rank, written.scaling
+    assert written.alpha is not None, "only full fine-tuning has none"
+    assert rank is not None
+    assert scaling is not None
+    alpha = resolve_alpha(written.alpha, rank)
+    resolved = written.model_copy(update={"alpha": alpha})
     chosen = set(names)
     sizes = sum(m.in_features + m.out_features for m in modules if m.name in chosen)
-    scale = float(configuration.alpha) / configuration.rank
-    return PlannedRun(configuration, names, configuration.rank * sizes, scale, label)
+    scale = resolve_scale(alpha, rank, scaling)
+    return PlannedRun(resolved, names, rank * sizes, scale, label(resolved))
 
 
 class _Labels:
     """Names runs such as "r4 lr1e-3 attn", with the other axes where they vary in the study."""
 
     def __init__(self, written: Sequence[Configuration]) -> None:
-        axes = ("alpha", "dropout", "seed")
-        self.varies = {a for a in axes if len({getattr(p, a) for p in written}) > 1}
+        axes = ("alpha", "scaling", "lr_ratio", "dropout", "seed")
+        values = {axis: {getattr(point, axis) for point in written} - {None} for axis in axes}
+        self.varies = {axis for axis, found in values.items() if len(found) > 1}
 
     def __call__(self, point: Configuration) -> str:
-        parts = [f"r{point.rank}", f"lr{_scientific(point.lr)}", point.targets]
-        if "alpha" in self.varies:
-            parts.append(f"alpha{_plain(float(point.alpha))}")
-        if "dropout" in self.varies:
-            parts.append(f"drop{_plain(point.dropout)}")
-        if "seed" in self.varies:
-            parts.append(f"seed{point.seed}")
-        return " ".join(parts)
+        first = "full" if point.method == "full" else f"r{point.rank}"
+        parts = [first, f"lr{_scientific(point.lr)}", point.targets or ""]
+        shown = {
+            "alpha": f"alpha{_plain(point.alpha)}",
+            "scaling": str(point.scaling),
+            "lr_ratio": f"ratio{_plain(point.lr_ratio)}",
+            "dropout": f"drop{_plain(point.dropout)}",
+            "seed": f"seed{point.seed}",
+        }
+        for axis, text in shown.items():
+            if axis in self.varies and getattr(point, axis) is not None:
+                parts.append(text)
+        return " ".join(filter(None, parts))
 
 
 def _scientific(value: float) -> str:
@@ -217,27 +197,40 @@ def _scientific(value: float) -> str:
     return text.replace("e+", "e").removesuffix("e0")
 
 
-def _plain(value: float) -> str:
-    return repr(value).removesuffix(".0")
+def _plain(value: float | str | None) -> str:
+    return str(value).removesuffix(".0")
+
+
+def resolve_scale(alpha: float, rank: int, scaling: Scaling) -> float:
+    """Return what B A is multiplied by: alpha/rank, or rsLoRA's alpha/sqrt(rank).
+
+    Reference: Kalajdzievski 2023, arXiv:2312.03732.
+    """
+    return alpha / (math.sqrt(rank) if scaling == "rslora" else rank)
 
 
 def pack_up(runs: Sequence[PlannedRun], lanes: int | str, first: int = 0) -> list[Pack]:
     """Cut the runs of each seed and method into packs of at most `lanes`, alike runs together.
 
+    A full fine-tuning is a pack of its own.
     `first` is the number of the first pack, for runs that join a study with packs already.
     """
-    limit = lanes if isinstance(lanes, int) else AUTO_LANES
+    limits = {"lora": lanes if isinstance(lanes, int) else AUTO_LANES, "full": 1}
     groups: dict[tuple[int, str], list[PlannedRun]] = defaultdict(list)
     for run in runs:
         groups[run.configuration.seed, run.configuration.method].append(run)
-    cuts = [cut for group in groups.values() for cut in _even_cuts(_alike(group), limit)]
+    cuts = [
+        cut
+        for (_, method), group in groups.items()
+        for cut in _even_cuts(_alike(group), limits[method])
+    ]
     return [Pack(f"pack-{index}", tuple(cut)) for index, cut in enumerate(cuts, first)]
 
 
 def _alike(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     """Order by targets, then rank: lanes of unlike modules or ranks are padded."""
     order = {names: i for i, names in enumerate(dict.fromkeys(run.modules for run in runs))}
-    return sorted(runs, key=lambda run: (order[run.modules], run.configuration.rank))
+    return sorted(runs, key=lambda run: (order[run.modules], run.configuration.rank or 0))
 
 
 def _even_cuts(runs: Sequence[PlannedRun], limit: int) -> Iterator[Sequence[PlannedRun]]:
@@ -246,18 +239,18 @@ def _even_cuts(runs: Sequence[PlannedRun], limit: int) -> Iterator[Sequence[Plan
     return (runs[start:end] for start, end in itertools.pairwise(ends))
 
 
-def _unused_warnings(written: TargetSets, used: Mapping[str, _Target]) -> Iterator[str]:
+def _unused_warnings(written: TargetSets, used: Mapping[str, Target]) -> Iterator[str]:
     unused = [name for name in written if name not in used]
     if unused:
         yield f"no [[grid]] table uses the set{'s' if len(unused) > 1 else ''} {', '.join(unused)}"
 
 
-def _unmatched_warnings(targets: Mapping[str, _Target]) -> dict[str, str]:
+def _unmatched_warnings(targets: Mapping[str, Target]) -> dict[str, str]:
     """Return a warning for each target of which some name matches nothing."""
     return {name: _unmatched(name, targets) for name in targets if targets[name].unmatched}
 
 
-def _unmatched(name: str, targets: Mapping[str, _Target]) -> str:
+def _unmatched(name: str, targets: Mapping[str, Target]) -> str:
     target = targets[name]
     same = [other for other in targets if other != name and _same(target, targets[other])]
     return (
@@ -278,7 +271,7 @@ def _with_warnings(
     ]
 
 
-def _same(one: _Target, other: _Target) -> bool:
+def _same(one: Target, other: Target) -> bool:
     return one.modules == other.modules
 
 
@@ -289,7 +282,8 @@ def _repeat_warnings(
     repeats: Counter[tuple[str, str]] = Counter()
     for point, index in zip(written, run_of, strict=True):
         if index in seen:
-            repeats[point.targets, runs[index].configuration.targets] += 1
+            kept = runs[index].configuration
+            repeats[point.targets or point.method, kept.targets or kept.method] += 1
         seen.add(index)
     if repeats:
         which = ", ".join(
@@ -302,7 +296,8 @@ def _repeat_warnings(
 def _alpha_warnings(written: Sequence[Configuration]) -> Iterator[str]:
     ranks: dict[float, set[int]] = defaultdict(set)
     for point in written:
-        if not isinstance(point.alpha, str):
+        # rsLoRA's divisor is meant to go with a fixed alpha.
+        if isinstance(point.alpha, float | int) and point.rank and point.scaling == "standard":
             ranks[float(point.alpha)].add(point.rank)
     fixed = {alpha: values for alpha, values in ranks.items() if len(values) > 1}
     for alpha, values in fixed.items():
@@ -315,10 +310,11 @@ def _alpha_warnings(written: Sequence[Configuration]) -> Iterator[str]:
 
 
 def _lr_warnings(written: Sequence[Configuration]) -> Iterator[str]:
-    low, high = USUAL_LR
-    unusual = sorted({point.lr for point in written if not low <= point.lr <= high})
-    if unusual:
-        yield (
-            f"learning rates outside {_scientific(low)} to {_scientific(high)}, where LoRA "
-            f"usually trains well: {', '.join(map(_scientific, unusual))}"
-        )
+    for method, (name, low, high) in USUAL_LR.items():
+        rates = {point.lr for point in written if point.method == method}
+        unusual = sorted(lr for lr in rates if not low <= lr <= high)
+        if unusual:
+            yield (
+                f"learning rates outside {_scientific(low)} to {_scientific(high)}, where {name} "
+                f"usually trains well: {', '.join(map(_scientific, unusual))}"
+            )

@@ -185,14 +185,5 @@ def run_ids(plan: Plan, facts: dict[str, Any], precision: str) -> list[str]:
     """
     deciding = {name: value for name, value in facts.items() if name not in SCORING_FACTS}
     return [
-        fingerprint(
-            {
-                "facts": deciding,
-                "precision": precision,
-                "modules": list(run.modules),
-                "scale": run.scale,
-                "configuration": run.configuration.model_dump(exclude={"targets"}),
-            }
-        )
-        for run in plan.runs
+        fingerprint({"facts": deciding, "precision": precision, **run.work}) for run in plan.runs
     ]

@@ -47,6 +47,7 @@ class Failure(Stored):
 class RunRecord(Stored):
     """What a finished run leaves on disk as record.json.
 
+    `modules` is empty and `scale` None for full fine-tuning, which trains every weight.
     `metrics` maps each decoder to its Scores, and "eval_loss" to nats per answer token;
     `test_metrics` does so on the test set, for the chosen run alone.
     `train_seconds` is the pack's training time divided by its lanes, without loading, evaluation
@@ -59,7 +60,7 @@ class RunRecord(Stored):
     configuration: Configuration
     modules: list[str]
     trainable_parameters: int
-    scale: float
+    scale: float | None
     num_train_questions: int
     num_epochs: int
     num_steps: int
@@ -134,7 +135,7 @@ class LockedRun(Stored):
     configuration: Configuration
     modules: list[str]
     trainable_parameters: int
-    scale: float
+    scale: float | None
     warnings: list[str] = []
 
 

@@ -141,6 +141,15 @@ class Store:
         """Where a run's adapter is, in PEFT's format."""
         return self.run_folder(run_id) / "adapter"
 
+    def model_folder(self, run_id: str) -> Path:
+        """Where a fully trained run's model is, as transformers loads it."""
+        return self.run_folder(run_id) / "model"
+
+    def write_model(self, run_id: str, save: Callable[[Path], None]) -> None:
+        """Let `save` fill a folder aside, and put it in place as the run's model."""
+        with replaced_folder(self.model_folder(run_id)) as aside:
+            save(aside)
+
     def write_adapter(self, run_id: str, save: Callable[[Path], None]) -> None:
         """Let `save` fill a folder aside, and put it in place as the run's adapter."""
         with replaced_folder(self.adapter_folder(run_id)) as aside:

@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -67,6 +68,7 @@ def _count_or_auto(value: Any) -> Any:
 
 Alpha = Annotated[float | str, BeforeValidator(_alpha)]
 Positive = Annotated[int, Field(gt=0)]
+Scaling = Literal["standard", "rslora"]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
 
 
@@ -139,16 +141,34 @@ class Pack(Section):
     checkpoint_minutes: float = Field(default=5.0, ge=0)
 
 
-class Grid(Section):
-    """One table of the grid: every list is an axis, and the configurations are their product."""
+def _default(lora: Any, full: Any = None) -> Any:
+    """Return an axis' default by the table's method."""
+    return Field(default_factory=lambda table: full if table.get("method") == "full" else lora)
 
-    method: Literal["lora"] = "lora"
-    targets: Axis[str] = ["attn"]
-    rank: Axis[Positive] = [8]
-    lr: Axis[Annotated[float, Field(gt=0)]] = [1e-3]
-    alpha: Axis[Alpha] = [16.0]
-    dropout: Axis[Annotated[float, Field(ge=0, lt=1)]] = [0.0]
+
+class Grid(Section):
+    """One table of the grid: every list is an axis, and the configurations are their product.
+
+    Full fine-tuning has the axes lr and seed alone; the others are None there.
+    """
+
+    method: Literal["lora", "full"] = "lora"
+    targets: Axis[str] | None = _default(["attn"])
+    rank: Axis[Positive] | None = _default([8])
+    lr: Axis[Annotated[float, Field(gt=0)]] = _default([1e-3], [2e-5])
+    alpha: Axis[Alpha] | None = _default([16.0])
+    dropout: Axis[Annotated[float, Field(ge=0, lt=1)]] | None = _default([0.0])
     seed: Axis[int] = [0]
+    scaling: Axis[Scaling] | None = _default(["standard"])
+    lr_ratio: Axis[Annotated[float, Field(gt=0)]] | None = _default([1.0])
+
+    @field_validator("targets", "rank", "alpha", "dropout", "scaling", "lr_ratio", mode="before")
+    @classmethod
+    def _only_lora_has_it(cls, value: Any, info: ValidationInfo) -> Any:
+        is_full = info.data.get("method") == "full"
+        if is_full != (value is None):
+            raise ValueError(f"full fine-tuning has no {info.field_name}" if is_full else "no null")
+        return value
 
 
 class Evaluate(Section):
@@ -161,17 +181,20 @@ class Evaluate(Section):
 
 
 class Configuration(BaseModel):
-    """One point of the grid as written."""
+    """One point of the grid as written; what LoRA alone has is None for full fine-tuning."""
 
     model_config = ConfigDict(frozen=True)
 
     method: str
-    targets: str
-    rank: int
+    targets: str | None
+    rank: int | None
     lr: float
-    alpha: float | str
-    dropout: float
+    alpha: float | str | None
+    dropout: float | None
     seed: int
+    # Records of before these were axes have neither.
+    scaling: Scaling | None = "standard"
+    lr_ratio: float | None = 1.0
 
 
 class Study(Section):
@@ -207,7 +230,8 @@ class Study(Section):
         try:
             return cls.model_validate(tables)
         except ValidationError as error:
-            raise UserError("\n".join(_explain(e, place) for e in error.errors())) from None
+            faults = [e for e in error.errors() if e["type"] != "default_factory_not_called"]
+            raise UserError("\n".join(_explain(fault, place) for fault in faults)) from None
 
     def configurations(self) -> list[Configuration]:
         """Return the points of the grid in the order of the file."""
@@ -217,9 +241,8 @@ class Study(Section):
 def shipped_studies() -> list[str]:
     """Return the names of the studies inside the package."""
     folder = resources.files("lorasweep") / "studies"
-    return sorted(
-        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
-    )
+    names = (f.name for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(name.removesuffix(".toml") for name in names)
 
 
 def canonical_json(value: Any) -> str:
@@ -240,7 +263,7 @@ def resolve_alpha(alpha: float | str, rank: int) -> float:
 
 
 def _points(table: Grid) -> Iterable[Configuration]:
-    axes = {name: getattr(table, name) for name in Configuration.model_fields if name != "method"}
+    axes = {n: getattr(table, n) or [None] for n in Configuration.model_fields if n != "method"}
     for values in itertools.product(*axes.values()):
         yield Configuration(method=table.method, **dict(zip(axes, values, strict=True)))
 

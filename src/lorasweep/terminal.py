@@ -45,7 +45,7 @@ def print_plan(plan: Plan) -> None:
             run.label,
             str(len(run.modules)),
             f"{run.trainable_parameters:,}",
-            f"{run.scale:g}",
+            "" if run.scale is None else f"{run.scale:g}",
             str(plan.run_of.count(index)),
             pack_of[run.label],
         )

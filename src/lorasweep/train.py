@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints, Progress
-from lorasweep.lora import Adapters, TreeDropout
+from lorasweep.lora import Lane, TreeDropout
 from lorasweep.machine import peak_memory_bytes
 from lorasweep.optimizer import LaneAdamW, clip_lanes, schedule_factor
 from lorasweep.records import EvalEntry, Failure, StepEntry
@@ -69,6 +70,23 @@ def epoch_batches(
     return list(batches(epoch_order(trees, seed, epoch), recipe.batch_size))
 
 
+class Trainable(Protocol):
+    """What a pack trains: numbers of K lanes in one buffer [K, P], and their gradients."""
+
+    lanes: tuple[Lane, ...]
+    dropout: TreeDropout | None
+    values_KP: Tensor
+    gradients_KP: Tensor
+
+    def learning_rates(self) -> Tensor:
+        """Return the learning rates [K, P], or [K, 1] for one per lane."""
+        ...
+
+    def accumulate(self, loss: Tensor) -> None:
+        """Add the gradients of a scalar loss to `gradients_KP`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What a pack's training calls: evaluation, progress, and whether to stop.
@@ -84,7 +102,7 @@ class Hooks:
 
 def train_pack(
     base: Base,
-    adapters: Adapters,
+    adapters: Trainable,
     trees: Sequence[Tree],
     recipe: Recipe,
     micro_tokens: int,
@@ -105,7 +123,7 @@ class _Training:
     def __init__(
         self,
         base: Base,
-        adapters: Adapters,
+        adapters: Trainable,
         trees: Sequence[Tree],
         recipe: Recipe,
         micro_tokens: int,
@@ -118,8 +136,9 @@ class _Training:
         self.hooks, self.checkpoints = hooks, checkpoints
         seed = self.lanes[0].seed
         self.epochs = [epoch_batches(trees, recipe, seed, e) for e in range(recipe.epochs)]
-        lr_K = torch.tensor([lane.lr for lane in self.lanes], dtype=torch.float64)
-        self.optimizer = LaneAdamW(adapters.values_KP, lr_K, recipe.weight_decay)
+        self.optimizer = LaneAdamW(
+            adapters.values_KP, adapters.learning_rates(), recipe.weight_decay
+        )
         self.live_K = torch.ones(len(self.lanes), dtype=torch.bool, device=base.device)
         self.result = Trained(sum(map(len, self.epochs)), 0.0, 0, [[] for _ in self.lanes],
                               [None] * len(self.lanes))  # fmt: skip
@@ -265,3 +284,16 @@ def answer_loss(base: Base, rows: Rows, num_lanes: int) -> Tensor:
     wide = logits_KNV.to(torch.promote_types(logits_KNV.dtype, torch.float32)).flatten(0, 1)
     labels = rows.labels_N.repeat(num_lanes)
     return F.cross_entropy(wide, labels, reduction="none").view(num_lanes, -1).sum(1)
+
+
+def last_eval_loss(history: Sequence[StepEntry | EvalEntry]) -> float:
+    """Return the evaluation loss after the last epoch, in nats per answer token."""
+    return next(e.eval_loss for e in reversed(history) if isinstance(e, EvalEntry))
+
+
+def last_epoch_loss(history: Sequence[StepEntry | EvalEntry]) -> float | None:
+    """Return the mean loss per answer token over the last epoch's steps, or None without any."""
+    steps = [entry for entry in history if isinstance(entry, StepEntry)]
+    last = [s for s in steps if s.epoch == steps[-1].epoch]
+    tokens = sum(s.num_answer_tokens for s in last)
+    return sum(s.loss * s.num_answer_tokens for s in last) / tokens if last else None

@@ -5,16 +5,20 @@ the driver alone writes them to disk.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from lorasweep.base import DTYPES, Base, load_model, load_tokenizer
+from lorasweep.architectures import whole_of
+from lorasweep.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.checkpoint import Checkpoints
 from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
+from lorasweep.full import FullWeights, SavedModel
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import Precision, peak_memory_bytes, reset_peak_memory, versions
 from lorasweep.ops.allocator import keep_freed_memory
@@ -35,10 +39,20 @@ from lorasweep.records import (
 from lorasweep.selfcheck import freeze_checked, probe_of, round_checked
 from lorasweep.stopping import StopSwitch
 from lorasweep.study import Evaluate, Recipe, fingerprint
-from lorasweep.train import Hooks, StepEvent, Trained, train_pack
+from lorasweep.train import (
+    Hooks,
+    StepEvent,
+    Trainable,
+    Trained,
+    last_epoch_loss,
+    last_eval_loss,
+    train_pack,
+)
 from lorasweep.trees import Tree, separate_rows
 
 FORWARD_SHARE = 4
+# Of an automatic micro-batch, beside 16 bytes a weight: GPT-2 small trains in 3.5 GB on a CPU.
+FULL_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -61,12 +75,16 @@ class Job:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run's record with its history, adapter and predictions by decoder, not yet on disk."""
+    """A run's record with its history and predictions by decoder, not yet on disk.
+
+    It has an adapter, or a model where that was trained in full; a failed run has neither.
+    """
 
     record: RunRecord
     history: list[StepEntry | EvalEntry]
-    adapter: SavedAdapter | None
-    predictions: dict[str, list[Prediction]]
+    adapter: SavedAdapter | None = None
+    model: SavedModel | None = None
+    predictions: dict[str, list[Prediction]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,17 +96,20 @@ class Scored:
 
 
 class Worker:
-    """Loads the base model once and keeps it for all its packs."""
+    """Loads the base model once and keeps it for all its packs of adapters."""
 
     def __init__(self, job: Job, reporter: Reporter, stop: StopSwitch) -> None:
         self.job, self.reporter, self.stop = job, reporter, stop
         torch.set_num_threads(job.threads)
         keep_freed_memory()
-        self.base = self._load()
         self.trees = {role: self._layout(q.forest.trees) for role, q in job.sets.items()}
 
-    def _load(self) -> Base:
-        """Load the base model, check our way through it, and round it to the precision."""
+    @cached_property
+    def base(self) -> Base:
+        """The base model: our way through it is checked, and it is rounded to the precision.
+
+        While a model is trained or scored in full, it is that one, and this one is let go.
+        """
         model = load_model(self.job.folder, torch.device(self.job.device))
         tokenizer = load_tokenizer(self.job.folder)
         trees = [tree for role in ("eval", "train") for tree in self.job.sets[role].forest.trees]
@@ -125,17 +146,65 @@ class Worker:
         self, run: LockedRun, adapter: Path, decoders: Sequence[str], role: str
     ) -> Scored:
         """Score an adapter from disk on the evaluation or test set."""
-        with self.base.adapted([lane_of(run)]) as adapters:
-            adapters.put(0, load_adapter(adapter).weights)
+        saved = load_adapter(adapter)
+        # On disk, parts of a fused module are one adapter of a larger rank than the run's.
+        rank = max(A.shape[0] for A, _ in saved.weights.values())
+        lane = Lane(tuple(saved.weights), rank, saved.scale, 0.0, 0.0, run.configuration.seed)
+        with self.base.adapted([lane]) as adapters:
+            adapters.put(0, saved.weights)
+            loss = self._losses(1, role)[0]
+            scores, predictions = self._answer(1, decoders, role, run.id)
+        return Scored({**scores[0], "eval_loss": loss}, predictions[0])
+
+    @contextmanager
+    def _in_full(self, folder: Path) -> Iterator[Base]:
+        """Put a model of plain trainable weights in the base's place; two might not fit.
+
+        The base is loaded anew when it is next asked for.
+        """
+        self.__dict__.pop("base", None)
+        model = load_model(folder, torch.device(self.job.device))
+        self.base = unfreeze(model, load_tokenizer(folder), self.job.precision)
+        try:
+            yield self.base
+        finally:
+            del self.base
+
+    def score_model(
+        self, run: LockedRun, folder: Path, decoders: Sequence[str], role: str
+    ) -> Scored:
+        """Score a fully trained model from disk on the evaluation or test set."""
+        with self._in_full(folder):
             loss = self._losses(1, role)[0]
             scores, predictions = self._answer(1, decoders, role, run.id)
         return Scored({**scores[0], "eval_loss": loss}, predictions[0])
 
     def run_pack(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
         """Train a pack's runs in lockstep, then score them."""
+        if pack.runs[0].configuration.method == "full":
+            return [self._run_in_full(pack, labels)]
+        return self._run_adapters(pack, labels)
+
+    def _run_in_full(self, pack: LockedPack, labels: Sequence[str]) -> FinishedRun:
+        point = pack.runs[0].configuration
+        reset_peak_memory()
+        with self._in_full(self.job.folder) as base:
+            weights = FullWeights(Lane((), 0, 1.0, point.lr, 0.0, point.seed), base.model)
+            trained = self._train(weights, pack, labels, self._full_tokens)
+            peak = max(trained.peak_memory_bytes, peak_memory_bytes())
+            decoders = self.job.evaluate.decoders if trained.failures[0] is None else []
+            scores, predictions = self._answer(1, decoders, "eval", pack.id)
+            base.model.zero_grad()  # lets the buffer of gradients go
+            model = SavedModel(base.model, base.tokenizer)
+        (record,) = self._records(pack, labels, trained, peak, scores)
+        if record.failure is not None:
+            return FinishedRun(record, trained.histories[0])
+        return FinishedRun(record, trained.histories[0], None, model, predictions[0])
+
+    def _run_adapters(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
         with self.base.adapted([lane_of(run) for run in pack.runs]) as adapters:
             reset_peak_memory()
-            trained = self._train(adapters, pack, labels)
+            trained = self._train(adapters, pack, labels, self.job.micro_tokens)
             peak = max(trained.peak_memory_bytes, peak_memory_bytes())
             lives = any(failure is None for failure in trained.failures)
             decoders = self.job.evaluate.decoders if lives else []
@@ -143,15 +212,17 @@ class Worker:
             saved = [self._saved(adapters, k) for k in range(len(pack.runs))]
         records = self._records(pack, labels, trained, peak, scores)
         return [
-            FinishedRun(record, history, adapter, rows)
+            FinishedRun(record, history, adapter, None, rows)
             if record.failure is None
-            else FinishedRun(record, history, None, {})
+            else FinishedRun(record, history)
             for record, history, adapter, rows in zip(
                 records, trained.histories, saved, predictions, strict=True
             )
         ]
 
-    def _train(self, adapters: Adapters, pack: LockedPack, labels: Sequence[str]) -> Trained:
+    def _train(
+        self, trained: Trainable, pack: LockedPack, labels: Sequence[str], micro_tokens: int
+    ) -> Trained:
         job, lanes = self.job, len(pack.runs)
         total = job.recipe.epochs * job.sets["train"].forest.num_questions
         self.reporter.start(f"{pack.id}: train {labels_line(labels)}", total)
@@ -161,12 +232,12 @@ class Worker:
             on_step=self._tell,
             stop_requested=self.stop.ask,
         )
-        trained = train_pack(
-            self.base, adapters, self.trees["train"], job.recipe, job.micro_tokens, hooks,
+        outcome = train_pack(
+            self.base, trained, self.trees["train"], job.recipe, micro_tokens, hooks,
             self._checkpoints(pack),
         )  # fmt: skip
         self.reporter.finish()
-        return trained
+        return outcome
 
     def _tell(self, event: StepEvent) -> None:
         if event.is_resumed:
@@ -181,6 +252,12 @@ class Worker:
             self.job.checkpoint_minutes,
             self.reporter.note,
         )
+
+    @property
+    def _full_tokens(self) -> int:
+        """Tokens of a micro-batch of full fine-tuning, whose weights need the memory."""
+        share = FULL_SHARE if self.job.recipe.micro_batch == "auto" else 1
+        return self.job.micro_tokens // share
 
     @property
     def _forward_tokens(self) -> int:
@@ -218,7 +295,7 @@ class Worker:
     def _saved(self, adapters: Adapters, k: int) -> SavedAdapter:
         lane = adapters.lanes[k]
         weights = {m: (A.clone(), B.clone()) for m, (A, B) in adapters.weights_of(k).items()}
-        stored = {self.base.linears[module].stored_transposed for module in weights}
+        stored = {self.base.linears[whole_of(module)].stored_transposed for module in weights}
         return SavedAdapter(
             weights, lane.rank, lane.scale, lane.dropout, self.job.base, stored == {True}
         )
@@ -260,22 +337,13 @@ class Worker:
 def lane_of(run: LockedRun) -> Lane:
     """Return what a run asks of its lane."""
     c = run.configuration
-    return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed)
+    assert c.rank, "full fine-tuning has no rank, scale or dropout"
+    assert run.scale
+    assert c.dropout is not None
+    assert c.lr_ratio
+    return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed, c.lr_ratio)
 
 
 def _loss_line(event: StepEvent) -> str:
     finite = [loss for loss in event.losses if loss == loss]
     return f"loss {min(finite):.3f} to {max(finite):.3f}" if finite else "no finite loss"
-
-
-def last_eval_loss(history: Sequence[StepEntry | EvalEntry]) -> float:
-    """Return the evaluation loss after the last epoch, in nats per answer token."""
-    return next(e.eval_loss for e in reversed(history) if isinstance(e, EvalEntry))
-
-
-def last_epoch_loss(history: Sequence[StepEntry | EvalEntry]) -> float | None:
-    """Return the mean loss per answer token over the last epoch's steps, or None without any."""
-    steps = [entry for entry in history if isinstance(entry, StepEntry)]
-    last = [s for s in steps if s.epoch == steps[-1].epoch]
-    tokens = sum(s.num_answer_tokens for s in last)
-    return sum(s.loss * s.num_answer_tokens for s in last) / tokens if last else None

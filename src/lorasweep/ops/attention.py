@@ -48,6 +48,8 @@ def _attend(
         raise ValueError(f"its attention uses one of {', '.join(UNKNOWN)}, which is not known here")
     if attention_mask is None or attention_mask.dtype == torch.bool:
         raise ValueError("rows of trees need their float bias; this model has built another mask")
+    # Under autocast rotary embeddings leave queries and keys wider than values.
+    query, key = query.to(value.dtype), key.to(value.dtype)
     attend = reference_attention if query.device.type == "cuda" else dense_attention
     return attend(query, key, value, attention_mask, scale).transpose(1, 2), None
 

@@ -19,7 +19,7 @@ class Adapter(Protocol):
 
 
 class FrozenLinear(nn.Module):
-    """y = x W^T + b with a frozen W [out, in], plus what an adapter adds.
+    """y = x W^T + b with a frozen W [out, in], plus what adapters add.
 
     Stands in for both torch's Linear and GPT-2's Conv1D; `stored_transposed` says that the model's
     own module, and so its files, hold W as [in, out].
@@ -32,7 +32,7 @@ class FrozenLinear(nn.Module):
         self.stored_transposed = stored_transposed
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
-        self.adapter: Adapter | None = None
+        self.adapters: tuple[Adapter, ...] = ()
 
     @property
     def out_features(self) -> int:
@@ -47,7 +47,9 @@ class FrozenLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., in] to [..., out]."""
         y = self.product(x)
-        return y if self.adapter is None else self.adapter(x, y)
+        for adapter in self.adapters:
+            y = adapter(x, y)
+        return y
 
     def product(self, x: Tensor) -> Tensor:
         """Return x W^T + b."""

@@ -88,6 +88,8 @@ def _differs(axis: str, runs: list[RunRecord]) -> bool:
 
 def _axis_value(run: RunRecord, axis: str, say: Strings) -> str:
     value = getattr(run.configuration, axis)
+    if value is None:
+        return run.configuration.method
     return say.rate(value) if axis == "lr" else str(value)
 
 

@@ -19,7 +19,7 @@ from lorasweep.report.ranking import (
     standing,
 )
 from lorasweep.report.tables import Cell, Column, Kind, Table
-from lorasweep.study import resolve_alpha
+from lorasweep.study import Configuration, resolve_alpha
 
 Metrics = dict[str, Scores | float]
 
@@ -230,7 +230,7 @@ def _row(outcome: Outcome, run: RunRecord, say: Strings) -> list[Cell]:
     return [
         outcome.names[run.id], _star(outcome, run, say), *_score_cells(run), run.train_loss,
         say(f"state.{run.state}"),
-        point.rank, point.lr, resolve_alpha(point.alpha, point.rank), point.dropout,
+        point.rank, point.lr, _alpha(point), point.dropout,
         point.targets, point.seed, run.trainable_parameters, run.train_seconds,
         run.peak_memory_bytes or None,
     ]  # fmt: skip
@@ -242,6 +242,12 @@ def _star(outcome: Outcome, run: RunRecord, say: Strings) -> str | None:
     if found is None or found.tied_best is None or run.id not in found.tied_best.p_values:
         return None
     return say("leaderboard.tied" if run.id in found.tied_best.members else "leaderboard.behind")
+
+
+def _alpha(point: Configuration) -> float | None:
+    if point.alpha is None or point.rank is None:
+        return None
+    return resolve_alpha(point.alpha, point.rank)
 
 
 def _base_row(base: BaseRecord, say: Strings) -> list[Cell]:
