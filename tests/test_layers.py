@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
     part: level
     for level, parts in {
-        0: ("errors", "study", "records"),
+        0: ("decoders", "errors", "study", "records"),
         1: (
             "architectures", "failures", "metrics", "models", "plan", "progress", "scoring",
             "squad", "stats", "stopping", "store",

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from lorasweep.study import Configuration
 
 SCHEMA = 1
+# The name of the evaluation loss among metrics; the others are decoders.
+EVAL_LOSS = "eval_loss"
 
 State = Literal["done", "failed", "stopped"]
 Interval = tuple[float, float]
@@ -22,7 +24,12 @@ class Stored(BaseModel):
 
 
 class Scores(Stored):
-    """EM and F1 of one decoder's predictions; 0 to 100, 95 % intervals by resampling paragraphs."""
+    """EM and F1 of one decoder's predictions; 0 to 100, 95 % intervals by resampling paragraphs.
+
+    `answer_tokens` is the mean length of an answer. For a decoder that samples, scores are means
+    over a question's draws, and more is known: the scores of its best draw, how many of its draws
+    differ after normalising, and the share of pairs of draws (0 to 1) that do not.
+    """
 
     exact_match: float
     f1: float
@@ -31,6 +38,11 @@ class Scores(Stored):
     num_questions: int
     ended_share: float = Field(ge=0, le=1)
     seconds_per_question: float | None = None
+    answer_tokens: float | None = None
+    best_of_n_exact_match: float | None = None
+    best_of_n_f1: float | None = None
+    distinct_answers: float | None = None
+    agreement: float | None = None
 
 
 class PackInfo(Stored):
@@ -118,7 +130,10 @@ HistoryEntry = Annotated[StepEntry | EvalEntry, Field(discriminator="kind")]
 
 
 class Prediction(Stored):
-    """One answered question; a row of predictions/<decoder>.parquet."""
+    """One answer to a question; a row of predictions/<decoder>.parquet.
+
+    `draw` counts the answers that a sampling decoder gives to one question.
+    """
 
     id: str
     article: str
@@ -130,6 +145,7 @@ class Prediction(Stored):
     num_tokens: int
     exact_match: float
     f1: float
+    draw: int = 0
 
 
 class LockedRun(Stored):
@@ -212,5 +228,5 @@ def scores_of(metrics: dict[str, Scores | float], decoder: str) -> Scores | None
 
 def eval_loss_of(metrics: dict[str, Scores | float]) -> float | None:
     """Return the evaluation loss in nats per answer token, or None where there is none."""
-    found = metrics.get("eval_loss")
+    found = metrics.get(EVAL_LOSS)
     return found if isinstance(found, float) else None

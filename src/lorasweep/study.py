@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from lorasweep.decoders import checked_names
 from lorasweep.errors import UserError, nearest
 
 PROMPT = "Context: {context}\n\nQuestion: {question}\n\nAnswer:"
@@ -65,6 +66,7 @@ def _count_or_auto(value: Any) -> Any:
     return value
 
 
+DecoderNames = Annotated[list[str], Field(min_length=1), AfterValidator(checked_names)]
 Alpha = Annotated[float | str, BeforeValidator(_alpha)]
 Positive = Annotated[int, Field(gt=0)]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
@@ -152,12 +154,12 @@ class Grid(Section):
 
 
 class Evaluate(Section):
-    """How finished runs answer and are scored."""
+    """How finished runs answer and are scored; `draws` and `seed` are for decoders that sample."""
 
-    decoders: Annotated[
-        list[Literal["greedy"]], Field(min_length=1), AfterValidator(_without_repeats)
-    ] = ["greedy"]
+    decoders: DecoderNames = ["greedy"]
     max_new_tokens: Positive = 32
+    draws: Positive = 5
+    seed: int = 0
 
 
 class Configuration(BaseModel):

@@ -53,24 +53,29 @@ def print_plan(plan: Plan) -> None:
     _print_warnings(console, plan.warnings)
 
 
-def print_leaderboard(results: Results, folder: Path) -> None:
-    """Print all scored runs and the base model, and where the report is."""
-    table = Table(title=f"{results.study}, greedy decoding, 95 % intervals")
-    for name in ("run", "EM", "F1", "interval", "eval loss", "trainable", "train s"):
-        table.add_column(name, justify="left" if name == "run" else "right")
-    for run in ranked(results):
-        scores = scores_of(run.metrics, "greedy")
-        table.add_row(run.label, *_scores(scores), _loss(run), f"{run.trainable_parameters:,}",
-                      f"{run.train_seconds:.1f}")  # fmt: skip
-    base = eval_loss_of(results.base.metrics)
-    table.add_row("base model", *_scores(scores_of(results.base.metrics, "greedy")),
-                  "" if base is None else f"{base:.3f}", "0", "")  # fmt: skip
+def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -> None:
+    """Print all scored runs and the base model by each decoder, and where the report is."""
     console = _console()
-    console.print(table)
+    for decoder in decoders:
+        console.print(_leaderboard(results, decoder))
     if results.base.note:
         console.print(f"base model: {results.base.note}", markup=False)
     _print_warnings(console, results.warnings)
     console.print(f"report: {folder / 'report' / 'index.html'}", soft_wrap=True, markup=False)
+
+
+def _leaderboard(results: Results, decoder: str) -> Table:
+    table = Table(title=f"{results.study}, {decoder} decoding, 95 % intervals")
+    for name in ("run", "EM", "F1", "interval", "eval loss", "trainable", "train s"):
+        table.add_column(name, justify="left" if name == "run" else "right")
+    for run in ranked(results, decoder):
+        scores = scores_of(run.metrics, decoder)
+        table.add_row(run.label, *_scores(scores), _loss(run), f"{run.trainable_parameters:,}",
+                      f"{run.train_seconds:.1f}")  # fmt: skip
+    base = eval_loss_of(results.base.metrics)
+    table.add_row("base model", *_scores(scores_of(results.base.metrics, decoder)),
+                  "" if base is None else f"{base:.3f}", "0", "")  # fmt: skip
+    return table
 
 
 def print_models(models: Sequence[ModelInfo]) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer
 from lorasweep.checkpoint import Checkpoints
+from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
 from lorasweep.lora import Adapters, Lane
@@ -22,6 +23,7 @@ from lorasweep.peft_format import SavedAdapter, load_adapter
 from lorasweep.prepare import QuestionSet
 from lorasweep.progress import Reporter, labels_line
 from lorasweep.records import (
+    EVAL_LOSS,
     BaseRecord,
     EvalEntry,
     LockedPack,
@@ -110,26 +112,34 @@ class Worker:
             versions=versions(),
         )
 
-    def score_base(self, decoders: Sequence[str], role: str) -> Scored:
-        """Score the untuned base model on the evaluation or test set."""
-        loss = self._losses(1, role)[0]
-        if not math.isfinite(loss):
+    def score_base(self, missing: Sequence[str], role: str) -> Scored:
+        """Score the untuned base model on the evaluation or test set, by the missing metrics."""
+        loss = self._loss(missing, role)
+        if loss is not None and not math.isfinite(loss):
             raise UserError(
                 f"{self.job.base}: its loss on the {role} questions is {loss} in "
                 f"{self.job.precision}; its weights may be damaged, or need another precision"
             )
-        scores, predictions = self._answer(1, decoders, role, "base model")
-        return Scored({**scores[0], "eval_loss": loss}, predictions[0])
+        return self._score(missing, role, "base model", loss)
 
     def score_adapter(
-        self, run: LockedRun, adapter: Path, decoders: Sequence[str], role: str
+        self, run: LockedRun, adapter: Path, missing: Sequence[str], role: str
     ) -> Scored:
-        """Score an adapter from disk on the evaluation or test set."""
+        """Score an adapter from disk on the evaluation or test set, by the missing metrics."""
         with self.base.adapted([lane_of(run)]) as adapters:
             adapters.put(0, load_adapter(adapter).weights)
-            loss = self._losses(1, role)[0]
-            scores, predictions = self._answer(1, decoders, role, run.id)
-        return Scored({**scores[0], "eval_loss": loss}, predictions[0])
+            return self._score(missing, role, run.id, self._loss(missing, role))
+
+    def _loss(self, missing: Sequence[str], role: str) -> float | None:
+        """Return the evaluation loss of the model as it stands, if it is missing."""
+        return self._losses(1, role)[0] if EVAL_LOSS in missing else None
+
+    def _score(self, missing: Sequence[str], role: str, who: str, loss: float | None) -> Scored:
+        """Answer by the missing decoders, and join the loss where it was missing."""
+        decoders = [name for name in missing if name != EVAL_LOSS]
+        scores, predictions = self._answer(1, decoders, role, who)
+        losses = {} if loss is None else {EVAL_LOSS: loss}
+        return Scored({**scores[0], **losses}, predictions[0])
 
     def run_pack(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
         """Train a pack's runs in lockstep, then score them."""
@@ -195,19 +205,21 @@ class Worker:
     ) -> tuple[list[dict[str, Scores]], list[dict[str, list[Prediction]]]]:
         """Return scores and predictions by decoder, for every lane."""
         questions, job = self.job.sets[role], self.job
+        contexts = {q.id: p.context for p in questions.data.paragraphs for q in p.questions}
         scores: list[dict[str, Scores]] = [{} for _ in range(num_lanes)]
         predictions: list[dict[str, list[Prediction]]] = [{} for _ in range(num_lanes)]
         for decoder in decoders:
             self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
+            way = parse_decoder(decoder)
             decoded = decode_all(
-                self.base, self.trees[role], num_lanes, job.evaluate.max_new_tokens,
-                self._forward_tokens, self._advance,
+                self.base, self.trees[role], num_lanes, way, job.evaluate, self._forward_tokens,
+                contexts, self._advance,
             )  # fmt: skip
             self.reporter.finish()
             for k, answers in enumerate(decoded.answers_by_lane):
                 rows = predictions_of(questions.data.paragraphs, answers)
                 predictions[k][decoder] = rows
-                scores[k][decoder] = scores_of(rows, decoded.seconds_per_question)
+                scores[k][decoder] = scores_of(rows, decoded.seconds_per_question, way.samples)
         return scores, predictions
 
     def _advance(self, num_questions: int) -> None:
@@ -246,7 +258,7 @@ class Worker:
                 train_seconds=info.seconds / info.lanes,
                 peak_memory_bytes=peak,
                 train_loss=last_epoch_loss(history),
-                metrics={} if failure else {**found, "eval_loss": last_eval_loss(history)},
+                metrics={} if failure else {**found, EVAL_LOSS: last_eval_loss(history)},
                 failure=failure,
                 precision=self.job.precision,
                 versions=versions(),
