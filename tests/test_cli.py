@@ -135,6 +135,19 @@ def test_a_folder_without_results_is_not_analysed(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_decoders_join_a_finished_study(finished: Finished, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished.out, tmp_path / "copy"))
+    ended = call("decode", folder, "--decoder", "span", "--decoder", "top-k-3")
+    assert ended.code == 0
+    assert all(f"tiny, {name} decoding" in ended.out for name in ("span", "top-k-3"))
+    assert "greedy decoding" not in ended.out
+    again = call("decode", folder, "--decoder", "span", "--json", "--quiet")
+    assert json.loads(again.out) == json.loads((folder / "results.json").read_text())
+    assert "span" in json.loads(again.out)["base"]["metrics"]
+    assert_refused(call("decode", folder, "--decoder", "spam"), "did you mean 'span'?")
+    assert_refused(call("decode", tmp_path / "none", "--decoder", "span"), "no study in ")
+
+
 def test_models_path_prints_a_local_folder(file: Path) -> None:
     model = file.parent / "model"
     assert call("models", "path", model) == Ended(0, f"{model}\n", "")

@@ -9,10 +9,13 @@ from transformers import PreTrainedModel
 
 from lorasweep.base import Base
 from lorasweep.decode import Answer, decode_greedy
+from lorasweep.decoders import Decoder, parse_decoder
 from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
 from lorasweep.records import Prediction
 from lorasweep.squad import Answer as Reference
 from lorasweep.squad import Paragraph, Question
+from lorasweep.stats import Clusters, bootstrap_interval
+from lorasweep.study import Evaluate
 from lorasweep.trees import Tree, separate_rows
 from reference import exact_norms, mixed_lanes, own_loss, randomise_B, with_peft
 
@@ -46,7 +49,10 @@ def test_all_questions_are_answered_and_progress_is_told(
     lanes = mixed_lanes(exact_base)
     heard: list[int] = []
     with exact_base.adapted(lanes):
-        decoded = decode_all(exact_base, trees, len(lanes), 3, 900, heard.append)
+        decoded = decode_all(
+            exact_base, trees, len(lanes), Decoder("greedy"), Evaluate(max_new_tokens=3), 900, {},
+            heard.append,
+        )  # fmt: skip
         groups = list(decode_greedy(exact_base, trees, len(lanes), 3, 900))
     assert len(heard) == len(groups) > 1
     assert sum(heard) == sum(len(tree.branches) for tree in trees)
@@ -115,3 +121,63 @@ def test_one_paragraph_gives_a_score_without_an_interval() -> None:
     scores = scores_of(predictions()[:2], None)
     assert (scores.exact_match, scores.exact_match_interval) == (50.0, None)
     assert math.isfinite(scores.f1)
+
+
+def drawn(question_id: str, *texts: str) -> list[Answer]:
+    return [Answer(question_id, text, True, (1,) * n, n) for n, text in enumerate(texts)]
+
+
+def test_draws_come_in_order_and_count_as_one_score() -> None:
+    answers = [*drawn("b", "1841", "in 1841", "The 1841.", "1856"), *drawn("c", *["red"] * 4)]
+    rows = predictions_of(PARAGRAPHS, answers[::-1])
+    assert [(row.id, row.draw) for row in rows] == [(q, n) for q in "bc" for n in range(4)]
+    scores = scores_of(rows, None, samples=True)
+    assert scores.num_questions == 2
+    assert scores.exact_match == pytest.approx(100 * (2 / 4 + 0) / 2)
+    assert scores.f1 == pytest.approx(100 * (1 + 2 / 3 + 1 + 0) / 4 / 2)
+    assert (scores.best_of_n_exact_match, scores.best_of_n_f1) == (50.0, 50.0)
+    assert scores.distinct_answers == (3 + 1) / 2
+    # Of the six pairs of each question one agrees, and all do.
+    assert scores.agreement == pytest.approx((1 + 6) / 12)
+    assert scores.answer_tokens == 1.5
+
+
+def test_intervals_are_those_of_the_questions_means() -> None:
+    answers = [
+        *drawn("a", "old stone mill", "mill"),
+        *drawn("b", "1841", "1"),
+        *drawn("c", "x", "y"),
+    ]
+    scores = scores_of(predictions_of(PARAGRAPHS, answers), None, samples=True)
+    means = [100 * (4 / 5 + 1) / 2, 50.0, 0.0]
+    expected = bootstrap_interval(means, Clusters.of(["town/0", "town/0", "town/1"]))
+    assert scores.f1 == pytest.approx(expected.mean)
+    assert scores.f1_interval == pytest.approx((expected.low, expected.high))
+
+
+def test_one_draw_has_no_pairs_and_one_answer_nothing_of_draws() -> None:
+    rows = predictions_of(PARAGRAPHS, drawn("b", "1841"))
+    assert scores_of(rows, None, samples=True).agreement is None
+    assert scores_of(rows, None, samples=True).distinct_answers == 1
+    plain = scores_of(rows, None)
+    found = (plain.best_of_n_f1, plain.best_of_n_exact_match, plain.distinct_answers,
+             plain.agreement)  # fmt: skip
+    assert found == (None, None, None, None)
+    assert plain.answer_tokens == 0
+
+
+def test_every_decoder_answers_every_question(
+    exact_base: Base, trees: tuple[Tree, ...], paragraphs: tuple[Paragraph, ...]
+) -> None:
+    contexts = {q.id: p.context for p in paragraphs for q in p.questions}
+    how, heard = Evaluate(max_new_tokens=3, draws=2), list[int]()
+    for name in ("greedy", "span", "beam-2", "top-k-3", "nucleus-0.5", "temperature-2"):
+        decoder = parse_decoder(name)
+        heard.clear()
+        decoded = decode_all(exact_base, trees, 2, decoder, how, 900, contexts, heard.append)
+        assert sum(heard) == len(contexts)
+        draws = how.draws if decoder.samples else 1
+        for answers in decoded.answers_by_lane:
+            rows = predictions_of(paragraphs, answers)
+            ids = [q.id for p in paragraphs for q in p.questions]
+            assert [(r.id, r.draw) for r in rows] == [(i, n) for i in ids for n in range(draws)]

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
     part: level
     for level, parts in {
-        0: ("errors", "findings", "records", "stored", "study"),
+        0: ("decoders", "errors", "findings", "overrides", "records", "stored", "study"),
         1: (
             "analysis", "architectures", "failures", "metrics", "models", "plan", "progress",
             "scoring", "squad", "stats", "stopping", "store", "targets",
@@ -26,7 +26,7 @@ LEVELS = {
             "pull", "trees",
         ),
         3: ("decode", "evaluate", "prepare", "selfcheck", "train"),
-        4: ("driver", "executors", "locking", "report", "results", "worker"),
+        4: ("driver", "executors", "jobs", "locking", "report", "results", "worker"),
         5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),
     }.items()
     for part in parts

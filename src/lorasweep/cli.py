@@ -29,6 +29,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one value of the study."),
 ]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Folder = Annotated[Path, typer.Argument(help="A study's folder.")]
 PredictionsArgument = Annotated[
@@ -43,7 +44,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The folder; default out/NAME.")] = None,
     set_: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train, score and report whatever a study still lacks in its folder."""
@@ -60,7 +61,29 @@ def run(
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:
-        print_leaderboard(results, folder)
+        print_leaderboard(results, folder, loaded.evaluate.decoders)
+
+
+@app.command()
+def decode(
+    folder: Folder,
+    decoder: Annotated[
+        list[str],
+        typer.Option(metavar="SPEC", help="Such as span, beam-4, top-k-10 or nucleus-0.9."),
+    ],
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer by more decoders in the folder of a finished study; nothing is trained."""
+    from lorasweep.driver import decode as decode_study
+    from lorasweep.terminal import print_leaderboard, reporting
+
+    with reporting(quiet) as reporter:
+        results = decode_study(folder, decoder, reporter)
+    if as_json:
+        print(results.model_dump_json(by_alias=True, indent=1))
+    elif not quiet:
+        print_leaderboard(results, folder, decoder)
 
 
 @app.command()
@@ -81,7 +104,7 @@ def analyse(folder: Folder, as_json: JsonOption = False) -> None:
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
     else:
-        print_leaderboard(results, folder)
+        print_leaderboard(results, folder, ["greedy"])
 
 
 @app.command()

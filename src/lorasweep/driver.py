@@ -5,18 +5,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from lorasweep.decoders import parse_decoder
+from lorasweep.errors import UserError
 from lorasweep.executors.local import run_packs
+from lorasweep.jobs import FinishedRun, Job, Scored
 from lorasweep.locking import agree, planned_ids, unfinished
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.progress import Reporter, Silent
-from lorasweep.records import BaseRecord, Lock, LockedPack, LockedRun, Results, RunRecord, Scores
+from lorasweep.records import (
+    EVAL_LOSS,
+    BaseRecord,
+    Lock,
+    LockedPack,
+    LockedRun,
+    Results,
+    RunRecord,
+    Scores,
+)
 from lorasweep.report import write_report
 from lorasweep.results import summarise, with_analysis
 from lorasweep.stopping import StopSwitch, stop_switch
 from lorasweep.store import Store
 from lorasweep.study import Study
-from lorasweep.worker import FinishedRun, Job, Scored, Worker
+from lorasweep.worker import Worker
 
 
 def run(study: Study, out: Path | str, reporter: Reporter | None = None) -> Results:
@@ -25,15 +37,36 @@ def run(study: Study, out: Path | str, reporter: Reporter | None = None) -> Resu
     Everything finished stays on disk if this is interrupted; the next call goes on from there.
     Raises UserError for a study that cannot be run, before anything is written.
     """
-    reporter = reporter or Silent()
+    return _run(study, Store(Path(out)), reporter or Silent(), may_train=True)
+
+
+def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
+    """Answer by more decoders in the folder of a finished study, and return all its results.
+
+    The study is the one in the folder's lock; what a decoder has answered is not done again.
+    Raises UserError for a decoder that is not known, and for a study that is not finished.
+    """
+    for name in decoders:
+        parse_decoder(name)
     store = Store(Path(out))
+    lock = store.read_lock()
+    if lock is None:
+        raise UserError(f"no study in {out}: run `lorasweep run STUDY --out {out}` first")
+    study = Study.parse(lock.study, str(store.lock_file))
+    names = list(dict.fromkeys([*study.evaluate.decoders, *decoders]))
+    evaluate = study.evaluate.model_copy(update={"decoders": names})
+    more = study.model_copy(update={"evaluate": evaluate})
+    return _run(more, store, reporter or Silent(), may_train=False)
+
+
+def _run(study: Study, store: Store, reporter: Reporter, may_train: bool) -> Results:
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
     with store.exclusive(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared)
         store.remove_leftovers()
-        return _Session(prepared, lock, store, reporter, stop).run()
+        return _Session(prepared, lock, store, reporter, stop).run(may_train)
 
 
 class _Session:
@@ -74,9 +107,14 @@ class _Session:
         self.store.write_lock(lock)
         return worker
 
-    def run(self) -> Results:
-        self._score_base("eval")
+    def run(self, may_train: bool) -> Results:
         packs = unfinished(self.lock.packs, self.store, set(self.ids))
+        if packs and not may_train:
+            raise UserError(
+                f"{self.store.out}: this study has runs that are not finished: "
+                f"`lorasweep run STUDY --out {self.store.out}` first"
+            )
+        self._score_base("eval")
         for finished in self._execute(packs):
             for one in finished:
                 if self.store.read_run(one.record.id) is None:
@@ -101,10 +139,11 @@ class _Session:
         return run_packs(self.worker, packs, self.labels, self.reporter) if packs else iter(())
 
     def _missing(self, metrics: Mapping[str, Scores | float]) -> list[str]:
-        return [d for d in self.prepared.study.evaluate.decoders if d not in metrics]
+        wanted = [*self.prepared.study.evaluate.decoders, EVAL_LOSS]
+        return [name for name in wanted if name not in metrics]
 
     def _score_base(self, role: str) -> None:
-        """Score the base model by the decoders that its record lacks."""
+        """Compute the metrics of the base model that its record lacks."""
         record = self.store.read_base() or self.worker.base_record()
         before = metrics_in(record, role)
         if missing := self._missing(before):
@@ -113,7 +152,7 @@ class _Session:
             self.store.write_base(with_metrics(record, role, {**before, **scored.metrics}))
 
     def _score_run(self, run: LockedRun, role: str) -> None:
-        """Score a finished run by the decoders that its record lacks."""
+        """Compute the metrics of a finished run that its record lacks."""
         record = self.store.read_run(run.id)
         assert record is not None
         before = metrics_in(record, role)

@@ -1,17 +1,20 @@
 """Scoring: evaluation loss by teacher forcing, answers by generation, EM and F1 with intervals."""
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from lorasweep.base import Base
-from lorasweep.decode import Answer, decode_greedy
-from lorasweep.metrics import exact_match, f1
+from lorasweep.decode import Answer, decode
+from lorasweep.decoders import Decoder
+from lorasweep.metrics import exact_match, f1, normalise
 from lorasweep.records import Prediction, Scores
 from lorasweep.squad import Paragraph
 from lorasweep.stats import Clusters, Interval, bootstrap_interval
+from lorasweep.study import Evaluate
 from lorasweep.train import answer_loss
 from lorasweep.trees import Tree, lay_out, micro_batches
 
@@ -40,29 +43,37 @@ def decode_all(
     base: Base,
     trees: Sequence[Tree],
     num_lanes: int,
-    max_new_tokens: int,
+    decoder: Decoder,
+    how: Evaluate,
     micro_tokens: int,
+    contexts: Mapping[str, str],
     on_questions: Callable[[int], None],
 ) -> Decoded:
-    """Answer all questions greedily for every lane; `on_questions` hears of progress."""
+    """Answer all questions for every lane; `on_questions` hears of progress.
+
+    `contexts` holds the context of each question, by its id.
+    """
     started = time.perf_counter()
     answers: list[list[Answer]] = [[] for _ in range(num_lanes)]
-    for group in decode_greedy(base, trees, num_lanes, max_new_tokens, micro_tokens):
+    for group in decode(base, trees, num_lanes, decoder, how, micro_tokens, contexts):
         for lane, found in zip(answers, group, strict=True):
             lane.extend(found)
-        on_questions(len(group[0]))
+        on_questions(sum(answer.draw == 0 for answer in group[0]))
     seconds = time.perf_counter() - started
-    return Decoded(answers, seconds / max(1, num_lanes * len(answers[0])))
+    num_questions = sum(len(tree.branches) for tree in trees)
+    return Decoded(answers, seconds / max(1, num_lanes * num_questions))
 
 
 def predictions_of(paragraphs: Sequence[Paragraph], answers: Sequence[Answer]) -> list[Prediction]:
-    """Join answers with their questions and score each, in the paragraphs' order."""
-    by_id = {answer.question_id: answer for answer in answers}
+    """Join answers with their questions and score each, in the paragraphs' order and the draws'."""
+    by_id: dict[str, list[Answer]] = {}
+    for answer in sorted(answers, key=lambda each: each.draw):
+        by_id.setdefault(answer.question_id, []).append(answer)
     return [
-        _prediction(paragraph, number, by_id[question.id])
+        _prediction(paragraph, number, answer)
         for paragraph in paragraphs
         for number, question in enumerate(paragraph.questions)
-        if question.id in by_id
+        for answer in by_id.get(question.id, ())
     ]
 
 
@@ -80,23 +91,56 @@ def _prediction(paragraph: Paragraph, number: int, answer: Answer) -> Prediction
         num_tokens=len(answer.token_ids),
         exact_match=exact_match(answer.text, references),
         f1=f1(answer.text, references),
+        draw=answer.draw,
     )
 
 
-def scores_of(predictions: Sequence[Prediction], seconds_per_question: float | None) -> Scores:
-    """Return mean EM and F1 in 0 to 100, with 95 % intervals by resampling paragraphs."""
-    clusters = Clusters.of([prediction.paragraph for prediction in predictions])
-    em = bootstrap_interval([100 * p.exact_match for p in predictions], clusters)
-    f1_ = bootstrap_interval([100 * p.f1 for p in predictions], clusters)
+def scores_of(
+    predictions: Sequence[Prediction], seconds_per_question: float | None, samples: bool = False
+) -> Scores:
+    """Return mean EM and F1 in 0 to 100, with 95 % intervals by resampling paragraphs.
+
+    A question's draws count as one score, their mean; `samples` says that answers were drawn.
+    """
+    questions = _by_question(predictions)
+    clusters = Clusters.of([draws[0].paragraph for draws in questions])
+    em = bootstrap_interval([100 * _mean(p.exact_match for p in q) for q in questions], clusters)
+    f1_ = bootstrap_interval([100 * _mean(p.f1 for p in q) for q in questions], clusters)
     return Scores(
         exact_match=em.mean,
         f1=f1_.mean,
         exact_match_interval=_bounds(em, clusters),
         f1_interval=_bounds(f1_, clusters),
-        num_questions=len(predictions),
-        ended_share=sum(p.ended for p in predictions) / len(predictions),
+        num_questions=len(questions),
+        ended_share=_mean(p.ended for p in predictions),
         seconds_per_question=seconds_per_question,
+        answer_tokens=_mean(p.num_tokens for p in predictions),
+        **(_of_draws(questions) if samples else {}),
     )
+
+
+def _by_question(predictions: Sequence[Prediction]) -> list[list[Prediction]]:
+    found: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        found.setdefault(prediction.id, []).append(prediction)
+    return list(found.values())
+
+
+def _of_draws(questions: Sequence[Sequence[Prediction]]) -> dict[str, float | None]:
+    """Return what only several draws of a question can show."""
+    texts = [[normalise(p.prediction) for p in draws] for draws in questions]
+    pairs = [a == b for draws in texts for a, b in itertools.combinations(draws, 2)]
+    return {
+        "best_of_n_exact_match": 100 * _mean(max(p.exact_match for p in q) for q in questions),
+        "best_of_n_f1": 100 * _mean(max(p.f1 for p in q) for q in questions),
+        "distinct_answers": _mean(len(set(draws)) for draws in texts),
+        "agreement": _mean(pairs) if pairs else None,
+    }
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found)
 
 
 def _bounds(interval: Interval, clusters: Clusters) -> tuple[float, float] | None:

@@ -8,6 +8,7 @@ from transformers import AutoConfig
 
 from lorasweep import models
 from lorasweep.base import UNBOUNDED, load_tokenizer
+from lorasweep.decoders import Decoder, parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.plan import Plan, make_plan
 from lorasweep.records import DataCard
@@ -23,6 +24,8 @@ SCORING_FACTS = (
     "data.eval (the questions)",
     "data.test (the questions)",
     "evaluate.max_new_tokens",
+    "evaluate.draws",
+    "evaluate.seed",
 )
 
 
@@ -121,7 +124,9 @@ def _refuse_narrow_window(
     if not window or not slides or "sliding_attention" not in config.get("layer_types", WINDOWED):
         return
     trees = [tree for questions in sets.values() for tree in questions.forest.trees]
-    longest = max(t.num_tokens + len(t.branches) * study.evaluate.max_new_tokens for t in trees)
+    copies = max(decoder.copies(study.evaluate.draws) for decoder in _decoders(study))
+    room = copies * study.evaluate.max_new_tokens
+    longest = max(tree.num_tokens + len(tree.branches) * room for tree in trees)
     if longest > window:
         raise UserError(
             f"{study.model.base} attends within a window of {window} tokens, and a paragraph with "
@@ -165,6 +170,7 @@ def _too_long_warnings(cards: dict[str, DataCard], max_tokens: int) -> list[str]
 def _facts(
     study: Study, folder: Path, max_tokens: int, cards: dict[str, DataCard]
 ) -> dict[str, Any]:
+    samples = any(decoder.samples for decoder in _decoders(study))
     return {
         "name": study.name,
         "model.base (its files)": models.fingerprint_of(folder),
@@ -175,7 +181,13 @@ def _facts(
         "data.max_tokens": max_tokens,
         "recipe": study.recipe.model_dump(exclude={"micro_batch"}),
         "evaluate.max_new_tokens": study.evaluate.max_new_tokens,
+        "evaluate.draws": study.evaluate.draws if samples else None,
+        "evaluate.seed": study.evaluate.seed if samples else None,
     }
+
+
+def _decoders(study: Study) -> list[Decoder]:
+    return [parse_decoder(name) for name in study.evaluate.decoders]
 
 
 def run_ids(plan: Plan, facts: dict[str, Any], precision: str) -> list[str]:

@@ -12,12 +12,19 @@ from lorasweep.stored import Interval, Stored
 from lorasweep.study import Configuration
 
 SCHEMA = 1
+# The name of the evaluation loss among metrics; the others are decoders.
+EVAL_LOSS = "eval_loss"
 
 State = Literal["done", "failed", "stopped"]
 
 
 class Scores(Stored):
-    """EM and F1 of one decoder's predictions; 0 to 100, 95 % intervals by resampling paragraphs."""
+    """EM and F1 of one decoder's predictions; 0 to 100, 95 % intervals by resampling paragraphs.
+
+    `answer_tokens` is the mean length of an answer. For a decoder that samples, scores are means
+    over a question's draws, and more is known: the scores of its best draw, how many of its draws
+    differ after normalising, and the share of pairs of draws (0 to 1) that do not.
+    """
 
     exact_match: float
     f1: float
@@ -26,6 +33,11 @@ class Scores(Stored):
     num_questions: int
     ended_share: float = Field(ge=0, le=1)
     seconds_per_question: float | None = None
+    answer_tokens: float | None = None
+    best_of_n_exact_match: float | None = None
+    best_of_n_f1: float | None = None
+    distinct_answers: float | None = None
+    agreement: float | None = None
 
 
 class PackInfo(Stored):
@@ -114,7 +126,10 @@ HistoryEntry = Annotated[StepEntry | EvalEntry, Field(discriminator="kind")]
 
 
 class Prediction(Stored):
-    """One answered question; a row of predictions/<decoder>.parquet."""
+    """One answer to a question; a row of predictions/<decoder>.parquet.
+
+    `draw` counts the answers that a sampling decoder gives to one question.
+    """
 
     id: str
     article: str
@@ -126,6 +141,7 @@ class Prediction(Stored):
     num_tokens: int
     exact_match: float
     f1: float
+    draw: int = 0
 
 
 class LockedRun(Stored):
@@ -218,5 +234,5 @@ def scores_of(metrics: dict[str, Scores | float], decoder: str) -> Scores | None
 
 def eval_loss_of(metrics: dict[str, Scores | float]) -> float | None:
     """Return the evaluation loss in nats per answer token, or None where there is none."""
-    found = metrics.get("eval_loss")
+    found = metrics.get(EVAL_LOSS)
     return found if isinstance(found, float) else None

@@ -110,7 +110,7 @@ def decoding_logits(base: Base, trees: Sequence[Tree]) -> Tensor:
     steps = [rows.prefill()[0]]
     longest = max(len(b.answer_ids) for tree in trees for b in tree.branches)
     for place in range(longest - 1):
-        tokens_RQ = torch.zeros_like(rows.branch_RQ)
+        tokens_RQ = torch.zeros_like(rows.branch_RS)
         for r, tree in enumerate(trees):
             for q, branch in enumerate(tree.branches):
                 tokens_RQ[r, q] = branch.answer_ids[min(place, len(branch.answer_ids) - 1)]

@@ -163,7 +163,7 @@ class Store:
     def write_predictions(
         self, folder: Path, decoder: str, rows: Sequence[Prediction], role: str = "eval"
     ) -> None:
-        """Write a decoder's predictions as parquet and in SQuAD's {id: answer} form."""
+        """Write a decoder's predictions as parquet, and first draws as SQuAD's {id: answer}."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -171,7 +171,9 @@ class Store:
         place = self.predictions_file(folder, decoder, role)
         with replaced_file(place) as aside:
             pq.write_table(table, aside)
-        write_json(place.with_suffix(".json"), {row.id: row.prediction for row in rows})
+        write_json(
+            place.with_suffix(".json"), {row.id: row.prediction for row in rows if row.draw == 0}
+        )
 
     def read_predictions(self, folder: Path, decoder: str, role: str = "eval") -> list[Prediction]:
         """Return a decoder's predictions; an empty list where there are none.

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -27,7 +27,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from lorasweep.decoders import checked_names
 from lorasweep.errors import UserError, nearest
+from lorasweep.overrides import apply_override
 
 PROMPT = "Context: {context}\n\nQuestion: {question}\n\nAnswer:"
 T = TypeVar("T")
@@ -66,6 +68,7 @@ def _count_or_auto(value: Any) -> Any:
     return value
 
 
+DecoderNames = Annotated[list[str], Field(min_length=1), AfterValidator(checked_names)]
 Alpha = Annotated[float | str, BeforeValidator(_alpha)]
 Positive = Annotated[int, Field(gt=0)]
 Scaling = Literal["standard", "rslora"]
@@ -172,12 +175,12 @@ class Grid(Section):
 
 
 class Evaluate(Section):
-    """How finished runs answer and are scored."""
+    """How finished runs answer and are scored; `draws` and `seed` are for decoders that sample."""
 
-    decoders: Annotated[
-        list[Literal["greedy"]], Field(min_length=1), AfterValidator(_without_repeats)
-    ] = ["greedy"]
+    decoders: DecoderNames = ["greedy"]
     max_new_tokens: Positive = 32
+    draws: Positive = 5
+    seed: int = 0
 
 
 class Configuration(BaseModel):
@@ -221,7 +224,7 @@ class Study(Section):
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"{place}: not valid TOML: {error}") from None
         for override in overrides:
-            _apply(tables, override)
+            apply_override(tables, override)
         return cls.parse(tables, place)
 
     @classmethod
@@ -282,51 +285,6 @@ def _read(source: str | Path) -> tuple[str, str]:
         f"no study {str(source)!r}: no such file, nor a shipped study"
         + nearest(str(source), shipped_studies())
     )
-
-
-def _apply(tables: dict[str, Any], override: str) -> None:
-    """Set one `section.key=value` in decoded tables; the value is TOML, or else a plain string."""
-    key, equals, text = override.partition("=")
-    if not equals:
-        raise UserError(f"--set {override}: expected section.key=value")
-    *sections, last = key.strip().split(".")
-    table: Any = tables
-    for section in sections:
-        table = _enter(table, section, override)
-    if isinstance(table, list):
-        table = _only(table, override)
-    table[last] = _value(text)
-
-
-def _enter(table: Any, section: str, override: str) -> Any:
-    if isinstance(table, list):
-        if section.isdigit() and int(section) < len(table):
-            return table[int(section)]
-        table = _only(table, override)
-    entered = table.setdefault(section, {})
-    if not isinstance(entered, dict) and not _are_tables(entered):
-        raise UserError(f"--set {override}: {section!r} is a value, not a table")
-    return entered
-
-
-def _are_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
-
-
-def _only(tables: Sequence[Any], override: str) -> Any:
-    if len(tables) != 1:
-        raise UserError(
-            f"--set {override}: there are {len(tables)} [[grid]] tables; "
-            f"say which: grid.0.key to grid.{len(tables) - 1}.key"
-        )
-    return tables[0]
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _explain(error: ErrorDetails, place: str) -> str:

@@ -54,23 +54,12 @@ def print_plan(plan: Plan) -> None:
     _print_warnings(console, plan.warnings)
 
 
-def print_leaderboard(results: Results, folder: Path) -> None:
-    """Print all scored runs and the base model, and where the report is."""
-    table = Table(title=f"{results.study}, greedy decoding, 95 % intervals")
-    for name in ("run", "EM", "F1", "interval", "eval loss", "trainable", "train s"):
-        table.add_column(name, justify="left" if name == "run" else "right")
-    found = results.analysis.decoders.get("greedy") if results.analysis else None
-    tied = found.tied_best.members if found and found.tied_best else []
-    for run in ranked(results):
-        scores = scores_of(run.metrics, "greedy")
-        name = ("* " if run.id in tied else "  ") + results.names[run.id]
-        table.add_row(name, *_scores(scores), _loss(run), f"{run.trainable_parameters:,}",
-                      f"{run.train_seconds:.1f}")  # fmt: skip
-    base = eval_loss_of(results.base.metrics)
-    table.add_row("  base model", *_scores(scores_of(results.base.metrics, "greedy")),
-                  "" if base is None else f"{base:.3f}", "0", "")  # fmt: skip
+def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -> None:
+    """Print all scored runs and the base model by each decoder, and where the report is."""
     console = _console()
-    console.print(table)
+    for decoder in decoders:
+        console.print(_leaderboard(results, decoder))
+    found = results.analysis.decoders.get("greedy") if results.analysis else None
     if found:
         _print_findings(console, found)
     if results.base.note:
@@ -87,6 +76,23 @@ def _print_findings(console: Console, found: DecoderAnalysis) -> None:
     lines += [f"{edge.sentence} {edge.option}" for edge in edges]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _leaderboard(results: Results, decoder: str) -> Table:
+    table = Table(title=f"{results.study}, {decoder} decoding, 95 % intervals")
+    for name in ("run", "EM", "F1", "interval", "eval loss", "trainable", "train s"):
+        table.add_column(name, justify="left" if name == "run" else "right")
+    found = results.analysis.decoders.get(decoder) if results.analysis else None
+    tied = found.tied_best.members if found and found.tied_best else []
+    for run in ranked(results, decoder):
+        scores = scores_of(run.metrics, decoder)
+        name = ("* " if run.id in tied else "  ") + results.names[run.id]
+        table.add_row(name, *_scores(scores), _loss(run), f"{run.trainable_parameters:,}",
+                      f"{run.train_seconds:.1f}")  # fmt: skip
+    base = eval_loss_of(results.base.metrics)
+    table.add_row("  base model", *_scores(scores_of(results.base.metrics, decoder)),
+                  "" if base is None else f"{base:.3f}", "0", "")  # fmt: skip
+    return table
 
 
 def print_models(models: Sequence[ModelInfo]) -> None:

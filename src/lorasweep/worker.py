@@ -7,7 +7,6 @@ the driver alone writes them to disk.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -16,29 +15,29 @@ import torch
 from lorasweep.architectures import whole_of
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.checkpoint import Checkpoints
+from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
 from lorasweep.full import FullWeights, SavedModel
+from lorasweep.jobs import FinishedRun, Job, Scored
 from lorasweep.lora import Adapters, Lane
-from lorasweep.machine import Precision, peak_memory_bytes, reset_peak_memory, versions
+from lorasweep.machine import peak_memory_bytes, reset_peak_memory, versions
 from lorasweep.ops.allocator import keep_freed_memory
 from lorasweep.peft_format import SavedAdapter, load_adapter
-from lorasweep.prepare import QuestionSet
 from lorasweep.progress import Reporter, labels_line
 from lorasweep.records import (
+    EVAL_LOSS,
     BaseRecord,
-    EvalEntry,
     LockedPack,
     LockedRun,
     PackInfo,
     Prediction,
     RunRecord,
     Scores,
-    StepEntry,
 )
 from lorasweep.selfcheck import freeze_checked, probe_of, round_checked
 from lorasweep.stopping import StopSwitch
-from lorasweep.study import Evaluate, Recipe, fingerprint
+from lorasweep.study import fingerprint
 from lorasweep.train import (
     Hooks,
     StepEvent,
@@ -53,46 +52,6 @@ from lorasweep.trees import Tree, separate_rows
 FORWARD_SHARE = 4
 # Of an automatic micro-batch, beside 16 bytes a weight: GPT-2 small trains in 3.5 GB on a CPU.
 FULL_SHARE = 4
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that a worker needs to know; plain data that may be sent to another process."""
-
-    base: str
-    folder: Path
-    note: str
-    recipe: Recipe
-    evaluate: Evaluate
-    sets: dict[str, QuestionSet]
-    precision: Precision
-    device: str
-    threads: int
-    micro_tokens: int
-    checkpoints: Path
-    checkpoint_minutes: float
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run's record with its history and predictions by decoder, not yet on disk.
-
-    It has an adapter, or a model where that was trained in full; a failed run has neither.
-    """
-
-    record: RunRecord
-    history: list[StepEntry | EvalEntry]
-    adapter: SavedAdapter | None = None
-    model: SavedModel | None = None
-    predictions: dict[str, list[Prediction]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Metrics of one adapter, or of the base model, and its predictions by decoder."""
-
-    metrics: dict[str, Scores | float]
-    predictions: dict[str, list[Prediction]]
 
 
 class Worker:
@@ -131,30 +90,27 @@ class Worker:
             versions=versions(),
         )
 
-    def score_base(self, decoders: Sequence[str], role: str) -> Scored:
-        """Score the untuned base model on the evaluation or test set."""
-        loss = self._losses(1, role)[0]
-        if not math.isfinite(loss):
+    def score_base(self, missing: Sequence[str], role: str) -> Scored:
+        """Score the untuned base model on the evaluation or test set, by the missing metrics."""
+        loss = self._loss(missing, role)
+        if loss is not None and not math.isfinite(loss):
             raise UserError(
                 f"{self.job.base}: its loss on the {role} questions is {loss} in "
                 f"{self.job.precision}; its weights may be damaged, or need another precision"
             )
-        scores, predictions = self._answer(1, decoders, role, "base model")
-        return Scored({**scores[0], "eval_loss": loss}, predictions[0])
+        return self._score(missing, role, "base model", loss)
 
     def score_adapter(
-        self, run: LockedRun, adapter: Path, decoders: Sequence[str], role: str
+        self, run: LockedRun, adapter: Path, missing: Sequence[str], role: str
     ) -> Scored:
-        """Score an adapter from disk on the evaluation or test set."""
+        """Score an adapter from disk on the evaluation or test set, by the missing metrics."""
         saved = load_adapter(adapter)
         # On disk, parts of a fused module are one adapter of a larger rank than the run's.
         rank = max(A.shape[0] for A, _ in saved.weights.values())
         lane = Lane(tuple(saved.weights), rank, saved.scale, 0.0, 0.0, run.configuration.seed)
         with self.base.adapted([lane]) as adapters:
             adapters.put(0, saved.weights)
-            loss = self._losses(1, role)[0]
-            scores, predictions = self._answer(1, decoders, role, run.id)
-        return Scored({**scores[0], "eval_loss": loss}, predictions[0])
+            return self._score(missing, role, run.id, self._loss(missing, role))
 
     @contextmanager
     def _in_full(self, folder: Path) -> Iterator[Base]:
@@ -171,13 +127,22 @@ class Worker:
             del self.base
 
     def score_model(
-        self, run: LockedRun, folder: Path, decoders: Sequence[str], role: str
+        self, run: LockedRun, folder: Path, missing: Sequence[str], role: str
     ) -> Scored:
         """Score a fully trained model from disk on the evaluation or test set."""
         with self._in_full(folder):
-            loss = self._losses(1, role)[0]
-            scores, predictions = self._answer(1, decoders, role, run.id)
-        return Scored({**scores[0], "eval_loss": loss}, predictions[0])
+            return self._score(missing, role, run.id, self._loss(missing, role))
+
+    def _loss(self, missing: Sequence[str], role: str) -> float | None:
+        """Return the evaluation loss of the model as it stands, if it is missing."""
+        return self._losses(1, role)[0] if EVAL_LOSS in missing else None
+
+    def _score(self, missing: Sequence[str], role: str, who: str, loss: float | None) -> Scored:
+        """Answer by the missing decoders, and join the loss where it was missing."""
+        decoders = [name for name in missing if name != EVAL_LOSS]
+        scores, predictions = self._answer(1, decoders, role, who)
+        losses = {} if loss is None else {EVAL_LOSS: loss}
+        return Scored({**scores[0], **losses}, predictions[0])
 
     def run_pack(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
         """Train a pack's runs in lockstep, then score them."""
@@ -272,19 +237,21 @@ class Worker:
     ) -> tuple[list[dict[str, Scores]], list[dict[str, list[Prediction]]]]:
         """Return scores and predictions by decoder, for every lane."""
         questions, job = self.job.sets[role], self.job
+        contexts = {q.id: p.context for p in questions.data.paragraphs for q in p.questions}
         scores: list[dict[str, Scores]] = [{} for _ in range(num_lanes)]
         predictions: list[dict[str, list[Prediction]]] = [{} for _ in range(num_lanes)]
         for decoder in decoders:
             self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
+            way = parse_decoder(decoder)
             decoded = decode_all(
-                self.base, self.trees[role], num_lanes, job.evaluate.max_new_tokens,
-                self._forward_tokens, self._advance,
+                self.base, self.trees[role], num_lanes, way, job.evaluate, self._forward_tokens,
+                contexts, self._advance,
             )  # fmt: skip
             self.reporter.finish()
             for k, answers in enumerate(decoded.answers_by_lane):
                 rows = predictions_of(questions.data.paragraphs, answers)
                 predictions[k][decoder] = rows
-                scores[k][decoder] = scores_of(rows, decoded.seconds_per_question)
+                scores[k][decoder] = scores_of(rows, decoded.seconds_per_question, way.samples)
         return scores, predictions
 
     def _advance(self, num_questions: int) -> None:
@@ -323,7 +290,7 @@ class Worker:
                 train_seconds=info.seconds / info.lanes,
                 peak_memory_bytes=peak,
                 train_loss=last_epoch_loss(history),
-                metrics={} if failure else {**found, "eval_loss": last_eval_loss(history)},
+                metrics={} if failure else {**found, EVAL_LOSS: last_eval_loss(history)},
                 failure=failure,
                 precision=self.job.precision,
                 versions=versions(),

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from lorasweep.jobs import FinishedRun
 from lorasweep.progress import Reporter
 from lorasweep.records import LockedPack
-from lorasweep.worker import FinishedRun, Worker
+from lorasweep.worker import Worker
 
 
 def run_packs(

@@ -1,0 +1,101 @@
+"""Beam search: as transformers' generate(num_beams=n, early_stopping=True, length_penalty=1).
+
+The n likeliest unfinished beginnings go on. A continuation is finished if it stops and is one of
+the n likeliest at its step; the search of a question ends with n finished ones, or at the last
+step, where the n likeliest all count. The answer has the highest mean log-probability per token.
+
+Shapes: K lanes, R rows, Q branches, n beams of a branch, V tokens of the vocabulary, N steps.
+"""
+
+import torch
+from torch import Tensor
+
+from lorasweep.base import Base
+from lorasweep.decode.answers import stops
+from lorasweep.decode.rows import GrowingRows
+from lorasweep.trees import PADDING
+
+# A beam that is not there: lower than any sum of log-probabilities, yet not infinite.
+ABSENT = -1e9
+
+
+@torch.inference_mode()
+def search(rows: GrowingRows, max_new_tokens: int) -> Tensor:
+    """Return the best answers' tokens [K, R, Q, N], filled up with end tokens."""
+    logits = rows.prefill()
+    beams = _Beams(rows, logits.shape[-1], max_new_tokens)
+    for step in range(max_new_tokens):
+        parents_KRQn, tokens_KRQn = beams.advance(logits, step)
+        if beams.all_done or step + 1 == max_new_tokens:
+            break
+        first = torch.arange(parents_KRQn.shape[2], device=parents_KRQn.device) * rows.copies
+        rows.follow((parents_KRQn + first[:, None]).flatten(2))
+        logits = rows.grow(tokens_KRQn.flatten(2))
+    return beams.best_KRQN
+
+
+class _Beams:
+    """The beams of all questions: what they hold, their scores, and the best that has finished."""
+
+    def __init__(self, rows: GrowingRows, num_tokens: int, max_new_tokens: int) -> None:
+        base, n = rows.base, rows.copies
+        real = rows.branch_RS[:, ::n] != PADDING
+        shape = (rows.num_lanes, *real.shape)
+        self.n, self.num_steps = n, max_new_tokens
+        self.stops_V = _stopping_tokens(base, num_tokens)
+        self.scores_KRQn = torch.full((*shape, n), ABSENT, device=base.device)
+        # At first all beams are the same; one of them is enough.
+        self.scores_KRQn[..., 0] = 0.0
+        self.held_KRQnN = torch.full((*shape, n, max_new_tokens), base.end_id, device=base.device)
+        self.best_KRQN = self.held_KRQnN[..., 0, :].clone()
+        self.best_score_KRQ = torch.full(shape, -torch.inf, device=base.device)
+        self.num_finished_KRQ = torch.where(real, 0, n).expand(shape).clone()
+
+    @property
+    def all_done(self) -> bool:
+        """Say whether every question has n finished answers."""
+        return bool((self.num_finished_KRQ >= self.n).all())
+
+    def advance(self, logits: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Take a step with logits [K, R, Q * n, V]; return parents and tokens [K, R, Q, n]."""
+        continued = self._continued(logits)
+        self._finish(continued, step)
+        going_on = continued.masked_fill(self.stops_V, ABSENT)
+        self.scores_KRQn, parents, tokens = self._likeliest(going_on)
+        self.held_KRQnN = self._held_with(parents, tokens, step)
+        return parents, tokens
+
+    def _continued(self, logits: Tensor) -> Tensor:
+        """Return the scores [K, R, Q, n, V] of all beams with every token behind them."""
+        wide = logits.float().log_softmax(-1).view(*self.scores_KRQn.shape, -1)
+        return wide + self.scores_KRQn[..., None]
+
+    def _likeliest(self, continued: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores, parents and tokens of the n likeliest continuations of each question."""
+        scores, places = continued.flatten(-2).topk(self.n)
+        num_tokens = continued.shape[-1]
+        return scores, places // num_tokens, places % num_tokens
+
+    def _finish(self, continued: Tensor, step: int) -> None:
+        """Note which of the n likeliest stop here, and the best of them where it leads."""
+        scores, parents, tokens = self._likeliest(continued)
+        open_KRQ1 = (self.num_finished_KRQ < self.n)[..., None]
+        hits = (self.stops_V[tokens] | (step + 1 == self.num_steps)) & open_KRQ1
+        means = (scores / (step + 1)).masked_fill(~hits, -torch.inf)
+        top, place = means.max(-1)
+        leads = top > self.best_score_KRQ
+        held = self._held_with(parents, tokens, step)
+        found = held.gather(-2, place[..., None, None].expand(*place.shape, 1, held.shape[-1]))
+        self.best_KRQN = torch.where(leads[..., None], found[..., 0, :], self.best_KRQN)
+        self.best_score_KRQ = torch.where(leads, top, self.best_score_KRQ)
+        self.num_finished_KRQ += hits.sum(-1)
+
+    def _held_with(self, parents: Tensor, tokens: Tensor, step: int) -> Tensor:
+        """Return the parents' tokens [K, R, Q, n, N] with a new one at this step."""
+        held = self.held_KRQnN.gather(-2, parents[..., None].expand_as(self.held_KRQnN))
+        held[..., step] = tokens
+        return held
+
+
+def _stopping_tokens(base: Base, num_tokens: int) -> Tensor:
+    return stops(base, torch.arange(num_tokens, device=base.device))

@@ -1,0 +1,123 @@
+"""Rows that grow: all questions of a tree answered in one row, from one pass over their context.
+
+A row is a tree's trunk and the prompts of its branches. Behind a branch grow one or more slots, a
+token at a time: the one answer of a greedy decoder, the draws of a sampling one, or beams. A slot
+sees the trunk, its branch's prompt and its own tokens. With a pack's adapters attached, all lanes
+answer together.
+
+Shapes: K lanes, R rows (trees), Q branches of the widest row, S slots of the widest row, T tokens
+computed in this pass, C tokens in the cache, V tokens of the vocabulary.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from lorasweep.base import Base
+from lorasweep.ops.attention import bias_of
+from lorasweep.trees import PADDING, TRUNK, Branch, Tree, lay_out, micro_batches
+
+
+def prompts_of(tree: Tree) -> Tree:
+    """Return the tree without its answers: a one-token answer is only a label, never an input."""
+    branches = tuple(Branch(b.question_id, b.prompt_ids, b.answer_ids[:1]) for b in tree.branches)
+    return Tree(tree.id, tree.trunk_ids, branches)
+
+
+def growing_rows(
+    base: Base, trees: Sequence[Tree], num_lanes: int, max_tokens: int, copies: int = 1
+) -> Iterator["GrowingRows"]:
+    """Cut trees into micro-batches of at most `max_tokens` prompt tokens for all lanes and copies.
+
+    More slots a question mean fewer questions at a time, so that as many answers grow together.
+    """
+    width = max(1, max_tokens // (num_lanes * copies))
+    for group in micro_batches([prompts_of(tree) for tree in trees], width):
+        yield GrowingRows(base, group, num_lanes, copies)
+
+
+class GrowingRows:
+    """The rows of one micro-batch while they grow by a token per slot, a copy for every lane.
+
+    The slots of branch q are q * copies to (q + 1) * copies - 1. `prefill` computes trunks and
+    prompts, `grow` appends one token to every slot; both return the logits [K, R, S, V] of every
+    slot's next token (anything where a row has no branch).
+    """
+
+    def __init__(self, base: Base, trees: Sequence[Tree], num_lanes: int, copies: int = 1) -> None:
+        self.base, self.trees, self.num_lanes, self.copies = base, trees, num_lanes, copies
+        self.cache: Any = DynamicCache(config=base.model.config)
+        self.rows = lay_out(trees, base.device)
+        self.branch_RS = self._branch_numbers().repeat_interleave(copies, dim=1)
+        self.position_RS = self._first_positions().repeat_interleave(copies, dim=1)
+        # One mask for all lanes; a mask for each lane's rows once slots have changed places.
+        self.seen_RSC = self._prompts_seen()
+
+    def _branch_numbers(self) -> Tensor:
+        """Return [R, Q]: the number of each branch in its tree, PADDING where there is none."""
+        counts = torch.tensor([len(tree.branches) for tree in self.trees], device=self.base.device)
+        numbers = torch.arange(int(counts.max()), device=self.base.device)
+        return torch.where(numbers < counts[:, None], numbers, PADDING)
+
+    def _first_positions(self) -> Tensor:
+        """Return [R, Q]: the position of each branch's first answer token."""
+        first = torch.zeros_like(self.branch_RS[:, :: self.copies])
+        for r, tree in enumerate(self.trees):
+            for q, branch in enumerate(tree.branches):
+                first[r, q] = len(tree.trunk_ids) + len(branch.prompt_ids)
+        return first
+
+    def _prompts_seen(self) -> Tensor:
+        """Return [R, S, C]: a slot sees the trunk and its branch's prompt."""
+        owner, mine = self.rows.owner_RT[:, None, :], self.branch_RS[:, :, None]
+        return ((owner == TRUNK) | (owner == mine)) & (mine != PADDING) & (owner != PADDING)
+
+    def prefill(self) -> Tensor:
+        """Compute trunks and prompts; return the logits of every slot's first answer token."""
+        rows = self.rows
+        hidden = self._forward(rows.input_ids_RT.repeat(self.num_lanes, 1), rows.position_ids_RT,
+                               rows.mask_R1TT)  # fmt: skip
+        logits_KNV = self.base.head(hidden.flatten(1, 2)[:, rows.answer_index_N])
+        real = self.branch_RS[:, :: self.copies] != PADDING
+        logits = logits_KNV.new_zeros(self.num_lanes, *real.shape, logits_KNV.shape[-1])
+        logits[:, real] = logits_KNV
+        return logits if self.copies == 1 else logits.repeat_interleave(self.copies, dim=2)
+
+    def grow(self, tokens_KRS: Tensor) -> Tensor:
+        """Append a token to every slot; return the logits of the token after it."""
+        num_slots = tokens_KRS.shape[-1]
+        itself = torch.eye(num_slots, dtype=torch.bool, device=tokens_KRS.device)
+        self.seen_RSC = torch.cat(
+            [self.seen_RSC, itself.expand(len(self.seen_RSC), -1, -1)], dim=-1
+        )
+        mask = self.seen_RSC[:, None]
+        hidden = self._forward(tokens_KRS.flatten(0, 1), self.position_RS, mask)
+        # Slots that have stopped still take a place in their row, never one behind the last.
+        self.position_RS = (self.position_RS + 1).clamp_(max=self.base.max_tokens - 1)
+        return self.base.head(hidden)
+
+    def follow(self, parents_KRS: Tensor) -> None:
+        """Let every slot go on from the tokens of another slot of its branch, lane by lane.
+
+        Nothing is moved: a slot sees other tokens from here on.
+        """
+        parents = parents_KRS.flatten(0, 1)[..., None]
+        seen = self.seen_RSC.repeat(len(parents) // len(self.seen_RSC), 1, 1)
+        self.seen_RSC = seen.gather(1, parents.expand(-1, -1, seen.shape[-1]))
+
+    def _forward(self, input_ids: Tensor, position_ids_RT: Tensor, mask: Tensor) -> Tensor:
+        """Return hidden states [K, R, T, width] of the computed tokens.
+
+        The mask is [R, 1, T, C] for all lanes, or [K * R, 1, T, C] with one for each.
+        """
+        hidden: Tensor = self.base.body(
+            input_ids=input_ids,
+            position_ids=position_ids_RT.repeat(self.num_lanes, 1),
+            attention_mask=bias_of(mask, self.base.model.dtype),
+            past_key_values=self.cache,
+            use_cache=True,
+        ).last_hidden_state
+        return hidden.view(self.num_lanes, -1, *hidden.shape[1:])

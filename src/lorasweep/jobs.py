@@ -1,0 +1,51 @@
+"""What goes into a worker and what comes out of it: plain data, nothing of it on disk yet."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lorasweep.full import SavedModel
+from lorasweep.machine import Precision
+from lorasweep.peft_format import SavedAdapter
+from lorasweep.prepare import QuestionSet
+from lorasweep.records import EvalEntry, Prediction, RunRecord, Scores, StepEntry
+from lorasweep.study import Evaluate, Recipe
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to know; plain data that may be sent to another process."""
+
+    base: str
+    folder: Path
+    note: str
+    recipe: Recipe
+    evaluate: Evaluate
+    sets: dict[str, QuestionSet]
+    precision: Precision
+    device: str
+    threads: int
+    micro_tokens: int
+    checkpoints: Path
+    checkpoint_minutes: float
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run's record with its history and predictions by decoder, not yet on disk.
+
+    It has an adapter, or a model where that was trained in full; a failed run has neither.
+    """
+
+    record: RunRecord
+    history: list[StepEntry | EvalEntry]
+    adapter: SavedAdapter | None = None
+    model: SavedModel | None = None
+    predictions: dict[str, list[Prediction]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Metrics of one adapter, or of the base model, and its predictions by decoder."""
+
+    metrics: dict[str, Scores | float]
+    predictions: dict[str, list[Prediction]]

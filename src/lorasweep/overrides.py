@@ -1,0 +1,52 @@
+"""Change single values of a decoded study: `--set section.key=value`."""
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from lorasweep.errors import UserError
+
+
+def apply_override(tables: dict[str, Any], override: str) -> None:
+    """Set one `section.key=value` in decoded tables; the value is TOML, or else a plain string."""
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise UserError(f"--set {override}: expected section.key=value")
+    *sections, last = key.strip().split(".")
+    table: Any = tables
+    for section in sections:
+        table = _enter(table, section, override)
+    if isinstance(table, list):
+        table = _only(table, override)
+    table[last] = _value(text)
+
+
+def _enter(table: Any, section: str, override: str) -> Any:
+    if isinstance(table, list):
+        if section.isdigit() and int(section) < len(table):
+            return table[int(section)]
+        table = _only(table, override)
+    entered = table.setdefault(section, {})
+    if not isinstance(entered, dict) and not _are_tables(entered):
+        raise UserError(f"--set {override}: {section!r} is a value, not a table")
+    return entered
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+
+
+def _only(tables: Sequence[Any], override: str) -> Any:
+    if len(tables) != 1:
+        raise UserError(
+            f"--set {override}: there are {len(tables)} [[grid]] tables; "
+            f"say which: grid.0.key to grid.{len(tables) - 1}.key"
+        )
+    return tables[0]
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
