@@ -31,6 +31,7 @@ bench: setup
 
 docs: setup
 	$(BIN)/python docs/make_commands.py
+	$(BIN)/python docs/make_tree.py
 
 clean:
 	rm -rf .venv out
