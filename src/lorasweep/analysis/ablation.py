@@ -29,6 +29,8 @@ def ablation(answers: Answers, configurations: Tables, grid: Tables) -> Ablation
     holds the study's tables of axes, for the options that extend them.
     """
     points, scores = _points(answers, configurations)
+    if not points:
+        return Ablation(notes=["No scored configuration has LoRA's axes."])
     constant = {
         axis: points[0][axis] for axis in AXES if len({point[axis] for point in points}) == 1
     }
@@ -48,12 +50,15 @@ def ablation(answers: Answers, configurations: Tables, grid: Tables) -> Ablation
 
 
 def _points(answers: Answers, configurations: Tables) -> tuple[list[dict[str, Value]], Floats]:
-    """Return the distinct configurations whose runs were scored, and their F1, row by row."""
+    """Return the distinct configurations whose runs were scored, and their F1, row by row.
+
+    Full fine-tuning has none of these axes and is left out.
+    """
     row_of = {run.id: row for row, run in enumerate(answers.runs)}
     rows_by_point = {
         tuple(point[axis] for axis in (*AXES, "seed")): row_of[point["run"]]
         for point in configurations
-        if point["run"] in row_of
+        if point["run"] in row_of and point["method"] != "full"
     }
     points = [dict(zip(AXES, values[:-1], strict=True)) for values in rows_by_point]
     return points, answers.f1_of_runs[list(rows_by_point.values())]
