@@ -131,9 +131,12 @@ def test_twenty_kills_leave_the_same_bits(
     subprocess.run(command(study_file, tmp_path / "whole"), check=True, timeout=300)
     seconds = time.monotonic() - started
     moments, kills = random.Random(0), 0
-    for folder in range(5):
+    for folder in range(20):
         out = tmp_path / str(folder)
-        kills += sum(killed(study_file, out, seconds * moments.uniform(0.4, 1.0)) for _ in range(6))
-        subprocess.run(command(study_file, out), check=True, timeout=300)
+        # A run that ends before its moment is compared; the next folder goes on with the kills.
+        while killed(study_file, out, seconds * moments.uniform(0.4, 1.0)):
+            kills += 1
         assert files(out) == files(undisturbed)
+        if kills >= 20:
+            break
     assert kills >= 20
