@@ -1,0 +1,41 @@
+"""The command line: one thin function per command; what it needs is imported when it runs."""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from lorasweep.cli.base_models import models_app
+from lorasweep.cli.scoring import compare, score
+from lorasweep.cli.studies import analyse, decode, plan, report, run
+from lorasweep.errors import UserError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Train a whole grid of LoRA adapters at once, and know which one really won.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (run, decode, plan, analyse, report, score, compare):
+    app.command()(command)
+app.add_typer(models_app, name="models")
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is one message and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer's exit code for KeyboardInterrupt
+            print("stopped: what is finished is kept; the same command goes on", file=sys.stderr)
+        raise
+    sys.exit(0)

@@ -1,0 +1,49 @@
+"""Commands on prediction files of any system: score one, compare two."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorasweep.cli.options import JsonOption
+
+PredictionsArgument = Annotated[
+    Path, typer.Argument(help="Predictions in SQuAD's form: {id: answer}.")
+]
+DATA_HELP = "A SQuAD .json file, a .jsonl file, bundled, or hub:NAME:SPLIT."
+
+
+def score(
+    predictions: PredictionsArgument,
+    data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    as_json: JsonOption = False,
+) -> None:
+    """Score any system's predictions: EM and F1 with intervals."""
+    from lorasweep.scoring import score_file
+
+    scored = score_file(predictions, data)
+    if as_json:
+        print(json.dumps(scored.as_json(), indent=1))
+        return
+    from lorasweep.scoring_text import print_score
+
+    print_score(scored)
+
+
+def compare(
+    a: PredictionsArgument,
+    b: PredictionsArgument,
+    data: Annotated[str, typer.Option(help=DATA_HELP)],
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether one system's predictions are better than another's on the same questions."""
+    from lorasweep.scoring import compare_files
+
+    compared = compare_files(a, b, data)
+    if as_json:
+        print(json.dumps(compared.as_json(), indent=1))
+        return
+    from lorasweep.scoring_text import print_comparison
+
+    print_comparison(compared)

@@ -1,0 +1,103 @@
+"""Commands on studies: train, plan, decode, analyse, report."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lorasweep.cli.options import Folder, JsonOption, QuietOption, SetOption, StudyArgument
+
+if TYPE_CHECKING:
+    from lorasweep.study import Study
+
+
+def run(
+    study: StudyArgument,
+    out: Annotated[Path | None, typer.Option(help="The folder; default out/NAME.")] = None,
+    set_: SetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train, score and report whatever a study still lacks in its folder."""
+    loaded = _load(study, set_)
+    if dry_run:
+        _print_plan(loaded, as_json)
+        return
+    from lorasweep.driver import run as run_study
+    from lorasweep.terminal import print_leaderboard, reporting
+
+    folder = out or Path("out") / loaded.name
+    with reporting(quiet) as reporter:
+        results = run_study(loaded, folder, reporter)
+    if as_json:
+        print(results.model_dump_json(by_alias=True, indent=1))
+    elif not quiet:
+        print_leaderboard(results, folder, loaded.evaluate.decoders)
+
+
+def decode(
+    folder: Folder,
+    decoder: Annotated[
+        list[str],
+        typer.Option(metavar="SPEC", help="Such as span, beam-4, top-k-10 or nucleus-0.9."),
+    ],
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer by more decoders in the folder of a finished study; nothing is trained."""
+    from lorasweep.driver import decode as decode_study
+    from lorasweep.terminal import print_leaderboard, reporting
+
+    with reporting(quiet) as reporter:
+        results = decode_study(folder, decoder, reporter)
+    if as_json:
+        print(results.model_dump_json(by_alias=True, indent=1))
+    elif not quiet:
+        print_leaderboard(results, folder, decoder)
+
+
+def plan(study: StudyArgument, set_: SetOption = None, as_json: JsonOption = False) -> None:
+    """Show what a study comes to: configurations, runs, packs and warnings; nothing is loaded."""
+    _print_plan(_load(study, set_), as_json)
+
+
+def analyse(folder: Folder, as_json: JsonOption = False) -> None:
+    """Analyse a study's records anew, without training, and write the report."""
+    from lorasweep.report import write_report
+    from lorasweep.results import analyse_folder
+    from lorasweep.terminal import print_leaderboard
+
+    results = analyse_folder(folder)
+    write_report(folder)
+    if as_json:
+        print(results.model_dump_json(by_alias=True, indent=1))
+    else:
+        print_leaderboard(results, folder, ["greedy"])
+
+
+def report(folder: Folder) -> None:
+    """Write the report of a study's folder anew."""
+    from lorasweep.report import write_report
+
+    print(write_report(folder))
+
+
+def _load(study: str, overrides: list[str] | None) -> "Study":
+    from lorasweep.study import Study
+
+    return Study.load(study, overrides or ())
+
+
+def _print_plan(study: "Study", as_json: bool) -> None:
+    from lorasweep.models import read_config
+    from lorasweep.plan import make_plan, plan_json
+
+    planned = make_plan(study, read_config(study.model.base))
+    if as_json:
+        print(json.dumps(plan_json(planned), indent=1))
+        return
+    from lorasweep.terminal import print_plan
+
+    print_plan(planned)
