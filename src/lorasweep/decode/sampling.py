@@ -29,11 +29,13 @@ def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int)
     uniforms_RSN = _uniforms(rows, seed, max_new_tokens)
 
     def choose(logits: Tensor, slots: Tensor, step: int) -> Tensor:
-        uniforms = uniforms_RSN[slots[:, 1], slots[:, 2], step].split(AT_ONCE)
+        uniforms = uniforms_RSN[slots[:, 1], slots[:, 2], step]
         return torch.cat(
             [
                 _at(warp(some.double(), decoder).softmax(-1), numbers)
-                for some, numbers in zip(logits.split(AT_ONCE), uniforms, strict=True)
+                for some, numbers in zip(
+                    torch.split(logits, AT_ONCE), torch.split(uniforms, AT_ONCE), strict=True
+                )
             ]
         )
 
