@@ -4,25 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import tiny
 from calling import Ended, assert_refused, call, settings
 from lorasweep import cli, driver
 
 HEAVY = ("altair", "datasets", "pandas", "pyarrow", "scipy", "torch", "transformers")
-
-
-@pytest.fixture(scope="module")
-def file(
-    tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Any], tokenizer: Any
-) -> Path:
-    return tiny.write_study(tmp_path_factory.mktemp("tiny"), make_model("gpt2"), tokenizer)
 
 
 @dataclass(frozen=True)
