@@ -19,7 +19,7 @@ LEVELS = {
         0: ("decoders", "errors", "findings", "overrides", "records", "stored", "study"),
         1: (
             "analysis", "architectures", "failures", "metrics", "models", "plan", "progress",
-            "scoring", "squad", "stats", "stopping", "store", "targets",
+            "scoring", "squad", "stats", "stopping", "store", "targets", "weights",
         ),
         2: (
             "base", "checkpoint", "full", "lora", "machine", "ops", "optimizer", "peft_format",

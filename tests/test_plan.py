@@ -292,8 +292,9 @@ def test_planning_imports_neither_torch_nor_transformers() -> None:
 import sys
 from lorasweep import models, plan
 from lorasweep.study import Study
-study = Study.load("report75")
-plan.plan_json(plan.make_plan(study, models.read_config(study.model.base)))
+for name in ("report75", "full-vs-lora"):
+    study = Study.load(name)
+    plan.plan_json(plan.make_plan(study, models.read_config(study.model.base)))
 print([m for m in ("torch", "transformers", "pandas", "scipy") if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,14 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from lorasweep.architectures import (
-    LinearModule,
-    built_in_targets,
-    linear_modules,
-    num_parameters,
-)
+from lorasweep.architectures import LinearModule, built_in_targets, linear_modules
 from lorasweep.study import Configuration, Scaling, Study, canonical_json, resolve_alpha
 from lorasweep.targets import Target, TargetSets, resolve, with_parts
+from lorasweep.weights import num_parameters
 
 AUTO_LANES = 4
 # Where a method usually trains well: its name for people, the lowest and the highest.
