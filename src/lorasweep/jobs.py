@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lorasweep.full import SavedModel
+from lorasweep.lora import Lane
 from lorasweep.machine import Precision
 from lorasweep.peft_format import SavedAdapter
 from lorasweep.prepare import QuestionSet
-from lorasweep.records import EvalEntry, Prediction, RunRecord, Scores, StepEntry
+from lorasweep.records import EvalEntry, LockedRun, Prediction, RunRecord, Scores, StepEntry
 from lorasweep.study import Evaluate, Recipe
 
 
@@ -49,3 +50,13 @@ class Scored:
 
     metrics: dict[str, Scores | float]
     predictions: dict[str, list[Prediction]]
+
+
+def lane_of(run: LockedRun) -> Lane:
+    """Return what a run asks of its lane."""
+    c = run.configuration
+    assert c.rank, "full fine-tuning has no rank, scale or dropout"
+    assert run.scale
+    assert c.dropout is not None
+    assert c.lr_ratio
+    return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed, c.lr_ratio)
