@@ -15,6 +15,7 @@ from lorasweep.plan import Plan
 from lorasweep.progress import Bars, PlainLines, Reporter, Silent
 from lorasweep.records import Results, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.results import ranked
+from lorasweep.status import Status
 
 
 @contextmanager
@@ -52,6 +53,42 @@ def print_plan(plan: Plan) -> None:
     console = _console()
     console.print(table)
     _print_warnings(console, plan.warnings)
+
+
+def print_status(status: Status) -> None:
+    """Print how many runs are in each state, the best so far, time left, and every pack."""
+    console = _console()
+    at_work = "a process is at work" if status.is_busy else "no process is at work"
+    counts = ", ".join(f"{number} {state}" for state, number in status.counts.items() if number)
+    lines = [f"{status.study}: {counts or 'no runs'}; {at_work}"]
+    if status.best is not None:
+        lines.append(f"best so far: {status.best.label}, F1 {status.best.f1:.1f}")
+    if status.counts["running"] or status.counts["waiting"]:
+        left = status.seconds_left
+        known = "not known yet" if left is None else f"about {duration(left)}"
+        lines.append(f"time left: {known}{'' if status.is_busy else ' once it goes on'}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(_packs(status))
+    _print_warnings(console, status.cuts)
+
+
+def _packs(status: Status) -> Table:
+    table = Table()
+    for name in ("pack", "run", "state", "trained", "F1"):
+        table.add_column(name, justify="left" if name in ("pack", "run", "state") else "right")
+    for run in status.runs:
+        f1 = "" if run.f1 is None else f"{run.f1:.1f}"
+        table.add_row(run.pack, run.label, run.state, f"{100 * run.share_trained:.0f} %", f1)
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Return a number of seconds as people say it: "45 s", "12 min", "3 h 20 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -> None:

@@ -64,19 +64,20 @@ def num_parameters(config: Config) -> int:
 
 def _gpt2(config: Config) -> int:
     modules = linear_modules(config)
-    width, num_layers = config["n_embd"], config["n_layer"]
-    embeddings = (config["vocab_size"] + config["n_positions"]) * width
-    head = 0 if config.get("tie_word_embeddings", True) else config["vocab_size"] * width
+    width, num_layers, vocabulary = (
+        int(config[key]) for key in ("n_embd", "n_layer", "vocab_size")
+    )
+    embeddings = (vocabulary + int(config["n_positions"])) * width
+    head = 0 if config.get("tie_word_embeddings", True) else vocabulary * width
     norms = (2 * num_layers + 1) * 2 * width
     return _weights(modules) + _biases(modules, ()) + embeddings + head + norms
 
 
 def _llama(config: Config, extras: _Extras) -> int:
     modules = linear_modules(config)
-    width = config["hidden_size"]
-    num_layers = config["num_hidden_layers"]
+    width, num_layers = int(config["hidden_size"]), int(config["num_hidden_layers"])
     tied = config.get("tie_word_embeddings", extras.ties_head)
-    embeddings = (1 if tied else 2) * config["vocab_size"] * width
+    embeddings = (1 if tied else 2) * int(config["vocab_size"]) * width
     norms = (extras.norms * num_layers + bool(extras.norms)) * width
     biased = _biased(config, extras)
     return (
@@ -100,8 +101,8 @@ def _head_norms(modules: Iterable[LinearModule], config: Config, extras: _Extras
     if extras.head_norms == "all":
         return sum(outputs)
     if extras.head_norms == "one":
-        queries = outputs[0] // config["num_attention_heads"]
-        return queries * len(outputs)
+        head_dim = outputs[0] // int(config["num_attention_heads"])
+        return head_dim * len(outputs)
     return 0
 
 

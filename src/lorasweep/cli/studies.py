@@ -1,4 +1,4 @@
-"""Commands on studies: train, plan, decode, analyse, report."""
+"""Commands on studies: train, plan, status, decode, analyse, report."""
 
 import json
 from pathlib import Path
@@ -61,6 +61,19 @@ def decode(
 def plan(study: StudyArgument, set_: SetOption = None, as_json: JsonOption = False) -> None:
     """Show what a study comes to: configurations, runs, packs and warnings; nothing is loaded."""
     _print_plan(_load(study, set_), as_json)
+
+
+def status(folder: Folder, as_json: JsonOption = False) -> None:
+    """Show how a study's folder stands, also while another process is at work in it."""
+    from lorasweep.status import status_of
+
+    found = status_of(folder)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=1))
+        return
+    from lorasweep.terminal import print_status
+
+    print_status(found)
 
 
 def analyse(folder: Folder, as_json: JsonOption = False) -> None:
