@@ -18,8 +18,8 @@ LEVELS = {
     for level, parts in {
         0: ("decoders", "errors", "findings", "overrides", "records", "stored", "study"),
         1: (
-            "analysis", "architectures", "estimate", "failures", "heartbeat", "metrics", "models",
-            "plan", "progress", "scoring", "squad", "stats", "status", "stopping", "store",
+            "analysis", "architectures", "estimate", "failures", "forecast", "heartbeat", "metrics",
+            "models", "plan", "progress", "scoring", "squad", "stats", "status", "stopping", "store",
             "targets", "weights",
         ),
         2: (
@@ -28,7 +28,7 @@ LEVELS = {
         ),
         3: ("decode", "evaluate", "prepare", "selfcheck", "train"),
         4: (
-            "driver", "executors", "fitting", "halving", "jobs", "locking",
+            "calibration", "driver", "executors", "fitting", "halving", "jobs", "locking",
             "report", "results", "worker",
         ),
         5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),

@@ -10,7 +10,7 @@ from lorasweep.errors import UserError
 from lorasweep.executors.local import run_packs
 from lorasweep.halving import cut_in_half
 from lorasweep.heartbeat import died_of_memory
-from lorasweep.jobs import FinishedRun, Job, Scored
+from lorasweep.jobs import FinishedRun, Scored, job_of
 from lorasweep.locking import agree, planned_ids, unfinished
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
@@ -91,20 +91,7 @@ class _Session:
         """
         prepared, lock = self.prepared, self.lock
         self.reporter.note(f"loading {prepared.study.model.base} in {lock.precision}")
-        job = Job(
-            base=prepared.study.model.base,
-            folder=prepared.folder,
-            note=prepared.note,
-            recipe=prepared.study.recipe,
-            evaluate=prepared.study.evaluate,
-            sets=prepared.sets,
-            precision=lock.precision,
-            device=lock.device,
-            threads=lock.threads,
-            micro_tokens=lock.micro_tokens,
-            checkpoints=self.store.checkpoints_folder,
-            checkpoint_minutes=prepared.study.pack.checkpoint_minutes,
-        )
+        job = job_of(prepared, lock, self.store.checkpoints_folder)
         worker = Worker(job, self.reporter, self.stop)
         self.store.write_lock(lock)
         return worker

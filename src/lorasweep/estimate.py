@@ -105,11 +105,6 @@ def estimate(work: Work, size: Size, costs: Costs) -> Estimate | None:
     )
 
 
-def baseanswer_seconds(size: Size, costs: Costs) -> float:
-    """Estimate the answers of the untuned base model."""
-    return costs.seconds_per_answer * size.num_eval
-
-
 def costs_of(records: Sequence[RunRecord], base: BaseRecord) -> Costs | None:
     """Return what finished packs and the base model's answers took; None where there are none.
 
