@@ -19,8 +19,8 @@ LEVELS = {
         0: ("decoders", "errors", "findings", "overrides", "records", "stored", "study"),
         1: (
             "analysis", "architectures", "estimate", "failures", "forecast", "heartbeat", "metrics",
-            "models", "plan", "progress", "scoring", "squad", "stats", "status", "stopping", "store",
-            "targets", "weights",
+            "models", "plan", "progress", "scoring", "squad", "stats", "status", "stopping",
+            "store", "targets", "weights",
         ),
         2: (
             "base", "checkpoint", "full", "lora", "machine", "ops", "optimizer", "peft_format",
