@@ -156,10 +156,15 @@ class LockedRun(Stored):
 
 
 class LockedPack(Stored):
-    """A pack as it was decided: its runs in the order of their lanes."""
+    """A pack as it was decided: its runs in the order of their lanes.
+
+    A pack that memory did not hold was cut in half, as often as `cuts` has reasons: its
+    micro-batches are halved each time too.
+    """
 
     id: str
     runs: list[LockedRun]
+    cuts: list[str] = []
 
 
 class Lock(Stored):
