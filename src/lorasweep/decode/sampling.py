@@ -1,9 +1,14 @@
 """Sampling decoders: top-k (arXiv:1805.04833), nucleus (arXiv:1904.09751) and temperature.
 
-Every random number is a hash of the seed, the question, the draw and the step, so a draw is the
-same in any micro-batch, order and pack, and all lanes of a pack draw by the same numbers.
+A draw is the token whose logit is highest after noise of its own was added (the Gumbel-max trick;
+Gumbel 1954, arXiv:1411.0030). The noise is a hash of the seed, the question, the draw, the step and
+the token, so a draw is the same in any micro-batch, order and pack, and all lanes of a pack draw by
+the same noise. Logits of another batch shape differ in their last bits, which may move a token over
+the border of a nucleus; here that changes the draw only where the moved token itself wins, while
+a place in cumulated probabilities would move for all tokens.
 
-Shapes: K lanes, R rows, S slots, V tokens of the vocabulary, N steps.
+Shapes: R rows, S slots, M slots that have not stopped, L lanes of one of them, V tokens of the
+vocabulary, N steps.
 """
 
 import hashlib
@@ -18,35 +23,52 @@ from lorasweep.decoders import Decoder
 
 # A nucleus rarely reaches further; where it does, the whole vocabulary is ranked.
 USUAL_NUCLEUS = 256
-# So many that a number times any sum of probabilities stays below the sum.
-RANDOM_BITS = 52
-# Slots whose probabilities are held together: in float64 they are large.
-AT_ONCE = 64
+# The constants of SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195), as signed.
+GOLDEN = -0x61C8864680B583EB
+MIX = ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15))
+RANDOM_BITS = 53
 
 
 def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int) -> Choose:
     """Return how a sampling decoder chooses the tokens of these rows."""
-    uniforms_RSN = _uniforms(rows, seed, max_new_tokens)
+    keys_RSN = _keys(rows, seed, max_new_tokens)
 
     def choose(logits: Tensor, slots: Tensor, step: int) -> Tensor:
-        uniforms = uniforms_RSN[slots[:, 1], slots[:, 2], step]
-        return torch.cat(
-            [
-                _at(warp(some.double(), decoder).softmax(-1), numbers)
-                for some, numbers in zip(
-                    torch.split(logits, AT_ONCE), torch.split(uniforms, AT_ONCE), strict=True
-                )
-            ]
-        )
+        keys_M = keys_RSN[slots[:, 1], slots[:, 2], step]
+        tokens_M = torch.empty_like(keys_M)
+        # All lanes of a slot share its noise; more at a time would be large in float64.
+        for one in keys_M.unique():
+            lanes = keys_M == one
+            warped_LV = warp(logits[lanes].double(), decoder)
+            tokens_M[lanes] = (warped_LV + gumbel_noise(one, logits.shape[-1])).argmax(-1)
+        return tokens_M
 
     return choose
 
 
-def uniform(seed: int, question_id: str, draw: int, step: int) -> float:
-    """Return the random number in [0, 1) of one choice."""
-    key = json.dumps([seed, question_id, draw, step]).encode()
-    digest = hashlib.blake2b(key, digest_size=8).digest()
-    return float((int.from_bytes(digest, "big") >> (64 - RANDOM_BITS)) / (1 << RANDOM_BITS))
+def key(seed: int, question_id: str, draw: int, step: int) -> int:
+    """Return the number of 64 bits, as signed, that decides the noise of one choice."""
+    text = json.dumps([seed, question_id, draw, step]).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
+
+
+def gumbel_noise(one: Tensor, num_tokens: int) -> Tensor:
+    """Return noise [V] of Gumbel's distribution for the choice with a key [] of 64 bits."""
+    counts_V = torch.arange(1, num_tokens + 1, device=one.device) * GOLDEN
+    bits_V = _shifted(_mixed(one + counts_V), 64 - RANDOM_BITS)
+    return -(-((bits_V.double() + 0.5) / (1 << RANDOM_BITS)).log()).log()
+
+
+def _mixed(numbers: Tensor) -> Tensor:
+    """Return SplitMix64's finaliser of numbers of 64 bits."""
+    for places, factor in MIX:
+        numbers = (numbers ^ _shifted(numbers, places)) * factor
+    return numbers ^ _shifted(numbers, 31)
+
+
+def _shifted(numbers: Tensor, places: int) -> Tensor:
+    """Shift to the right with zeros from the left, which torch has for no type of 64 bits."""
+    return (numbers >> places) & ((1 << (64 - places)) - 1)
 
 
 def warp(logits: Tensor, decoder: Decoder) -> Tensor:
@@ -89,21 +111,12 @@ def _last_of_nucleus(probabilities: Tensor, p: float, width: int) -> tuple[Tenso
     return last, ties
 
 
-def _at(probabilities: Tensor, uniforms: Tensor) -> Tensor:
-    """Return the tokens at which the cumulated probabilities [..., V] pass a share [...]."""
-    cumulated = probabilities.cumsum(-1)
-    places = uniforms[..., None] * cumulated[..., -1:]
-    return torch.searchsorted(cumulated, places, right=True)[..., 0]
-
-
-def _uniforms(rows: GrowingRows, seed: int, max_new_tokens: int) -> Tensor:
-    """Return random numbers [R, S, N] in [0, 1), 0 where a row has no branch."""
-    found = torch.zeros(*rows.branch_RS.shape, max_new_tokens, dtype=torch.float64)
+def _keys(rows: GrowingRows, seed: int, max_new_tokens: int) -> Tensor:
+    """Return the keys [R, S, N] of all choices, 0 where a row has no branch."""
+    found = torch.zeros(*rows.branch_RS.shape, max_new_tokens, dtype=torch.long)
     for r, tree in enumerate(rows.trees):
         for q, branch in enumerate(tree.branches):
             for draw in range(rows.copies):
-                numbers = [
-                    uniform(seed, branch.question_id, draw, step) for step in range(max_new_tokens)
-                ]
-                found[r, q * rows.copies + draw] = torch.tensor(numbers, dtype=torch.float64)
+                keys = [key(seed, branch.question_id, draw, n) for n in range(max_new_tokens)]
+                found[r, q * rows.copies + draw] = torch.tensor(keys)
     return found.to(rows.base.device)
