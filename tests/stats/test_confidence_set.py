@@ -5,31 +5,61 @@ import pytest
 from scipy.stats import binom
 
 from lorasweep.stats import Clusters, tied_best
+from lorasweep.stats.clusters import bootstrap_counts
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
 
 
-def losses(simulate: Simulate, simulations: int, draws: int, num_clusters: int, metric: str) -> int:
+def losses(
+    simulate: Simulate, simulations: int, draws: int, num_clusters: int, metric: str, shift: float
+) -> int:
     """How often a set of 50 equally good, correlated runs loses any of them."""
     rng = np.random.default_rng(num_clusters)
     lost = 0
     for seed in range(simulations):
-        scores, clusters = simulate(rng, 50, num_clusters, metric)
+        scores, clusters = simulate(rng, 50, num_clusters, metric, shift)
         lost += len(tied_best(scores, clusters, draws=draws, seed=seed).members) < 50
     return lost
 
 
-def test_equal_runs_stay_at_the_nominal_rate(simulate: Simulate) -> None:
-    assert losses(simulate, 200, 200, 60, "f1") <= binom.ppf(0.999, 200, 0.05)
+@pytest.mark.parametrize("shift", [0.0, -3.0])
+def test_equal_runs_stay_at_the_nominal_rate(simulate: Simulate, shift: float) -> None:
+    assert losses(simulate, 100, 200, 40, "f1", shift) <= binom.ppf(0.999, 100, 0.05)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_clusters", [50, 200])
-@pytest.mark.parametrize("metric", ["exact_match", "f1"])
+@pytest.mark.parametrize("num_clusters", [20, 50, 100, 200])
+@pytest.mark.parametrize(
+    # Half of the answers right, a fifth or a quarter, and one in twelve.
+    ("metric", "shift"),
+    [("exact_match", 0), ("f1", 0), ("exact_match", -1.6), ("f1", -3), ("exact_match", -3.2)],
+)
 def test_equal_runs_stay_at_the_nominal_rate_long(
-    simulate: Simulate, metric: str, num_clusters: int
+    simulate: Simulate, metric: str, num_clusters: int, shift: float
 ) -> None:
-    assert losses(simulate, 600, 1000, num_clusters, metric) <= binom.ppf(0.999, 600, 0.05)
+    lost = losses(simulate, 600, 1000, num_clusters, metric, shift)
+    assert lost <= binom.ppf(0.999, 600, 0.05)
+
+
+def test_no_more_draws_count_where_their_own_error_is_large(simulate: Simulate) -> None:
+    """The p value by hand: each draw of clusters with the error that it shows itself."""
+    (a, b), clusters = simulate(np.random.default_rng(2), num_runs=2, num_clusters=12)
+    found = tied_best([a, b], clusters, draws=400)
+    gap = (a - b) / 2 if a.mean() < b.mean() else (b - a) / 2
+    statistic = -studentised(gap, clusters, np.ones(12), 0.0)
+    counts = np.concatenate(list(bootstrap_counts(clusters, 400, seed=0)))
+    drawn = [studentised(gap, clusters, count, gap.mean()) for count in counts]
+    hits = sum(abs(each) >= statistic for each in drawn)
+    assert min(found.p_values) == pytest.approx((hits + 1) / 401)
+
+
+def studentised(scores: np.ndarray, clusters: Clusters, counts: np.ndarray, mean: float) -> float:
+    """The distance of a drawn mean from a given one, over its error in the drawn clusters."""
+    sums, sizes = clusters.sums(scores[None])[0], clusters.sizes
+    total = (counts * sizes).sum()
+    drawn = (counts * sums).sum() / total
+    error = np.sqrt((counts * (sums - drawn * sizes) ** 2).sum()) / total
+    return float((drawn - mean) / error)
 
 
 def test_a_clearly_worse_run_leaves_first(simulate: Simulate) -> None:

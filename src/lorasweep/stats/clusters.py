@@ -83,12 +83,18 @@ def bootstrap_means(matrix: Floats, clusters: Clusters, draws: int, seed: int) -
     other runs stand beside it.
     """
     sums_and_sizes = np.vstack([clusters.sums(matrix), clusters.sizes]).T
-    rng = np.random.default_rng(seed)
     blocks = []
-    for block in _block_sizes(draws, clusters.num_clusters):
-        totals = _drawn_counts(rng, block, clusters.num_clusters) @ sums_and_sizes
+    for counts in bootstrap_counts(clusters, draws, seed):
+        totals = counts @ sums_and_sizes
         blocks.append(totals[:, :-1] / totals[:, -1:])
     return np.concatenate(blocks)
+
+
+def bootstrap_counts(clusters: Clusters, draws: int, seed: int) -> Iterator[Floats]:
+    """Yield blocks [some draws, clusters] of how often each cluster is drawn."""
+    rng = np.random.default_rng(seed)
+    for block in _block_sizes(draws, clusters.num_clusters):
+        yield _drawn_counts(rng, block, clusters.num_clusters)
 
 
 def cluster_variances(matrix: Floats, clusters: Clusters) -> Floats:

