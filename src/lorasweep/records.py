@@ -101,7 +101,10 @@ class BaseRecord(Stored):
 
 
 class StepEntry(Stored):
-    """A line of history.jsonl for an optimizer step; losses in nats per answer token."""
+    """A line of history.jsonl for an optimizer step; losses in nats per answer token.
+
+    Steps and epochs are counted from 0.
+    """
 
     kind: Literal["step"] = "step"
     step: int
@@ -114,7 +117,7 @@ class StepEntry(Stored):
 
 
 class EvalEntry(Stored):
-    """A line of history.jsonl for an evaluation after `step` steps."""
+    """A line of history.jsonl for an evaluation after `step` steps, in epoch `epoch` from 0."""
 
     kind: Literal["eval"] = "eval"
     step: int

@@ -98,16 +98,16 @@ def write_history(out: Path, run: RunRecord, num_steps: int, scale: float = 1.0)
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
         StepEntry(
-            step=step, epoch=step // 20, loss=scale * (0.8 + 4 / step), grad_norm=1.0, lr=1e-3,
-            num_questions=32, num_answer_tokens=160,
+            step=step, epoch=step // 20, loss=scale * (0.8 + 4 / (step + 1)), grad_norm=1.0,
+            lr=1e-3, num_questions=32, num_answer_tokens=160,
         ).model_dump_json()
-        for step in range(1, num_steps + 1)
+        for step in range(num_steps)
     ]  # fmt: skip
     lines += [
         EvalEntry(
-            step=20 * epoch, epoch=epoch, eval_loss=scale * (1.1 + 1 / epoch)
+            step=20 * (epoch + 1), epoch=epoch, eval_loss=scale * (1.1 + 1 / (epoch + 1))
         ).model_dump_json()
-        for epoch in range(1, num_steps // 20 + 1)
+        for epoch in range(num_steps // 20)
     ]
     (folder / "history.jsonl").write_text("".join(f"{line}\n" for line in lines))
 

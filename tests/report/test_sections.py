@@ -46,6 +46,8 @@ def test_few_runs_have_a_colour_each(tmp_path: Path) -> None:
     }
     assert "run 1 4.80 to 0.90" in training.alternative
     assert [row["x"] for row in evaluation.spec["datasets"]["points"]] == [1, 2] * 3
+    steps = [row["x"] for row in training.spec["datasets"]["points"]]
+    assert (min(steps), max(steps)) == (1, 40)
 
 
 def test_many_runs_take_the_colour_of_the_axis_that_differs(tmp_path: Path) -> None:

@@ -62,6 +62,13 @@ def studentised(scores: np.ndarray, clusters: Clusters, counts: np.ndarray, mean
     return float((drawn - mean) / error)
 
 
+def test_a_gap_in_nearly_all_of_few_paragraphs_counts() -> None:
+    """A draw without the one other paragraph shows no spread at all."""
+    right = [1.0] * 9 + [0.0]
+    found = tied_best([right, [0.0] * 10], Clusters.of(range(10)), draws=1000)
+    assert found.members == (0,)
+
+
 def test_a_clearly_worse_run_leaves_first(simulate: Simulate) -> None:
     scores, clusters = simulate(np.random.default_rng(0), num_runs=10, num_clusters=100)
     scores[3] = scores[3] * 0.6

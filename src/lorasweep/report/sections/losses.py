@@ -28,17 +28,18 @@ def losses(outcome: Outcome, say: Strings) -> Section:
 
 
 def _training(outcome: Outcome) -> dict[str, Points]:
+    """Map run ids to (step, loss): steps are counted from 1 for people, from 0 on disk."""
     return {
-        run.id: [(entry.step, entry.loss) for entry in outcome.steps(run)]
+        run.id: [(entry.step + 1, entry.loss) for entry in outcome.steps(run)]
         for run in outcome.results.runs
     }
 
 
 def _evaluation(outcome: Outcome) -> dict[str, Points]:
-    """Map run ids to (epoch, loss), the last evaluation of each epoch."""
+    """Map run ids to (epochs trained, loss), the last evaluation of each epoch."""
     return {
         run.id: list(
-            {e.epoch: (float(e.epoch), e.eval_loss) for e in outcome.evaluations(run)}.values()
+            {e.epoch: (float(e.epoch + 1), e.eval_loss) for e in outcome.evaluations(run)}.values()
         )
         for run in outcome.results.runs
     }
