@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from lorasweep.base import Base
 from lorasweep.decode import Answer, decode_greedy
 from lorasweep.decoders import Decoder, parse_decoder
-from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
+from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of
 from lorasweep.records import Prediction
 from lorasweep.squad import Answer as Reference
 from lorasweep.squad import Paragraph, Question

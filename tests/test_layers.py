@@ -18,9 +18,9 @@ LEVELS = {
     for level, parts in {
         0: ("decoders", "errors", "findings", "overrides", "records", "stored", "study"),
         1: (
-            "analysis", "architectures", "estimate", "failures", "forecast", "heartbeat", "metrics",
-            "models", "plan", "progress", "scoring", "squad", "stats", "status", "stopping",
-            "store", "targets", "weights",
+            "analysis", "answer_scores", "architectures", "estimate", "failures", "forecast",
+            "heartbeat", "metrics", "models", "plan", "progress", "scoring", "squad", "stats",
+            "status", "stopping", "store", "targets", "weights",
         ),
         2: (
             "base", "checkpoint", "full", "lora", "machine", "ops", "optimizer", "peft_format",

@@ -116,7 +116,11 @@ class _Session:
         for run in self._finished_runs():
             self._score_run(run, "eval")
         self._score_test(self._summarise())
-        results = with_analysis(self.store, self.prepared.sets["eval"].data.paragraphs)
+        results = with_analysis(
+            self.store,
+            self.prepared.sets["eval"].data.paragraphs,
+            self.prepared.study.evaluate.clusters,
+        )
         write_report(self.store.out)
         return results
 

@@ -1,8 +1,7 @@
-"""Scoring: evaluation loss by teacher forcing, answers by generation, EM and F1 with intervals."""
+"""Evaluation: loss by teacher forcing, and answers by generation, each scored by EM and F1."""
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,10 +9,9 @@ import torch
 from lorasweep.base import Base
 from lorasweep.decode import Answer, decode
 from lorasweep.decoders import Decoder
-from lorasweep.metrics import exact_match, f1, normalise
-from lorasweep.records import Prediction, Scores
+from lorasweep.metrics import exact_match, f1
+from lorasweep.records import Prediction
 from lorasweep.squad import Paragraph
-from lorasweep.stats import Clusters, Interval, bootstrap_interval
 from lorasweep.study import Evaluate
 from lorasweep.train import answer_loss
 from lorasweep.trees import Tree, lay_out, micro_batches
@@ -93,58 +91,3 @@ def _prediction(paragraph: Paragraph, number: int, answer: Answer) -> Prediction
         f1=f1(answer.text, references),
         draw=answer.draw,
     )
-
-
-def scores_of(
-    predictions: Sequence[Prediction], seconds_per_question: float | None, samples: bool = False
-) -> Scores:
-    """Return mean EM and F1 in 0 to 100, with 95 % intervals by resampling paragraphs.
-
-    A question's draws count as one score, their mean; `samples` says that answers were drawn.
-    """
-    questions = _by_question(predictions)
-    clusters = Clusters.of([draws[0].paragraph for draws in questions])
-    em = bootstrap_interval([100 * _mean(p.exact_match for p in q) for q in questions], clusters)
-    f1_ = bootstrap_interval([100 * _mean(p.f1 for p in q) for q in questions], clusters)
-    return Scores(
-        exact_match=em.mean,
-        f1=f1_.mean,
-        exact_match_interval=_bounds(em, clusters),
-        f1_interval=_bounds(f1_, clusters),
-        num_questions=len(questions),
-        ended_share=_mean(p.ended for p in predictions),
-        seconds_per_question=seconds_per_question,
-        answer_tokens=_mean(p.num_tokens for p in predictions),
-        **(_of_draws(questions) if samples else {}),
-    )
-
-
-def _by_question(predictions: Sequence[Prediction]) -> list[list[Prediction]]:
-    found: dict[str, list[Prediction]] = {}
-    for prediction in predictions:
-        found.setdefault(prediction.id, []).append(prediction)
-    return list(found.values())
-
-
-def _of_draws(questions: Sequence[Sequence[Prediction]]) -> dict[str, float | None]:
-    """Return what only several draws of a question can show."""
-    texts = [[normalise(p.prediction) for p in draws] for draws in questions]
-    pairs = [a == b for draws in texts for a, b in itertools.combinations(draws, 2)]
-    return {
-        "best_of_n_exact_match": 100 * _mean(max(p.exact_match for p in q) for q in questions),
-        "best_of_n_f1": 100 * _mean(max(p.f1 for p in q) for q in questions),
-        "distinct_answers": _mean(len(set(draws)) for draws in texts),
-        "agreement": _mean(pairs) if pairs else None,
-    }
-
-
-def _mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return sum(found) / len(found)
-
-
-def _bounds(interval: Interval, clusters: Clusters) -> tuple[float, float] | None:
-    """Return the ends; without any spread they meet in the mean, and one paragraph has none."""
-    if interval.low is not None and interval.high is not None:
-        return interval.low, interval.high
-    return (interval.mean, interval.mean) if clusters.num_clusters > 1 else None

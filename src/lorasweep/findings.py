@@ -1,8 +1,10 @@
 """What an analysis of a study finds, as types: "analysis" in results.json.
 
 Scores and their differences are in points of 0 to 100. Intervals are at the 95 % level, by
-resampling paragraphs; where one is None, a `reason` or a note says why.
+resampling paragraphs, or articles; where one is None, a `reason` or a note says why.
 """
+
+from typing import Literal
 
 from lorasweep.stored import Interval, Stored
 
@@ -41,14 +43,15 @@ class Difference(Stored):
 class Comparison(Stored):
     """A run, or the base model, minus another run on the same questions.
 
-    `mcnemar_p_value` is EM's, and takes questions for independent: a check only.
+    `mcnemar_p_value` is EM's, and takes questions for independent: a check only; None where
+    scores are means over draws.
     """
 
     run: str
     against: str
     f1: Difference
     exact_match: Difference
-    mcnemar_p_value: float
+    mcnemar_p_value: float | None
 
 
 class Power(Stored):
@@ -214,6 +217,7 @@ class DecoderAnalysis(Stored):
 
 
 class Analysis(Stored):
-    """What a study shows, by decoder."""
+    """What a study shows, by decoder; `clusters` is what was taken for independent."""
 
+    clusters: Literal["paragraph", "article"] = "paragraph"
     decoders: dict[str, DecoderAnalysis]

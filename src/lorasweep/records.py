@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from lorasweep.findings import Analysis
 from lorasweep.stored import Interval, Stored
-from lorasweep.study import Configuration
+from lorasweep.study import Configuration, Unit
 
 SCHEMA = 1
 # The name of the evaluation loss among metrics; the others are decoders.
@@ -19,7 +19,11 @@ State = Literal["done", "failed", "stopped"]
 
 
 class Scores(Stored):
-    """EM and F1 of one decoder's predictions; 0 to 100, 95 % intervals by resampling paragraphs.
+    """EM and F1 of one decoder's predictions, 0 to 100, with 95 % intervals.
+
+    Intervals resample what `clusters` names; `f1_design_effect` is the variance of F1 under that
+    over that of questions drawn one by one, and `exact_match_wilson_interval` takes questions for
+    independent: a check only, and none where scores are means over draws.
 
     `answer_tokens` is the mean length of an answer. For a decoder that samples, scores are means
     over a question's draws, and more is known: the scores of its best draw, how many of its draws
@@ -30,6 +34,9 @@ class Scores(Stored):
     f1: float
     exact_match_interval: Interval | None = None
     f1_interval: Interval | None = None
+    clusters: Unit = "paragraph"
+    f1_design_effect: float | None = None
+    exact_match_wilson_interval: Interval | None = None
     num_questions: int
     ended_share: float = Field(ge=0, le=1)
     seconds_per_question: float | None = None

@@ -2,15 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lorasweep.analysis import analyse, questions_of
+from lorasweep.answer_scores import scores_of as scores_of_answers
 from lorasweep.errors import UserError
 from lorasweep.halving import cuts_of
 from lorasweep.plan import Plan
-from lorasweep.records import DataCard, Lock, Results, RunRecord, scores_of
+from lorasweep.records import (
+    BaseRecord,
+    DataCard,
+    Lock,
+    Prediction,
+    Results,
+    RunRecord,
+    Scores,
+    scores_of,
+)
 from lorasweep.squad import Paragraph
 from lorasweep.store import Store
+from lorasweep.study import Unit
+
+R = TypeVar("R", BaseRecord, RunRecord)
 
 
 def summarise(
@@ -46,16 +59,55 @@ def summarise(
     )
 
 
-def with_analysis(store: Store, paragraphs: Sequence[Paragraph] | UserError) -> Results:
-    """Analyse what results.json sums up, write it there, and return it; see `analyse`."""
-    analysis = analyse(store, paragraphs)
-    results = store.read_results().model_copy(update={"analysis": analysis})
+def with_analysis(
+    store: Store, paragraphs: Sequence[Paragraph] | UserError, unit: Unit = "paragraph"
+) -> Results:
+    """Analyse what results.json sums up, write it there, and return it; see `analyse`.
+
+    Intervals of the scores are of the same kind; records keep those that they were written with.
+    """
+    analysis, results = analyse(store, paragraphs, unit), store.read_results()
+    results = results.model_copy(
+        update={
+            "analysis": analysis,
+            "base": _by_clusters(store, store.base_folder, results.base, unit),
+            "runs": [
+                _by_clusters(store, store.run_folder(run.id), run, unit) for run in results.runs
+            ],
+        }
+    )
     store.write_results(results)
     return results
 
 
-def analyse_folder(out: Path) -> Results:
+def _by_clusters(store: Store, folder: Path, record: R, unit: Unit) -> R:
+    """Return a record whose scores have intervals over paragraphs, or over articles."""
+    update = {
+        name: {
+            metric: _rescored(found, store.read_predictions(folder, metric, role), unit)
+            if isinstance(found, Scores) and found.clusters != unit
+            else found
+            for metric, found in metrics.items()
+        }
+        for name, role, metrics in (
+            ("metrics", "eval", record.metrics),
+            ("test_metrics", "test", record.test_metrics),
+        )
+    }
+    return record.model_copy(update=update)
+
+
+def _rescored(scores: Scores, rows: Sequence[Prediction], unit: Unit) -> Scores:
+    if not rows:
+        return scores
+    samples = scores.best_of_n_f1 is not None
+    return scores_of_answers(rows, scores.seconds_per_question, samples, unit)
+
+
+def analyse_folder(out: Path, unit: Unit | None = None) -> Results:
     """Analyse a finished study's folder anew, without training.
+
+    `unit` is what is taken for independent; None takes what the study says.
 
     Raises UserError where it holds no results or another lorasweep is at work in it.
     """
@@ -70,7 +122,8 @@ def analyse_folder(out: Path) -> Results:
             )
         except UserError as error:
             paragraphs = error
-        return with_analysis(store, paragraphs)
+        study_unit: Unit = lock.study.get("evaluate", {}).get("clusters", "paragraph")
+        return with_analysis(store, paragraphs, unit or study_unit)
 
 
 def _configurations(plan: Plan, ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from lorasweep.stats import (
     wilson_interval,
 )
 from lorasweep.stats.clusters import DRAWS, Floats
+from lorasweep.study import Unit
 
 # A difference in points that would matter, chosen beforehand.
 DIFFERENCE_TO_SETTLE = 1.0
@@ -40,7 +41,8 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Score:
-    """A system's EM and F1 on a data set, 0 to 100, with 95 % intervals by resampling paragraphs.
+    """A system's EM and F1 on a data set, 0 to 100, with 95 % intervals by resampling paragraphs,
+    or articles (`unit`).
 
     `wilson` is Wilson's interval of EM, which takes questions for independent: a check only.
     `missing` are the questions without a prediction, which count as wrong; `unknown` the
@@ -54,6 +56,7 @@ class Score:
     missing: tuple[str, ...]
     unknown: tuple[str, ...]
     warnings: tuple[str, ...]
+    unit: Unit = "paragraph"
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain values of `score --json`; an interval is [low, high] or null."""
@@ -62,7 +65,8 @@ class Score:
             "exact_match": self.exact_match.mean,
             "f1": self.f1.mean,
             "total": self.f1.num_questions,
-            "num_paragraphs": self.f1.num_clusters,
+            "clusters": self.unit,
+            f"num_{self.unit}s": self.f1.num_clusters,
             "level": self.f1.level,
             "exact_match_interval": bounds(self.exact_match),
             "f1_interval": bounds(self.f1),
@@ -79,7 +83,7 @@ class Score:
 class Comparison:
     """System a minus system b on the same questions, in points of 0 to 100.
 
-    The p values of F1 and EM are permutation tests by paragraph, corrected together (Holm);
+    The p values of F1 and EM are permutation tests by paragraph, or by article, corrected together (Holm);
     `mcnemar_p_value` takes questions for independent: a check only. The powers say what this
     data set could settle.
     """
@@ -96,8 +100,11 @@ class Comparison:
     @property
     def sentences(self) -> tuple[str, str]:
         """Say what the differences in F1 and EM show."""
-        names = self.a.name, self.b.name
-        return sentence(*names, "F1", self.f1), sentence(*names, "EM", self.exact_match)
+        names, unit = (self.a.name, self.b.name), self.a.unit
+        return (
+            sentence(*names, "F1", self.f1, unit),
+            sentence(*names, "EM", self.exact_match, unit),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain values of `compare --json`; an interval is [low, high] or null."""
@@ -107,7 +114,8 @@ class Comparison:
             "mcnemar_p_value": self.mcnemar_p_value,
             "sentences": list(self.sentences),
             "total": self.f1.num_questions,
-            "num_paragraphs": self.f1.num_clusters,
+            "clusters": self.a.unit,
+            f"num_{self.a.unit}s": self.f1.num_clusters,
             "level": self.f1.level,
             "power": {"f1": asdict(self.f1_power), "em": asdict(self.exact_match_power)},
             "a": self.a.as_json(),
@@ -116,19 +124,23 @@ class Comparison:
         }
 
 
-def score_file(predictions: Path, data: str, draws: int = DRAWS) -> Score:
+def score_file(predictions: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph") -> Score:
     """Score a prediction file on a data source that `squad.load` reads; see `score`."""
-    return score(Predictions(str(predictions), read_predictions(predictions)), _load(data), draws)
+    return score(
+        Predictions(str(predictions), read_predictions(predictions)), _load(data), draws, unit
+    )
 
 
-def compare_files(a: Path, b: Path, data: str, draws: int = DRAWS) -> Comparison:
+def compare_files(
+    a: Path, b: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph"
+) -> Comparison:
     """Compare two prediction files on a data source that `squad.load` reads; see `compare`."""
     # Files of the same name in different folders are told apart by their folders.
     names = (a.stem, b.stem) if a.stem != b.stem else (str(a), str(b))
     first, second = (
         Predictions(name, read_predictions(path)) for name, path in zip(names, (a, b), strict=True)
     )
-    return compare(first, second, _load(data), draws)
+    return compare(first, second, _load(data), draws, unit)
 
 
 def read_predictions(path: Path) -> dict[str, str]:
@@ -144,15 +156,19 @@ def read_predictions(path: Path) -> dict[str, str]:
     return values
 
 
-def score(predictions: Predictions, dataset: Dataset, draws: int = DRAWS) -> Score:
+def score(
+    predictions: Predictions, dataset: Dataset, draws: int = DRAWS, unit: Unit = "paragraph"
+) -> Score:
     """Return EM and F1 over all questions of the data set; one without a prediction is wrong.
 
     Raises UserError where no prediction belongs to the data set.
     """
-    return _score(predictions, dataset, _marks(predictions, dataset), draws)
+    return _score(predictions, dataset, _marks(predictions, dataset), draws, unit)
 
 
-def compare(a: Predictions, b: Predictions, dataset: Dataset, draws: int = DRAWS) -> Comparison:
+def compare(
+    a: Predictions, b: Predictions, dataset: Dataset, draws: int = DRAWS, unit: Unit = "paragraph"
+) -> Comparison:
     """Return a - b over all questions of the data set, with tests; see `Comparison`.
 
     Raises UserError where the systems answer no question of the data set in common.
@@ -160,11 +176,11 @@ def compare(a: Predictions, b: Predictions, dataset: Dataset, draws: int = DRAWS
     both = _marks(a, dataset), _marks(b, dataset)
     if not any(q in a.answers and q in b.answers for q in _question_ids(dataset)):
         raise UserError(f"{a.name} and {b.name} answer no question of {_title(dataset)} in common")
-    clusters = _clusters(dataset)
+    clusters = _clusters(dataset, unit)
     rows = both[0] - both[1]
     em, f1_ = paired_differences(rows, np.zeros(clusters.num_questions), clusters, draws=draws)
     em_power, f1_power = (questions_to_settle(row, clusters, DIFFERENCE_TO_SETTLE) for row in rows)
-    scores = tuple(_score(p, dataset, m, draws) for p, m in zip((a, b), both, strict=True))
+    scores = tuple(_score(p, dataset, m, draws, unit) for p, m in zip((a, b), both, strict=True))
     reasons = [f"the difference in {n}: {d.reason}" for n, d in (("EM", em), ("F1", f1_))
                if d.reason]  # fmt: skip
     return Comparison(
@@ -186,8 +202,10 @@ def bounds(interval: Interval) -> list[float] | None:
     return [interval.low, interval.high]
 
 
-def _score(predictions: Predictions, dataset: Dataset, marks: Floats, draws: int) -> Score:
-    em, f1_ = bootstrap_intervals(marks, _clusters(dataset), draws=draws)
+def _score(
+    predictions: Predictions, dataset: Dataset, marks: Floats, draws: int, unit: Unit
+) -> Score:
+    em, f1_ = bootstrap_intervals(marks, _clusters(dataset, unit), draws=draws)
     low, high = wilson_interval(int(np.count_nonzero(marks[0])), marks.shape[1])
     asked = _question_ids(dataset)
     missing = tuple(q for q in asked if q not in predictions.answers)
@@ -202,6 +220,7 @@ def _score(predictions: Predictions, dataset: Dataset, marks: Floats, draws: int
         missing=missing,
         unknown=unknown,
         warnings=_unique([*coverage, *reasons]),
+        unit=unit,
     )
 
 
@@ -227,8 +246,14 @@ def _question_ids(dataset: Dataset) -> list[str]:
     return [question.id for paragraph in dataset.paragraphs for question in paragraph.questions]
 
 
-def _clusters(dataset: Dataset) -> Clusters:
-    return Clusters.of([p.source_id for p in dataset.paragraphs for _ in p.questions])
+def _clusters(dataset: Dataset, unit: Unit) -> Clusters:
+    return Clusters.of(
+        [
+            p.source_id if unit == "paragraph" else p.article
+            for p in dataset.paragraphs
+            for _ in p.questions
+        ]
+    )
 
 
 def _coverage_warnings(

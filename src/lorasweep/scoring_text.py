@@ -12,7 +12,7 @@ from lorasweep.stats import Difference, Interval, Power
 
 def print_score(score: Score) -> None:
     """Print EM and F1 with their intervals, what they rest on, and the warnings."""
-    table = _table(f"{score.name}: {_basis(score.f1)}", "metric", "score",
+    table = _table(f"{score.name}: {_basis(score.f1, score.unit)}", "metric", "score",
                    _level(score.f1), "design effect")  # fmt: skip
     for metric, interval in (("EM", score.exact_match), ("F1", score.f1)):
         table.add_row(metric, f"{interval.mean:.2f}", _ends(interval), _effect(interval))
@@ -22,7 +22,7 @@ def print_score(score: Score) -> None:
     _print_lines(
         console,
         [
-            "intervals by resampling paragraphs; as a check, EM taking questions for independent "
+            f"intervals by resampling {score.unit}s; as a check, EM taking questions for independent "
             f"(Wilson): {low:.2f} to {high:.2f}",
             *(f"warning: {warning}" for warning in score.warnings),
         ],
@@ -48,7 +48,7 @@ def print_comparison(comparison: Comparison) -> None:
 
 def _difference_table(comparison: Comparison) -> Table:
     a, b = comparison.a, comparison.b
-    title = f"A = {a.name}, B = {b.name}: {_basis(comparison.f1)}"
+    title = f"A = {a.name}, B = {b.name}: {_basis(comparison.f1, a.unit)}"
     table = _table(title, "metric", "A", "B", "A - B", _level(comparison.f1), "p", "p (Holm)")
     rows = (
         ("F1", a.f1, b.f1, comparison.f1),
@@ -81,8 +81,8 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _basis(interval: Interval) -> str:
-    return f"{interval.num_questions:,} questions in {interval.num_clusters:,} paragraphs"
+def _basis(interval: Interval, unit: str) -> str:
+    return f"{interval.num_questions:,} questions in {interval.num_clusters:,} {unit}s"
 
 
 def _level(interval: Interval) -> str:

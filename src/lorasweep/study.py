@@ -72,6 +72,7 @@ DecoderNames = Annotated[list[str], Field(min_length=1), AfterValidator(checked_
 Alpha = Annotated[float | str, BeforeValidator(_alpha)]
 Positive = Annotated[int, Field(gt=0)]
 Scaling = Literal["standard", "rslora"]
+Unit = Literal["paragraph", "article"]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
 
 
@@ -175,12 +176,16 @@ class Grid(Section):
 
 
 class Evaluate(Section):
-    """How finished runs answer and are scored; `draws` and `seed` are for decoders that sample."""
+    """How finished runs answer and are scored; `draws` and `seed` are for decoders that sample.
+
+    `clusters` is what intervals and tests take for independent of each other.
+    """
 
     decoders: DecoderNames = ["greedy"]
     max_new_tokens: Positive = 32
     draws: Positive = 5
     seed: int = 0
+    clusters: Unit = "paragraph"
 
 
 class Configuration(BaseModel):

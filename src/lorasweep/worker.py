@@ -12,12 +12,13 @@ from pathlib import Path
 
 import torch
 
+from lorasweep.answer_scores import scores_of
 from lorasweep.architectures import whole_of
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.checkpoint import Checkpoints
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
-from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
+from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of
 from lorasweep.fitting import refuse_too_large
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.heartbeat import Pulse, beating
@@ -282,7 +283,9 @@ class Worker:
             for k, answers in enumerate(decoded.answers_by_lane):
                 rows = predictions_of(questions.data.paragraphs, answers)
                 predictions[k][decoder] = rows
-                scores[k][decoder] = scores_of(rows, decoded.seconds_per_question, way.samples)
+                scores[k][decoder] = scores_of(
+                    rows, decoded.seconds_per_question, way.samples, job.evaluate.clusters
+                )
         return scores, predictions
 
     def _advance(self, num_questions: int) -> None:

@@ -70,7 +70,9 @@ def _notes(answers: Answers, points: Sequence[Point], is_constant: bool) -> list
     if is_constant:
         return ["No axis but the seed takes more than one value."]
     if answers.clusters.num_clusters == 1:
-        return ["All questions belong to one paragraph, so the noise of effects is not known."]
+        return [
+            f"All questions belong to one {answers.unit}, so the noise of effects is not known."
+        ]
     return []
 
 

@@ -18,6 +18,7 @@ from lorasweep.findings import Analysis, Comparison, DecoderAnalysis
 from lorasweep.records import Results, RunRecord, Scores
 from lorasweep.squad import Paragraph
 from lorasweep.store import Store
+from lorasweep.study import Unit
 
 SELECTION_BIAS = (
     "The best run was chosen and scored on the same questions, so its score is optimistic; "
@@ -25,8 +26,10 @@ SELECTION_BIAS = (
 )
 
 
-def analyse(store: Store, paragraphs: Sequence[Paragraph] | UserError) -> Analysis:
-    """Return what a folder's results.json and predictions show.
+def analyse(
+    store: Store, paragraphs: Sequence[Paragraph] | UserError, unit: Unit = "paragraph"
+) -> Analysis:
+    """Return what a folder's results.json and predictions show, by paragraphs or by articles.
 
     `paragraphs` are the evaluation questions' with their contexts, or why they cannot be had: then
     failures are left out and a note says why. Raises UserError where results.json is missing or a
@@ -36,10 +39,11 @@ def analyse(store: Store, paragraphs: Sequence[Paragraph] | UserError) -> Analys
     lock = store.read_lock()
     grid: Tables = [] if lock is None else lock.study.get("grid", [])
     return Analysis(
+        clusters=unit,
         decoders={
-            decoder: _of_decoder(store, results, decoder, grid, paragraphs)
+            decoder: _of_decoder(store, results, decoder, grid, paragraphs, unit)
             for decoder in _decoders(results)
-        }
+        },
     )
 
 
@@ -55,8 +59,9 @@ def _of_decoder(
     decoder: str,
     grid: Tables,
     paragraphs: Sequence[Paragraph] | UserError,
+    unit: Unit,
 ) -> DecoderAnalysis:
-    answers = answers_of(store, results, decoder)
+    answers = answers_of(store, results, decoder, unit)
     if not answers.runs:
         return DecoderAnalysis(notes=["No run has been trained and scored.", *answers.notes])
     best = answers.runs[answers.ranking[0]]
@@ -64,7 +69,7 @@ def _of_decoder(
         best=best.id,
         tied_best=tied_best(answers),
         comparisons=comparisons(answers),
-        test=_test(store, results, best, decoder),
+        test=_test(store, results, best, decoder, unit),
         power=power(answers),
         ablation=ablation(answers, results.configurations, grid),
         seeds=seed_spreads(answers),
@@ -75,10 +80,12 @@ def _of_decoder(
     return _with_failures(found, answers, paragraphs)
 
 
-def _test(store: Store, results: Results, best: RunRecord, decoder: str) -> Comparison | None:
+def _test(
+    store: Store, results: Results, best: RunRecord, decoder: str, unit: Unit
+) -> Comparison | None:
     run = store.read_predictions(store.run_folder(best.id), decoder, "test")
     base = store.read_predictions(store.base_folder, decoder, "test")
-    return test_comparison(best.id, results.names[best.id], run, base)
+    return test_comparison(best.id, results.names[best.id], run, base, unit)
 
 
 def _with_failures(

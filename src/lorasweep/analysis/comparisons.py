@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lorasweep import stats
-from lorasweep.analysis.answers import Answers
+from lorasweep.analysis.answers import Answers, in_order_of, marks
+from lorasweep.answer_scores import by_question, clusters_of
 from lorasweep.findings import BASE, Comparison, Costs, Difference, Power, SeedSpread, TiedBest
 from lorasweep.records import Prediction, RunRecord
 from lorasweep.stats import Clusters
 from lorasweep.stats.clusters import Floats
 from lorasweep.stored import Interval
+from lorasweep.study import Unit
 
 # A difference in points that would matter, chosen beforehand.
 DIFFERENCE_TO_SETTLE = 1.0
@@ -39,24 +41,24 @@ def comparisons(answers: Answers) -> list[Comparison]:
     best, *others = answers.ranking
     others += [len(answers.runs)] if answers.base else []
     return _compare(answers.f1, answers.exact_match, best, others, answers.clusters,
-                    answers.ids, answers.name)  # fmt: skip
+                    answers.ids, answers.name, answers.unit)  # fmt: skip
 
 
 def test_comparison(
-    best: str, name: str, run: Sequence[Prediction], base: Sequence[Prediction]
+    best: str, name: str, run: Sequence[Prediction], base: Sequence[Prediction], unit: Unit
 ) -> Comparison | None:
     """Return the base model minus the chosen run on the test set, where both answered it."""
-    by_id = {row.id: row for row in base}
-    if not run or by_id.keys() != {row.id for row in run}:
+    of_run = by_question(run)
+    pair = [of_run, in_order_of(of_run, by_question(base))]
+    if not all(pair):
         return None
-    pair = [run, [by_id[row.id] for row in run]]
     f1, em = (
-        np.array([[100 * getattr(row, metric) for row in rows] for rows in pair])
+        np.array([marks(questions, metric) for questions in pair])
         for metric in ("f1", "exact_match")
     )
-    clusters = Clusters.of([row.paragraph for row in run])
     names = [name, "the base model"]
-    (found,) = _compare(f1, em, 0, [1], clusters, [best, BASE], names.__getitem__)
+    (found,) = _compare(f1, em, 0, [1], clusters_of(of_run, unit), [best, BASE], names.__getitem__,
+                        unit)  # fmt: skip
     return found
 
 
@@ -144,6 +146,7 @@ def _compare(
     clusters: Clusters,
     ids: Sequence[str],
     name: Callable[[int], str],
+    unit: Unit,
 ) -> list[Comparison]:
     """Compare some rows with the best one; p values are corrected for each metric on its own."""
     if not others:
@@ -156,15 +159,23 @@ def _compare(
         Comparison(
             run=ids[row],
             against=ids[best],
-            f1=_difference(name(row), name(best), "F1", f1_behind),
-            exact_match=_difference(name(row), name(best), "EM", em_behind),
-            mcnemar_p_value=stats.mcnemar_exact(exact_match[row], exact_match[best]),
+            f1=_difference(name(row), name(best), "F1", f1_behind, unit),
+            exact_match=_difference(name(row), name(best), "EM", em_behind, unit),
+            mcnemar_p_value=_mcnemar(exact_match[row], exact_match[best]),
         )
         for row, f1_behind, em_behind in zip(others, of_f1, of_em, strict=True)
     ]
 
 
-def _difference(name: str, against: str, metric: str, found: stats.Difference) -> Difference:
+def _mcnemar(a: Floats, b: Floats) -> float | None:
+    """Return McNemar's p value, or None for means over draws, which are neither right nor wrong."""
+    whole = np.isin([a, b], (0.0, 100.0)).all()
+    return stats.mcnemar_exact(a, b) if whole else None
+
+
+def _difference(
+    name: str, against: str, metric: str, found: stats.Difference, unit: Unit
+) -> Difference:
     assert found.adjusted_p_value is not None
     return Difference(
         mean=found.mean,
@@ -173,7 +184,7 @@ def _difference(name: str, against: str, metric: str, found: stats.Difference) -
         adjusted_p_value=found.adjusted_p_value,
         is_shown=found.is_shown,
         reason=found.reason,
-        sentence=_capital(stats.sentence(name, against, metric, found)) + ".",
+        sentence=_capital(stats.sentence(name, against, metric, found, unit)) + ".",
     )
 
 
@@ -183,7 +194,7 @@ def _tied_sentence(answers: Answers, members: Sequence[int], level: float) -> st
     if num_runs == 1:
         return f"{names[0]} is the only scored run, so there is nothing to tell it apart from."
     if answers.clusters.num_clusters == 1:
-        return "All questions belong to one paragraph, which cannot tell runs apart."
+        return f"All questions belong to one {answers.unit}, which cannot tell runs apart."
     if len(names) == 1:
         return f"{names[0]} is the best of {num_runs} runs at the {percent} level."
     which = f"All {num_runs} runs" if len(names) == num_runs else f"{len(names)} of {num_runs} runs"

@@ -21,12 +21,16 @@ EXAMPLES_PER_CLASS = 3
 def failures(answers: Answers, paragraphs: Iterable[Paragraph]) -> Failures:
     """Return the best run's answers by class and by question, with the base model's beside them.
 
+    Of a decoder that samples, these are the first draws.
+
     The examples of a class are the answers whose question ids have the smallest SHA-256. Raises
     ValueError for an answer whose question is in no paragraph.
     """
     known = list(paragraphs)
-    best = rows_of(answers.predictions[answers.ranking[0]], known)
-    base = rows_of(answers.base, known)
+    best, base = (
+        rows_of([draws[0] for draws in questions], known)
+        for questions in (answers.predictions[answers.ranking[0]], answers.base)
+    )
     return Failures(
         breakdowns=[
             Breakdown(aspect=aspect, best=_groups(best, aspect), base=_groups(base, aspect))

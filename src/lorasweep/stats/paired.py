@@ -132,7 +132,9 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
     return adjusted
 
 
-def sentence(name_a: str, name_b: str, metric: str, difference: Difference) -> str:
+def sentence(
+    name_a: str, name_b: str, metric: str, difference: Difference, unit: str = "paragraph"
+) -> str:
     """Say in one sentence what a difference (in percentage points of the metric) shows.
 
     A difference is claimed only where the interval excludes zero and the corrected p value is at
@@ -140,7 +142,7 @@ def sentence(name_a: str, name_b: str, metric: str, difference: Difference) -> s
     """
     basis = (
         f"n = {_count(difference.num_questions, 'question')} "
-        f"in {_count(difference.num_clusters, 'paragraph')}"
+        f"in {_count(difference.num_clusters, unit)}"
     )
     if difference.low is None or difference.high is None:
         return f"{_unsettled(name_a, name_b, metric, difference)}: {difference.reason}; {basis}"
