@@ -44,6 +44,27 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
+def test_articles_are_taken_for_independent_on_request(
+    lorasweep: Run, files: tuple[Path, Path]
+) -> None:
+    dataset = load(["bundled"])
+    num_articles = len({paragraph.article for paragraph in dataset.paragraphs})
+    by_article = "--clusters", "article"
+    _, out, _ = lorasweep("score", files[0], "bundled", "--json", *by_article)
+    scored = json.loads(out)
+    assert (scored["clusters"], scored["num_articles"]) == ("article", num_articles)
+    _, plain, _ = lorasweep("score", files[0], "bundled", "--json")
+    assert json.loads(plain)["f1_interval"] != scored["f1_interval"]
+    assert json.loads(plain)["f1"] == scored["f1"]
+    _, out, _ = lorasweep("compare", *files, "--data", "bundled", "--json", *by_article)
+    compared = json.loads(out)
+    assert compared["num_articles"] == num_articles
+    assert f"in {num_articles} articles" in compared["sentences"][0]
+    _, out, _ = lorasweep("score", files[0], "bundled", *by_article)
+    assert f"{num_articles} articles" in out
+    assert "by resampling articles" in out
+
+
 def test_score_as_json(lorasweep: Run, files: tuple[Path, Path]) -> None:
     code, out, err = lorasweep("score", files[0], "bundled", "--json")
     scored: dict[str, Any] = json.loads(out)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from lorasweep.answer_scores import scores_of
 from lorasweep.base import Base
 from lorasweep.decode import Answer, decode_greedy
 from lorasweep.decoders import Decoder, parse_decoder

@@ -83,9 +83,9 @@ class Score:
 class Comparison:
     """System a minus system b on the same questions, in points of 0 to 100.
 
-    The p values of F1 and EM are permutation tests by paragraph, or by article, corrected together (Holm);
-    `mcnemar_p_value` takes questions for independent: a check only. The powers say what this
-    data set could settle.
+    The p values of F1 and EM are permutation tests by paragraph, or by article, corrected together
+    (Holm); `mcnemar_p_value` takes questions for independent: a check only. The powers say what
+    this data set could settle.
     """
 
     a: Score

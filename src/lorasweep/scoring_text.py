@@ -22,8 +22,8 @@ def print_score(score: Score) -> None:
     _print_lines(
         console,
         [
-            f"intervals by resampling {score.unit}s; as a check, EM taking questions for independent "
-            f"(Wilson): {low:.2f} to {high:.2f}",
+            f"intervals by resampling {score.unit}s; as a check, EM taking questions for "
+            f"independent (Wilson): {low:.2f} to {high:.2f}",
             *(f"warning: {warning}" for warning in score.warnings),
         ],
     )

@@ -11,7 +11,7 @@ from invented_answers import make_card, make_run, paragraphs, predictions, share
 from lorasweep.analysis import analyse
 from lorasweep.errors import UserError
 from lorasweep.findings import DecoderAnalysis
-from lorasweep.records import Results, RunRecord
+from lorasweep.records import Results, RunRecord, Scores
 from lorasweep.report import write_report
 from lorasweep.results import with_analysis
 from lorasweep.store import Store
@@ -142,6 +142,43 @@ def test_a_test_set_takes_the_bias_away(tmp_path: Path) -> None:
     assert found.test.f1.mean == pytest.approx(-70)
     page = (tmp_path / "report" / "index.html").read_text()
     assert "On the test questions, which had no part in the choice" in page
+
+
+def test_articles_are_clusters_on_request(tmp_path: Path) -> None:
+    store = grid_of_four(tmp_path)
+    for run in ["run0", "run1", "run2", "run3"]:
+        folder = store.run_folder(run)
+        rows = store.read_predictions(folder, "greedy")
+        named = [row.model_copy(update={"article": f"a{int(row.id[1:]) // 16}"}) for row in rows]
+        store.write_predictions(folder, "greedy", named)
+    results = with_analysis(store, QUESTIONS, "article")
+    assert results.analysis is not None
+    assert results.analysis.clusters == "article"
+    found = results.analysis.decoders["greedy"]
+    assert "in 5 articles" in found.comparisons[0].f1.sentence
+    scores = results.runs[0].metrics["greedy"]
+    assert isinstance(scores, Scores)
+    assert scores.clusters == "article"
+    by_paragraph = with_analysis(store, QUESTIONS).runs[0].metrics["greedy"]
+    assert isinstance(by_paragraph, Scores)
+    assert (by_paragraph.clusters, by_paragraph.f1) == ("paragraph", scores.f1)
+    assert by_paragraph.f1_interval != scores.f1_interval
+    write_report(store.out)
+
+
+def test_a_question_that_was_answered_several_times_counts_by_its_mean(tmp_path: Path) -> None:
+    right = shares_right([0.4, 0.8])
+    draws = [
+        [row.model_copy(update={"draw": n}) for row in predictions(drawn)]
+        for n, drawn in enumerate(right)
+    ]
+    rows = [row for pair in zip(*draws, strict=True) for row in pair]
+    greedy = predictions(shares_right([0.5])[0])
+    found = of_greedy(write(tmp_path, [make_run(0), make_run(1)], {"run0": rows, "run1": greedy}))
+    assert found.best == "run0"
+    (comparison,) = found.comparisons
+    assert comparison.f1.mean == pytest.approx(50 - 60)
+    assert comparison.mcnemar_p_value is None
 
 
 def test_damaged_answers_are_named(tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ BREAKDOWNS = ("question_kind", "expected_type", "answer_length", "context_length
               "answer_position", "article")  # fmt: skip
 TABLES = (
     "leaderboard", "comparisons", "main_effects", "variance_shares", "failures",
-    "failure_examples", "sample_predictions", "data", "recipe", "versions",
+    "decoding", "failure_examples", "sample_predictions", "data", "recipe", "versions",
     *(f"failures_by_{aspect}" for aspect in BREAKDOWNS),
 )  # fmt: skip
 SECTIONS = [
-    "summary", "leaderboard", "comparisons", "ablation", "failures", "losses", "answers", "data",
-    "method",
+    "summary", "leaderboard", "comparisons", "ablation", "decoding", "failures", "losses",
+    "answers", "data", "method",
 ]  # fmt: skip
 
 

@@ -3,12 +3,13 @@
 import hashlib
 from pathlib import Path
 
-from invented import make_predictions, make_results, make_run, write_history
+from invented import make_predictions, make_results, make_run, make_scores, write_history
 
 from lorasweep.report.blocks import Figure
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.sections.answers import pick
+from lorasweep.report.sections.decoding import decoding
 from lorasweep.report.sections.losses import losses
 from lorasweep.store import Store
 from lorasweep.study import Configuration
@@ -55,3 +56,25 @@ def test_many_runs_take_the_colour_of_the_axis_that_differs(tmp_path: Path) -> N
     rows = training.spec["datasets"]["points"]
     assert {row["group"] for row in rows} == {"1", "2", "3"}
     assert len({row["name"] for row in rows}) == 8
+
+
+def test_the_decoding_table_has_the_best_run_and_the_base_model_by_every_decoder(
+    tmp_path: Path,
+) -> None:
+    drawn = make_scores(55.0).model_copy(update={"best_of_n_f1": 66.0, "agreement": 0.5})
+    best = make_run(0, 60.0)
+    best = best.model_copy(update={"metrics": {**best.metrics, "nucleus-0.9": drawn}})
+    results = make_results([make_run(1, 50.0), best])
+    (table,) = decoding(Outcome(Store(tmp_path), results), SAY).tables()
+    keys = [column.key for column in table.columns]
+    rows = [dict(zip(keys, row, strict=True)) for row in table.rows]
+    assert [(row["decoder"], row["label"], row["f1"]) for row in rows] == [
+        ("greedy", "r4 lr0.001 attn", 60.0),
+        ("greedy", "base model", 21.0),
+        ("nucleus-0.9", "r4 lr0.001 attn", 55.0),
+    ]
+    assert (rows[0]["best_of_n_f1"], rows[2]["best_of_n_f1"], rows[2]["agreement"]) == (
+        None,
+        66.0,
+        0.5,
+    )

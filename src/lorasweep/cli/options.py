@@ -1,9 +1,12 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+Unit = Literal["paragraph", "article"]
+CLUSTERS_HELP = "What intervals and tests take for independent"
 
 StudyArgument = Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")]
 SetOption = Annotated[

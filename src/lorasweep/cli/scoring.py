@@ -6,23 +6,25 @@ from typing import Annotated
 
 import typer
 
-from lorasweep.cli.options import JsonOption
+from lorasweep.cli.options import CLUSTERS_HELP, JsonOption, Unit
 
 PredictionsArgument = Annotated[
     Path, typer.Argument(help="Predictions in SQuAD's form: {id: answer}.")
 ]
+ClustersOption = Annotated[Unit, typer.Option(help=f"{CLUSTERS_HELP}.")]
 DATA_HELP = "A SQuAD .json file, a .jsonl file, bundled, or hub:NAME:SPLIT."
 
 
 def score(
     predictions: PredictionsArgument,
     data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    clusters: ClustersOption = "paragraph",
     as_json: JsonOption = False,
 ) -> None:
     """Score any system's predictions: EM and F1 with intervals."""
     from lorasweep.scoring import score_file
 
-    scored = score_file(predictions, data)
+    scored = score_file(predictions, data, unit=clusters)
     if as_json:
         print(json.dumps(scored.as_json(), indent=1))
         return
@@ -35,12 +37,13 @@ def compare(
     a: PredictionsArgument,
     b: PredictionsArgument,
     data: Annotated[str, typer.Option(help=DATA_HELP)],
+    clusters: ClustersOption = "paragraph",
     as_json: JsonOption = False,
 ) -> None:
     """Say whether one system's predictions are better than another's on the same questions."""
     from lorasweep.scoring import compare_files
 
-    compared = compare_files(a, b, data)
+    compared = compare_files(a, b, data, unit=clusters)
     if as_json:
         print(json.dumps(compared.as_json(), indent=1))
         return

@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorasweep.cli.options import (
+<<<<<<< HEAD
     Folder,
     JsonOption,
     OutOption,
     QuietOption,
     SetOption,
     StudyArgument,
+=======
+    CLUSTERS_HELP,
+    Folder,
+    JsonOption,
+    QuietOption,
+    SetOption,
+    StudyArgument,
+    Unit,
+>>>>>>> 211356d (Report: a table of all decoders; intervals over articles on the command line)
 )
 
 if TYPE_CHECKING:
@@ -101,13 +111,19 @@ def status(folder: Folder, as_json: JsonOption = False) -> None:
     print_status(found)
 
 
-def analyse(folder: Folder, as_json: JsonOption = False) -> None:
+def analyse(
+    folder: Folder,
+    clusters: Annotated[
+        Unit | None, typer.Option(help=f"{CLUSTERS_HELP}; default: what the study says.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Analyse a study's records anew, without training, and write the report."""
     from lorasweep.report import write_report
     from lorasweep.results import analyse_folder
     from lorasweep.terminal import print_leaderboard
 
-    results = analyse_folder(folder)
+    results = analyse_folder(folder, clusters)
     write_report(folder)
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))

@@ -8,6 +8,7 @@ from lorasweep.report.load import Outcome
 from lorasweep.report.sections.ablation import ablation
 from lorasweep.report.sections.answers import answers
 from lorasweep.report.sections.comparisons import comparisons
+from lorasweep.report.sections.decoding import decoding
 from lorasweep.report.sections.failures import failures
 from lorasweep.report.sections.losses import losses
 from lorasweep.report.sections.scores import leaderboard, summary
@@ -18,6 +19,7 @@ SECTIONS: list[Callable[[Outcome, Strings], Section]] = [
     leaderboard,
     comparisons,
     ablation,
+    decoding,
     failures,
     losses,
     answers,

@@ -40,7 +40,9 @@ def summary(outcome: Outcome, say: Strings) -> Section:
 
 def leaderboard(outcome: Outcome, say: Strings) -> Section:
     """List every run and the base model by F1, as a table and as a chart."""
-    blocks: list[Block] = [Paragraph(say("leaderboard.how_to_read"))]
+    unit = outcome.results.analysis.clusters if outcome.results.analysis else "paragraph"
+    how_to_read = say("leaderboard.how_to_read", clusters=say(f"clusters.{unit}"))
+    blocks: list[Block] = [Paragraph(how_to_read)]
     blocks.append(_score_figure(outcome, say) or Notice(say("leaderboard.no_chart")))
     blocks.append(_table(outcome, say))
     if failures := _failures(outcome, say):
