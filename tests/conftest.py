@@ -132,6 +132,32 @@ def exact_base(make_base: Callable[[torch.dtype], Base]) -> Base:
     return make_base(torch.float64)
 
 
+def eager_to_stop(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """Make the end token and the line break likely, so that random models stop now and then."""
+    with torch.no_grad():
+        for token in (tokenizer.eos_token_id, *tokenizer("\n")["input_ids"]):
+            model.get_output_embeddings().weight[token] *= 2.5
+    return model
+
+
+@pytest.fixture
+def make_stopping(
+    architecture: str,
+    make_model: Callable[..., PreTrainedModel],
+    tokenizer: PreTrainedTokenizerFast,
+) -> Callable[[], PreTrainedModel]:
+    """Build a fresh tiny model that stops now and then."""
+    return lambda: eager_to_stop(make_model(architecture, tie_word_embeddings=False), tokenizer)
+
+
+@pytest.fixture
+def stopping_base(
+    make_stopping: Callable[[], PreTrainedModel], tokenizer: PreTrainedTokenizerFast
+) -> Base:
+    """A frozen tiny model that stops now and then."""
+    return freeze(make_stopping(), tokenizer)
+
+
 PASSAGES = (
     ("The mill at Orrin burned twice.", "How often did it burn?", "twice"),
     ("Ada Lunt drew the first chart of the bay in 1841, and the second, larger one in 1856, after "

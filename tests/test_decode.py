@@ -63,26 +63,9 @@ def agrees(answer: Answer, reference: Reference) -> bool:
     return False
 
 
-def eager_to_stop(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """Make the end token and the line break likely, so that random models stop now and then."""
-    with torch.no_grad():
-        for token in (tokenizer.eos_token_id, *tokenizer("\n")["input_ids"]):
-            model.get_output_embeddings().weight[token] *= 2.5
-    return model
-
-
 @pytest.fixture
-def make_stopping(
-    architecture: str,
-    make_model: Callable[..., PreTrainedModel],
-    tokenizer: PreTrainedTokenizerFast,
-) -> Callable[[], PreTrainedModel]:
-    return lambda: eager_to_stop(make_model(architecture, tie_word_embeddings=False), tokenizer)
-
-
-@pytest.fixture
-def base(make_stopping: Callable[[], PreTrainedModel], tokenizer: PreTrainedTokenizerFast) -> Base:
-    return freeze(make_stopping(), tokenizer)
+def base(stopping_base: Base) -> Base:
+    return stopping_base
 
 
 def decode(

@@ -4,30 +4,20 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
-from lorasweep.base import Base, freeze
+from lorasweep.base import Base
 from lorasweep.decode import Answer, decode_beam, decode_greedy
 from lorasweep.trees import Tree, separate_rows
 from reference import mixed_lanes, randomise_B, with_peft
-from test_decode import eager_to_stop
 
 ALL_AT_ONCE = 100_000
 NUM_NEW = 12
 
 
 @pytest.fixture
-def make_stopping(
-    architecture: str,
-    make_model: Callable[..., PreTrainedModel],
-    tokenizer: PreTrainedTokenizerFast,
-) -> Callable[[], PreTrainedModel]:
-    return lambda: eager_to_stop(make_model(architecture, tie_word_embeddings=False), tokenizer)
-
-
-@pytest.fixture
-def base(make_stopping: Callable[[], PreTrainedModel], tokenizer: PreTrainedTokenizerFast) -> Base:
-    return freeze(make_stopping(), tokenizer)
+def base(stopping_base: Base) -> Base:
+    return stopping_base
 
 
 def search(

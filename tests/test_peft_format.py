@@ -32,6 +32,13 @@ def saved(base: Base, lane: Lane, weights: Weights) -> SavedAdapter:
     return SavedAdapter(copies, lane.rank, lane.scale, lane.dropout, "tiny", transposed)
 
 
+def logits_with(base: Base, lane: Lane, adapter: SavedAdapter, trees: tuple[Tree, ...]) -> Tensor:
+    """Our logits with an adapter that was read."""
+    with base.adapted([lane]) as adapters:
+        adapters.put(0, adapter.weights)
+        return training_logits(base, trees)
+
+
 @torch.no_grad()
 def test_peft_gives_our_logits_from_our_files(
     architecture: str,
@@ -82,9 +89,7 @@ def test_parts_of_a_fused_module_are_one_adapter_for_peft_and_come_back_as_one(
     assert (ours - own_logits(tuned, trees)).abs().max() < 1e-5
     back = load_adapter(tmp_path)
     whole = Lane(tuple(back.weights), 6, back.scale, 0.0, 0.0, seed=0)
-    with base.adapted([whole]) as adapters:
-        adapters.put(0, back.weights)
-        assert (ours - training_logits(base, trees)).abs().max() < 1e-5
+    assert (ours - logits_with(base, whole, back, trees)).abs().max() < 1e-5
 
 
 @torch.no_grad()
@@ -93,17 +98,12 @@ def test_we_give_the_logits_of_peft_with_patterns(
 ) -> None:
     base = freeze(make_model("gpt2"), tokenizer)
     patterns = {"rank_pattern": {"c_attn": 2}, "alpha_pattern": {r"h\.1\.attn\.c_proj": 5}}
-    tuned = get_peft_model(make_model("gpt2"), peft_config(base, **patterns)).eval()
-    for name, parameter in tuned.named_parameters():
-        if "lora_B" in name:
-            parameter.normal_(std=0.3)
+    tuned = random_peft(make_model("gpt2"), peft_config(base, **patterns), std=0.3)
     tuned.save_pretrained(tmp_path)
     back = load_adapter(tmp_path)
     lane = Lane(tuple(back.weights), 4, back.scale, 0.0, 0.0, seed=0)
-    with base.adapted([lane]) as adapters:
-        adapters.put(0, back.weights)
-        difference = training_logits(base, trees) - own_logits(tuned, trees)
-        assert difference.abs().max() < 1e-4
+    difference = logits_with(base, lane, back, trees) - own_logits(tuned, trees)
+    assert difference.abs().max() < 1e-4
 
 
 @torch.no_grad()
@@ -134,18 +134,24 @@ def test_we_give_pefts_logits_from_pefts_files(
     base = make_base(torch.float32)
     for use_rslora in (False, True):
         config = peft_config(base, use_rslora=use_rslora, lora_alpha=12)
-        tuned = get_peft_model(make_model(architecture), config).eval()
-        for name, parameter in tuned.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.1)
+        tuned = random_peft(make_model(architecture), config, std=0.1)
         theirs = own_logits(tuned, trees)
         tuned.save_pretrained(tmp_path)
         adapter = load_adapter(tmp_path)
         assert adapter.scale == pytest.approx(12 / (4**0.5 if use_rslora else 4))
         lane = Lane(tuple(adapter.weights), adapter.rank, adapter.scale, 1e-3, 0.0, seed=0)
-        with base.adapted([lane]) as adapters:
-            adapters.put(0, adapter.weights)
-            assert (training_logits(base, trees) - theirs).abs().max() < 1e-4
+        ours = logits_with(base, lane, adapter, trees)
+        assert (ours - theirs).abs().max() < 1e-4
+
+
+def random_peft(model: PreTrainedModel, config: LoraConfig, std: float) -> peft.PeftModel:
+    """PEFT's LoRA whose B are not zero."""
+    tuned = get_peft_model(model, config).eval()
+    for name, parameter in tuned.named_parameters():
+        if "lora_B" in name:
+            parameter.normal_(std=std)
+    assert isinstance(tuned, peft.PeftModel)
+    return tuned
 
 
 def peft_config(base: Base, **changes: Any) -> LoraConfig:

@@ -125,9 +125,7 @@ def interactions(
     if not weights:
         return []
     cells = _array(weights).reshape(len(first), len(second), len(points))
-    doubly_centred = cells - cells.mean(axis=0, keepdims=True)
-    doubly_centred -= doubly_centred.mean(axis=1, keepdims=True)
-    contrasts = doubly_centred.reshape(-1, len(points))
+    contrasts = _doubly_centred(cells).reshape(-1, len(points))
     intervals = bootstrap_intervals(contrasts @ matrix, clusters, level, draws, seed)
     cell_means = _array(weights) @ means(matrix)
     return [
@@ -149,28 +147,28 @@ def variance_shares(
     """
     matrix = _checked(points, scores, clusters)
     axes = varied_axes(points)
-    noise = _noise_covariance(matrix, clusters)
     observed = means(matrix) - matrix.mean()
-    full = _additive_projection(points, axes)
-    centring = np.eye(len(points)) - 1 / len(points)
-    total = float(observed @ observed)
     # Rounding alone makes equal means differ in their last bits.
-    varied = np.ptp(observed) > 1e-12 * np.abs(matrix).max()
-
-    def share(projection: Floats) -> float:
-        squares = observed @ projection @ observed - np.sum(projection * noise)
-        return float(np.clip(squares / total, 0, 1)) if varied else 0.0
-
+    if np.ptp(observed) <= 1e-12 * np.abs(matrix).max():
+        return VarianceShares(axes=dict.fromkeys(axes, 0.0), residual=0.0, evaluation=0.0)
+    noise = _noise_covariance(matrix, clusters)
+    full = _additive_projection(points, axes)
     without = {
         axis: _additive_projection(points, [other for other in axes if other != axis])
         for axis in axes
     }
-    evaluation = float(np.sum(centring * noise)) / total if varied else 0.0
+    centring = np.eye(len(points)) - 1 / len(points)
     return VarianceShares(
-        axes={axis: share(full - without[axis]) for axis in axes},
-        residual=share(np.eye(len(points)) - full),
-        evaluation=min(1.0, evaluation),
+        axes={axis: _share(full - without[axis], observed, noise) for axis in axes},
+        residual=_share(np.eye(len(points)) - full, observed, noise),
+        evaluation=min(1.0, float(np.sum(centring * noise) / (observed @ observed))),
     )
+
+
+def _share(projection: Floats, observed: Floats, noise: Floats) -> float:
+    """Return the share of a sum of squares in the total one, without what noise adds to it."""
+    squares = observed @ projection @ observed - np.sum(projection * noise)
+    return float(np.clip(squares / (observed @ observed), 0, 1))
 
 
 def edge_warnings(
@@ -184,6 +182,12 @@ def edge_warnings(
     """
     warnings = [_edge_warning(effect) for effect in effects if effect.axis not in nominal]
     return [warning for warning in warnings if warning is not None]
+
+
+def _doubly_centred(cells: Floats) -> Floats:
+    """Return cells [first axis, second axis, ...] minus their means over either axis."""
+    centred = cells - cells.mean(axis=0, keepdims=True)
+    return np.asarray(centred - centred.mean(axis=1, keepdims=True))
 
 
 def _axis_effect(

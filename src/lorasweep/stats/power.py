@@ -1,7 +1,7 @@
 """How many questions would settle a difference, and what the present ones can settle."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, sqrt
 
 from numpy.typing import ArrayLike
@@ -54,22 +54,30 @@ def questions_to_settle(
         raise ValueError("no number of questions settles a difference of 0")
     matrix = score_matrix(differences, clusters)
     error = sqrt(cluster_variances(matrix, clusters)[0])
-    size = clusters.num_questions / clusters.num_clusters
-    needed = smallest = None
-    if 0 < error < inf:
-        spread = error * sqrt(clusters.num_clusters)
-        needed = _clusters_needed(abs(difference), spread, power, significance)
-        smallest = error * _quantiles(clusters.num_clusters, power, significance)
-    return Power(
+    found = Power(
         difference=difference,
-        num_clusters=needed,
-        num_questions=None if needed is None else ceil(needed * size),
-        smallest_difference=smallest,
-        standard_error=error if 0 < error < inf else None,
-        mean_cluster_size=size,
+        num_clusters=None,
+        num_questions=None,
+        smallest_difference=None,
+        standard_error=None,
+        mean_cluster_size=clusters.num_questions / clusters.num_clusters,
         design_effect=design_effects(matrix, clusters)[0],
         power=power,
         significance=significance,
+    )
+    return _settled(found, error, clusters.num_clusters) if 0 < error < inf else found
+
+
+def _settled(found: Power, error: float, num_clusters: int) -> Power:
+    """Return what a standard error on some clusters says of the counts."""
+    levels = found.power, found.significance
+    needed = _clusters_needed(abs(found.difference), error * sqrt(num_clusters), *levels)
+    return replace(
+        found,
+        num_clusters=needed,
+        num_questions=None if needed is None else ceil(needed * found.mean_cluster_size),
+        smallest_difference=error * _quantiles(num_clusters, *levels),
+        standard_error=error,
     )
 
 
