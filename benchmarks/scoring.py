@@ -17,7 +17,7 @@ from pathlib import Path
 
 NUM_QUESTIONS, NUM_PARAGRAPHS = 10_570, 2_067
 NUM_CALLS = 3
-WORDS = ["north", "harbour", "seventeen", "silver", "mill", "Ada", "Lunt", "1841", "the", "lighthouse", "of", "Tamm"]
+WORDS = ["north", "harbour", "seventeen", "silver", "mill", "Ada", "1841", "the", "of", "Tamm"]
 
 
 def main() -> None:

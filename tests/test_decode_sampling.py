@@ -32,6 +32,7 @@ from lorasweep.trees import Tree, separate_rows
 from reference import mixed_lanes, randomise_B
 
 ALL_AT_ONCE = 100_000
+CPU = torch.device("cpu")
 Draws = dict[tuple[str, int], Answer]
 HOW = Evaluate(draws=3, seed=11, max_new_tokens=6)
 
@@ -106,7 +107,7 @@ def test_a_nucleus_is_the_same_however_many_tokens_are_ranked_first(
 
 
 def noise(*keys: tuple[int, str, int, int], num_tokens: int = 100) -> Tensor:
-    return torch.stack([gumbel_noise(torch.tensor(key(*each)), num_tokens) for each in keys])
+    return torch.stack([gumbel_noise(key(*each), num_tokens, CPU) for each in keys])
 
 
 def test_noise_is_gumbels_and_of_its_own_for_each_choice_and_token() -> None:

@@ -37,10 +37,12 @@ def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int)
         keys_M = keys_RSN[slots[:, 1], slots[:, 2], step]
         tokens_M = torch.empty_like(keys_M)
         # All lanes of a slot share its noise; more at a time would be large in float64.
-        for one in keys_M.unique():
+        for one in set(keys_M.tolist()):
             lanes = keys_M == one
             warped_LV = warp(logits[lanes].double(), decoder)
-            tokens_M[lanes] = (warped_LV + gumbel_noise(one, logits.shape[-1])).argmax(-1)
+            tokens_M[lanes] = (
+                warped_LV + gumbel_noise(one, logits.shape[-1], logits.device)
+            ).argmax(-1)
         return tokens_M
 
     return choose
@@ -52,10 +54,10 @@ def key(seed: int, question_id: str, draw: int, step: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
 
 
-def gumbel_noise(one: Tensor, num_tokens: int) -> Tensor:
-    """Return noise [V] of Gumbel's distribution for the choice with a key [] of 64 bits."""
-    counts_V = torch.arange(1, num_tokens + 1, device=one.device) * GOLDEN
-    bits_V = _shifted(_mixed(one + counts_V), 64 - RANDOM_BITS)
+def gumbel_noise(choice: int, num_tokens: int, device: torch.device) -> Tensor:
+    """Return noise [V] of Gumbel's distribution for the choice with this key."""
+    counts_V = torch.arange(1, num_tokens + 1, device=device) * GOLDEN
+    bits_V = _shifted(_mixed(counts_V + choice), 64 - RANDOM_BITS)
     return -(-((bits_V.double() + 0.5) / (1 << RANDOM_BITS)).log()).log()
 
 
