@@ -7,22 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorasweep.cli.options import (
-<<<<<<< HEAD
+    CLUSTERS_HELP,
     Folder,
     JsonOption,
     OutOption,
     QuietOption,
     SetOption,
     StudyArgument,
-=======
-    CLUSTERS_HELP,
-    Folder,
-    JsonOption,
-    QuietOption,
-    SetOption,
-    StudyArgument,
     Unit,
->>>>>>> 211356d (Report: a table of all decoders; intervals over articles on the command line)
 )
 
 if TYPE_CHECKING:
