@@ -195,6 +195,7 @@ class Costs(Stored):
 
     by_parameters: list[str]
     by_seconds: list[str]
+    by_memory: list[str] = []
 
 
 class DecoderAnalysis(Stored):
