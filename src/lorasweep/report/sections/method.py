@@ -72,6 +72,7 @@ def _training(outcome: Outcome, say: Strings) -> str:
 
 
 def _recipe(study: Study, say: Strings) -> str:
+    """Say how long and by what steps runs train; the schedule is constant, linear or cosine."""
     recipe = study.recipe
     return say(
         "method.recipe", epochs=say.integer(recipe.epochs), batch=say.integer(recipe.batch_size),
