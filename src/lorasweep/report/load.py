@@ -34,9 +34,14 @@ class Outcome:
 
     @cached_property
     def study(self) -> Study | None:
-        """The study as it was resolved, from the lock; None where there is none."""
-        lock = self.lock
-        return None if lock is None else Study.parse(lock.study, str(self.store.lock_file))
+        """The study as it was resolved, from the lock; None where there is none to be read.
+
+        Results are reported without it, so the lock of another version must not hide them.
+        """
+        try:
+            return None if self.lock is None else Study.parse(self.lock.study)
+        except UserError:
+            return None
 
     def steps(self, run: RunRecord) -> list[StepEntry]:
         """Return the optimizer steps of a run; none where it left no history."""

@@ -29,11 +29,9 @@ def decoding(outcome: Outcome, say: Strings) -> Section:
 
 
 def _in_words(name: str, scored: list[Named], say: Strings) -> str:
-    first, *others = sorted(scored, key=lambda pair: -pair[1].f1)
-    sentences = [
-        say("decoding.first", name=name, decoder=first[0], f1=say.decimal(first[1].f1),
-            others=say.list([f"{key} {say.decimal(s.f1)}" for key, s in others])),
-    ]  # fmt: skip
+    ordered = sorted(scored, key=lambda pair: -pair[1].f1)
+    rows = [f"{key} {say.decimal(scores.f1)}" for key, scores in ordered]
+    sentences = [say("decoding.by_f1", name=name, rows=say.list(rows))]
     sentences += [
         say("decoding.best_of_n", decoder=key, best=say.decimal(s.best_of_n_f1),
             mean=say.decimal(s.f1), distinct=say.decimal(s.distinct_answers, 2))

@@ -56,6 +56,8 @@ def _axes(found: Ablation | None, say: Strings) -> list[str]:
 def _axis(axis: Axis, say: Strings) -> str:
     best = max(axis.levels, key=lambda level: level.effect)
     worst = min(axis.levels, key=lambda level: level.effect)
+    if best.mean == worst.mean:
+        return say("discussion.flat", axis=say(f"column.{axis.name}"))
     is_told = any(
         level.interval and (level.interval[0] > 0 or level.interval[1] < 0) for level in axis.levels
     )

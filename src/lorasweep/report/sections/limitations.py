@@ -27,7 +27,8 @@ def _of_data(outcome: Outcome, say: Strings) -> list[str]:
         facts.append(say.count("data.leak", card.shared_contexts, name=say("data.eval")))
     if left_out := sum(card.too_long for card in cards.values()):
         facts.append(say.count("limitations.too_long", left_out))
-    if left_out := sum(card.unanswerable for card in cards.values()):
+    # Sets of the same sources count the same questions.
+    if left_out := sum({tuple(c.sources): c.unanswerable for c in cards.values()}.values()):
         facts.append(say.count("limitations.unanswerable", left_out))
     return facts
 

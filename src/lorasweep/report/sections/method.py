@@ -75,9 +75,10 @@ def _recipe(study: Study, say: Strings) -> str:
     """Say how long and by what steps runs train; the schedule is constant, linear or cosine."""
     recipe = study.recipe
     return say(
-        "method.recipe", epochs=say.integer(recipe.epochs), batch=say.integer(recipe.batch_size),
-        schedule=say(f"method.{recipe.schedule}"), warmup=say.percent(recipe.warmup),
-        decay=say.plain(recipe.weight_decay), norm=say.plain(recipe.max_grad_norm),
+        "method.recipe", epochs=say.count("method.epochs", recipe.epochs),
+        batch=say.integer(recipe.batch_size), schedule=say(f"method.{recipe.schedule}"),
+        warmup=say.percent(recipe.warmup), decay=say.plain(recipe.weight_decay),
+        norm=say.plain(recipe.max_grad_norm),
     )  # fmt: skip
 
 
