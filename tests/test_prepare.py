@@ -53,7 +53,16 @@ def test_train_and_evaluation_questions_have_trees_and_cards(prepared: Prepared)
         assert card.trunk_tokens == sum(len(tree.trunk_ids) for tree in trees)
         assert card.answer_tokens == sum(tree.num_answer_tokens for tree in trees)
         assert max(len(t.trunk_ids) + len(b.input_ids) for t in trees for b in t.branches) <= 512
+        whole = (len(t.trunk_ids + b.prompt_ids + b.answer_ids) for t in trees for b in t.branches)
+        assert card.longest_tokens == max(whole)
     assert prepared.folder.is_dir()
+
+
+def test_contexts_that_are_trained_on_too_are_counted(prepared: Prepared, file: Path) -> None:
+    assert prepared.cards["train"].shared_contexts is None
+    assert prepared.cards["eval"].shared_contexts == 0
+    leaking = prepare(tiny.load(file, "data.split=question", "data.num_train=200"))
+    assert (leaking.cards["eval"].shared_contexts or 0) > 0
 
 
 def test_no_article_is_trained_and_scored_on(prepared: Prepared) -> None:

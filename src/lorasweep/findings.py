@@ -198,6 +198,7 @@ class Costs(Stored):
 
     by_parameters: list[str]
     by_seconds: list[str]
+    by_memory: list[str] = []
 
 
 class DecoderAnalysis(Stored):

@@ -70,7 +70,7 @@ def prepare(study: Study) -> Prepared:
     selection = select(study.data)
     sets = _question_sets(study, selection, load_tokenizer(folder), max_tokens)
     _refuse_narrow_window(study, config, sets)
-    cards = {role: _card(questions) for role, questions in sets.items()}
+    cards = {role: _card(role, sets) for role in sets}
     return Prepared(
         plan,
         folder,
@@ -134,8 +134,11 @@ def _refuse_narrow_window(
         )
 
 
-def _card(questions: QuestionSet) -> DataCard:
-    data, forest = questions.data, questions.forest
+def _card(role: str, sets: dict[str, QuestionSet]) -> DataCard:
+    data, forest = sets[role].data, sets[role].forest
+    contexts, trained = (
+        {paragraph.context for paragraph in sets[name].data.paragraphs} for name in (role, "train")
+    )
     return DataCard(
         sources=list(data.sources),
         articles=len({paragraph.article for paragraph in data.paragraphs}),
@@ -146,6 +149,12 @@ def _card(questions: QuestionSet) -> DataCard:
         trunk_tokens=sum(len(tree.trunk_ids) for tree in forest.trees),
         branch_tokens=sum(len(b.input_ids) for tree in forest.trees for b in tree.branches),
         answer_tokens=sum(tree.num_answer_tokens for tree in forest.trees),
+        longest_tokens=max(
+            len(tree.trunk_ids) + len(b.prompt_ids) + len(b.answer_ids)
+            for tree in forest.trees
+            for b in tree.branches
+        ),
+        shared_contexts=None if role == "train" else len(contexts & trained),
         fingerprint=fingerprint_of(data),
     )
 

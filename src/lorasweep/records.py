@@ -195,7 +195,11 @@ class Lock(Stored):
 
 
 class DataCard(Stored):
-    """What was trained and scored on, and what was left out."""
+    """What was trained and scored on, and what was left out.
+
+    `longest_tokens` is that of a question with its context and answer. `shared_contexts` counts
+    the contexts that stand among the training questions too; None where that was not looked at.
+    """
 
     sources: list[str]
     articles: int
@@ -206,6 +210,8 @@ class DataCard(Stored):
     trunk_tokens: int = 0
     branch_tokens: int = 0
     answer_tokens: int = 0
+    longest_tokens: int = 0
+    shared_contexts: int | None = None
     fingerprint: str
 
 

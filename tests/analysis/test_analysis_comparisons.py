@@ -27,6 +27,7 @@ def test_a_run_that_costs_more_and_is_no_better_is_not_on_the_front(tmp_path: Pa
     found = costs(answers(tmp_path, runs, [0.5, 0.6, 0.65, 0.6, 0.9]))
     assert found.by_parameters == ["run0", "run2", "run4"]
     assert found.by_seconds == ["run3", "run2", "run4"]
+    assert found.by_memory == ["run4"]
 
 
 def test_p_values_are_corrected_within_a_metric(tmp_path: Path) -> None:

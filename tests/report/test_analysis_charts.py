@@ -1,10 +1,10 @@
 """Charts of the analysis: rows in the given order, one colour per group, values as given."""
 
 from lorasweep.report.analysis_charts import (
-    Count,
+    Bar,
     DifferencePoint,
     HeatCell,
-    count_chart,
+    bar_chart,
     difference_chart,
     heat_map,
 )
@@ -38,7 +38,7 @@ def test_a_row_without_an_interval_is_drawn() -> None:
 
 def test_a_heat_map_writes_every_mean_in_its_cell() -> None:
     cells = [HeatCell(x, y, f1) for x, y, f1 in (("1e-3", "4", 20.04), ("2e-3", "4", 31.0))]
-    spec = heat_map(cells, "Learning rate", "Rank", SAY)
+    spec = heat_map(cells, "Learning rate", "Rank", (20.0, 31.0), SAY)
     picture = svg(spec)
     assert ">20.0<" in picture
     assert ">31.0<" in picture
@@ -46,7 +46,7 @@ def test_a_heat_map_writes_every_mean_in_its_cell() -> None:
 
 
 def test_counts_stand_beside_each_other() -> None:
-    counts = [Count("empty", who, n) for who, n in (("best", 3), ("base model", 9))]
-    spec = count_chart(counts, "Answers", SAY)
-    assert spec["encoding"]["yOffset"]["sort"] == ["best", "base model"]
-    assert [row["count"] for row in spec["datasets"]["points"]] == [3, 9]
+    bars = [Bar("empty", who, n) for who, n in (("best", 3), ("base model", 9))]
+    spec = bar_chart(bars, "Answers", "Answers of", SAY)
+    assert spec["layer"][0]["encoding"]["yOffset"]["sort"] == ["best", "base model"]
+    assert [row["value"] for row in spec["datasets"]["points"]] == [3, 9]

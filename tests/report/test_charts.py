@@ -12,7 +12,7 @@ from lorasweep.report.charts import (
     ScorePoint,
     Series,
     bucket_size,
-    loss_chart,
+    line_chart,
     page_spec,
     png,
     score_chart,
@@ -60,20 +60,20 @@ def test_a_score_chart_has_a_row_per_point_and_only_groups_that_occur() -> None:
 
 
 def test_more_groups_than_colours_take_a_continuous_scheme() -> None:
-    few = loss_chart(make_series(3), "Step", "Run", SAY)
-    many = loss_chart(make_series(len(PALETTE) + 1), "Step", "Run", SAY)
+    few = line_chart(make_series(3), "Step", "Loss", "Run", SAY)
+    many = line_chart(make_series(len(PALETTE) + 1), "Step", "Loss", "Run", SAY)
     assert few["layer"][0]["encoding"]["color"]["scale"]["range"] == PALETTE[:3]
     assert many["layer"][0]["encoding"]["color"]["scale"]["scheme"]["name"] == "viridis"
 
 
 def test_a_chart_becomes_svg_and_png() -> None:
-    picture = svg(loss_chart(make_series(2), "Step", "Run <&>", SAY, base_loss=3.0))
+    picture = svg(line_chart(make_series(2), "Step", "Loss", "Run <&>", SAY, rule_at=3.0))
     assert picture.startswith("<svg")
     assert "Run &lt;&amp;&gt;" in picture
     assert png(picture).startswith(b"\x89PNG")
 
 
 def test_the_page_lets_the_style_sheet_choose_the_colour_of_text() -> None:
-    spec = page_spec(loss_chart(make_series(1), "Step", "Run", SAY))
+    spec = page_spec(line_chart(make_series(1), "Step", "Loss", "Run", SAY))
     assert spec["width"] == "container"
     assert spec["config"]["axis"]["labelColor"] == "currentColor"

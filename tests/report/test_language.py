@@ -7,7 +7,9 @@ import pytest
 
 import lorasweep.report
 from lorasweep.errors import UserError
+from lorasweep.failures import FailureClass
 from lorasweep.report.language import Strings
+from lorasweep.report.terms import RIGHT, TERMS, key_of, term
 
 SAY = Strings.load("en")
 PACKAGE = Path(lorasweep.report.__file__).parent
@@ -21,7 +23,9 @@ def test_every_string_is_used_and_every_literal_key_exists() -> None:
     counted = set(re.findall(r'\bsay\.count\(\s*"([\w.]+)"', sources))
     assert literal <= keys
     assert {f"{key}.{form}" for key in counted for form in ("one", "other")} <= keys
-    names = set(re.findall(r"[\w]+", sources))
+    names = set(re.findall(r"[\w]+", sources)) | {key_of(term) for term in TERMS}
+    assert {f"term.{key_of(term)}" for term in TERMS} <= keys
+    assert {f"meaning.{key_of(term)}" for term in (RIGHT, *FailureClass)} <= keys
     assert [
         key
         for key in keys
@@ -50,3 +54,19 @@ def test_counts_and_lists() -> None:
 
 def test_braces_in_values_are_kept() -> None:
     assert SAY("summary.base_note", note="{context}").endswith("{context}")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("boundary: too long", "boundary: too long"),
+        ("how many/much", "how many/much"),
+        ("1 to 50", "1 to 50"),
+        ("301 or more", "301 or more"),
+        ("20 to 40 %", "20 to 40 %"),
+        ("3", "3"),
+        ("Grace_Hopper & co", "Grace_Hopper & co"),
+    ],
+)
+def test_terms_and_bins_have_strings_and_names_stay(value: str, shown: str) -> None:
+    assert term(value, SAY) == shown

@@ -20,17 +20,24 @@ from invented import (
 from lorasweep.records import Results
 from lorasweep.report import write_report
 
-FIGURES = ("f1", "differences", "main_effects", "failures", "train_loss", "eval_loss")
+FIGURES = (
+    "f1", "base_vs_tuned", "differences", "top_eval_loss", "top_f1_parameters", "main_effects",
+    "lr_rank_1", "f1_parameters", "f1_seconds", "f1_memory", "failures", "f1_by_question_kind",
+    "f1_by_answer_length", "f1_by_context_length", "train_loss", "eval_loss", "grad_norm",
+)  # fmt: skip
 BREAKDOWNS = ("question_kind", "expected_type", "answer_length", "context_length",
               "answer_position", "article")  # fmt: skip
 TABLES = (
-    "leaderboard", "comparisons", "main_effects", "variance_shares", "failures",
-    "decoding", "failure_examples", "sample_predictions", "data", "recipe", "versions",
+    "leaderboard", "base_vs_tuned", "comparisons", "top_eval_loss", "top_f1", "top_parameters",
+    "best_and_worst", "main_effects", "variance_shares", "cost", "decoding", "failures",
+    "failure_examples", "sample_predictions", "training_health", "data", "token_lengths",
+    "hyperparameters", "lora_configurations", "versions",
     *(f"failures_by_{aspect}" for aspect in BREAKDOWNS),
 )  # fmt: skip
 SECTIONS = [
-    "summary", "leaderboard", "comparisons", "ablation", "decoding", "failures", "losses",
-    "answers", "data", "method",
+    "summary", "leaderboard", "gain", "comparisons", "top", "ablation", "cost", "full", "decoding",
+    "failures", "answers", "losses", "health", "discussion", "limitations", "conclusion", "lora",
+    "data", "method", "grid", "reproduce", "references",
 ]  # fmt: skip
 
 
@@ -75,7 +82,7 @@ def test_every_file_is_written_and_nothing_else_is_left(out: Path) -> None:
     files = {str(path.relative_to(out / "report")) for path in (out / "report").rglob("*.*")}
     figures = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png")}
     tables = {f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")}
-    assert files == {"index.html"} | figures | tables
+    assert files == {"index.html", "report.md"} | figures | tables
     assert {path.name for path in out.iterdir()} == {"results.json", "runs", "base", "report"}
 
 
@@ -127,9 +134,10 @@ def test_a_hostile_label_cannot_leave_the_chart(tmp_path: Path) -> None:
     run = make_run(0, 50.0, label=HOSTILE)
     write_history(tmp_path, run, 20)
     parsed = report(tmp_path, make_results([run]))
-    types = [script.get("type") for script in parsed.all("script")]
-    assert types == ["application/json"] * 3 + [None, None]
-    specs = [json.loads(text) for text in parsed.scripts[:3]]
+    *types, library, program = [script.get("type") for script in parsed.all("script")]
+    assert set(types) == {"application/json"}
+    assert (library, program) == (None, None)
+    specs = [json.loads(text) for text in parsed.scripts[: len(types)]]
     assert specs[0]["datasets"]["points"][0]["name"] == HOSTILE
 
 

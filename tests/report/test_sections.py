@@ -68,13 +68,9 @@ def test_the_decoding_table_has_the_best_run_and_the_base_model_by_every_decoder
     (table,) = decoding(Outcome(Store(tmp_path), results), SAY).tables()
     keys = [column.key for column in table.columns]
     rows = [dict(zip(keys, row, strict=True)) for row in table.rows]
-    assert [(row["decoder"], row["label"], row["f1"]) for row in rows] == [
-        ("greedy", "r4 lr0.001 attn", 60.0),
-        ("greedy", "base model", 21.0),
-        ("nucleus-0.9", "r4 lr0.001 attn", 55.0),
+    assert [(row["decoder"], row["f1"], row["base_f1"]) for row in rows] == [
+        ("greedy", 60.0, 21.0),
+        ("nucleus-0.9", 55.0, None),
     ]
-    assert (rows[0]["best_of_n_f1"], rows[2]["best_of_n_f1"], rows[2]["agreement"]) == (
-        None,
-        66.0,
-        0.5,
-    )
+    assert [row["best_of_n_f1"] for row in rows] == [None, 66.0]
+    assert rows[1]["agreement"] == 0.5

@@ -101,11 +101,12 @@ def seed_spreads(answers: Answers) -> list[SeedSpread]:
 
 
 def costs(answers: Answers) -> Costs:
-    """Return the runs that beat all others as cheap or cheaper, by parameters and by time."""
+    """Return the runs that beat all others as cheap or cheaper, by parameters, time and memory."""
     means = answers.f1_of_runs.mean(axis=1)
     return Costs(
         by_parameters=_front(answers, means, lambda run: run.trainable_parameters),
         by_seconds=_front(answers, means, lambda run: run.train_seconds),
+        by_memory=_front(answers, means, lambda run: run.peak_memory_bytes),
     )
 
 

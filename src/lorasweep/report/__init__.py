@@ -1,4 +1,4 @@
-"""The report of a study: one page, its figures and its tables."""
+"""The report of a study: one page, a written report, figures and tables."""
 
 from lorasweep.report.page import write_report
 

@@ -45,12 +45,12 @@ class HeatCell:
 
 
 @dataclass(frozen=True)
-class Count:
-    """How many answers of a class someone gave."""
+class Bar:
+    """A bar of a chart: bars of one name stand beside each other, one for each group."""
 
     name: str
     group: str
-    count: int
+    value: float
 
 
 def difference_chart(
@@ -86,8 +86,17 @@ def difference_chart(
     return with_points(layers, [vars(point) for point in points])
 
 
-def heat_map(cells: Sequence[HeatCell], x_title: str, y_title: str, say: Strings) -> Spec:
-    """Return a mean F1 for each pair of values, the values in the order of the cells."""
+def heat_map(
+    cells: Sequence[HeatCell],
+    x_title: str,
+    y_title: str,
+    bounds: tuple[float, float],
+    say: Strings,
+) -> Spec:
+    """Return a mean F1 for each pair of values; `bounds` are those of the shades.
+
+    Columns and rows are in the order of the cells.
+    """
     columns = list(dict.fromkeys(cell.x for cell in cells))
     rows = list(dict.fromkeys(cell.y for cell in cells))
     chart = alt.Chart(alt.NamedData("points")).encode(
@@ -99,7 +108,8 @@ def heat_map(cells: Sequence[HeatCell], x_title: str, y_title: str, say: Strings
             alt.Tooltip("f1:Q", title=say("chart.f1"), format=".1f"),
         ],
     )
-    shade = alt.Color("f1:Q", scale=alt.Scale(scheme=HEAT, zero=False), legend=None)
+    scale = alt.Scale(scheme=HEAT, zero=False, domain=list(bounds))
+    shade = alt.Color("f1:Q", scale=scale, legend=None)
     squares = chart.mark_rect().encode(color=shade)
     figures = chart.mark_text(color=INK_ON_HEAT, fontSize=13).encode(
         text=alt.Text("f1:Q", format=".1f")
@@ -108,24 +118,26 @@ def heat_map(cells: Sequence[HeatCell], x_title: str, y_title: str, say: Strings
     return with_points(layers, [vars(cell) for cell in cells])
 
 
-def count_chart(counts: Sequence[Count], title: str, say: Strings) -> Spec:
-    """Return a bar for each count, those of one name beside each other, in the given order."""
-    names = list(dict.fromkeys(each.name for each in counts))
-    groups = list(dict.fromkeys(each.group for each in counts))
-    bars = (
-        alt.Chart(alt.NamedData("points"))
-        .mark_bar()
-        .encode(
-            x=alt.X("count:Q", title=title, axis=alt.Axis(format="d")),
-            y=alt.Y("name:N", sort=names, title=None),
-            yOffset=alt.YOffset("group:N", sort=groups),
-            color=colour(groups, say("chart.answers_of"), [PALETTE[0], PALETTE[-1]]),
-            tooltip=[
-                alt.Tooltip("name:N", title=say("chart.row")),
-                alt.Tooltip("group:N", title=say("chart.answers_of")),
-                alt.Tooltip("count:Q", title=title),
-            ],
-        )
-        .properties(height=BAR_HEIGHT * len(names))
+def bar_chart(
+    values: Sequence[Bar], title: str, group_title: str, say: Strings, number: str = "d"
+) -> Spec:
+    """Return the bars in the given order; `number` is D3's format of their values."""
+    names = list(dict.fromkeys(each.name for each in values))
+    groups = list(dict.fromkeys(each.group for each in values))
+    colours = colour(groups, group_title, [PALETTE[0], PALETTE[-1]])
+    chart = alt.Chart(alt.NamedData("points")).encode(
+        x=alt.X("value:Q", title=title, axis=alt.Axis(format=number)),
+        y=alt.Y("name:N", sort=names, title=None),
+        yOffset=alt.YOffset("group:N", sort=groups),
+        tooltip=[
+            alt.Tooltip("name:N", title=say("chart.row")),
+            alt.Tooltip("group:N", title=group_title),
+            alt.Tooltip("value:Q", title=title, format=number),
+        ],
     )
-    return with_points(bars, [vars(each) for each in counts])
+    bars = chart.mark_bar().encode(
+        color=colours if len(groups) > 1 else alt.value(PALETTE[0]),
+    )
+    figures = chart.mark_text(align="left", dx=4).encode(text=alt.Text("value:Q", format=number))
+    layers = alt.layer(bars, figures).properties(height=BAR_HEIGHT * len(names))
+    return with_points(layers, [vars(each) for each in values])

@@ -26,7 +26,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Items:
-    """A list of sentences under a heading."""
+    """A list of sentences under a heading; none where the title is empty."""
 
     kind: ClassVar[str] = "items"
     title: str

@@ -46,7 +46,7 @@ class ScorePoint:
 
 @dataclass(frozen=True)
 class Series:
-    """A line of a loss chart: points (x, loss), and the group that gives its colour."""
+    """A line of a chart: its points (x, y), and the group that gives its colour."""
 
     name: str
     group: str
@@ -86,14 +86,15 @@ def score_chart(
     return with_points(layers, [vars(point) for point in points])
 
 
-def loss_chart(
+def line_chart(
     series: Sequence[Series],
     x_title: str,
+    y_title: str,
     group_title: str,
     say: Strings,
-    base_loss: float | None = None,
+    rule_at: float | None = None,
 ) -> Spec:
-    """Return losses over `x`; a click on the legend keeps one group, a rule is the base model."""
+    """Return `y` over `x`; a click on the legend keeps one group, a dashed rule is `rule_at`."""
     chosen = alt.selection_point(fields=["group"], bind="legend")
     few = max(len(line.points) for line in series) <= MAX_MARKED_POINTS
     ticks = sorted({x for line in series for x, _ in line.points}) if few else alt.Undefined
@@ -107,20 +108,20 @@ def loss_chart(
                 scale=alt.Scale(nice=False),
                 axis=alt.Axis(values=ticks, format="d"),
             ),
-            y=alt.Y("loss:Q", title=say("chart.loss"), scale=alt.Scale(zero=False)),
+            y=alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False)),
             color=colour(list(dict.fromkeys(line.group for line in series)), group_title),
             detail="name:N",
             opacity=alt.condition(chosen, alt.value(0.95), alt.value(0.1)),
             tooltip=[
                 alt.Tooltip("name:N", title=say("chart.run")),
                 alt.Tooltip("x:Q", title=x_title),
-                alt.Tooltip("loss:Q", title=say("chart.loss"), format=".4f"),
+                alt.Tooltip("y:Q", title=y_title, format=".4f"),
             ],
         )
         .add_params(chosen)
     )
-    values = [{"loss": base_loss}] if base_loss and math.isfinite(base_loss) else []
-    layers = alt.layer(*rule(y=alt.Y("loss:Q"), values=values), lines).properties(height=300)
+    values = [{"y": rule_at}] if rule_at and math.isfinite(rule_at) else []
+    layers = alt.layer(*rule(y=alt.Y("y:Q"), values=values), lines).properties(height=300)
     return with_points(layers, [row for line in series for row in _rows(line)])
 
 
@@ -165,8 +166,8 @@ def with_points(chart: Any, rows: list[dict[str, Any]]) -> Spec:
 
 def _rows(line: Series) -> list[dict[str, Any]]:
     return [
-        {"name": line.name, "group": line.group, "x": x, "loss": float(f"{loss:.5g}")}
-        for x, loss in line.points
+        {"name": line.name, "group": line.group, "x": x, "y": float(f"{y:.5g}")}
+        for x, y in line.points
     ]
 
 
@@ -203,6 +204,7 @@ def _configured(spec: Spec, width: int | str, ink: str, background: str) -> Spec
                 **text, "orient": "bottom", "labelLimit": 0, "symbolOpacity": 1,
                 "columns": {"expr": "max(1, floor(width / 190))"},
             },
+            "text": {"fill": ink, "fontSize": 11},
             "view": {"stroke": None},
         },
     }  # fmt: skip

@@ -67,9 +67,13 @@ class Strings:
         """Return a p value with three decimal digits, or as smaller than those show."""
         return self("number.small_p") if value < 0.001 else f"{value:.3f}"
 
-    def percent(self, share: float) -> str:
+    def percent(self, share: float, digits: int = 0) -> str:
         """Return a share from 0 to 1 in percent."""
-        return self("number.percent", value=self.decimal(100 * share, 0))
+        return self("number.percent", value=self.decimal(100 * share, digits))
+
+    def plain(self, value: float) -> str:
+        """Return a number with the digits that it needs, four at most behind the first."""
+        return self.integer(int(value)) if value == int(value) else f"{value:.5g}"
 
     def axis_value(self, axis: str, value: int | float | str) -> str:
         """Return a value of an axis of the grid: learning rates as in 3e-4."""

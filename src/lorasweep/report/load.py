@@ -8,8 +8,9 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from lorasweep.errors import UserError
-from lorasweep.records import SCHEMA, EvalEntry, Prediction, Results, RunRecord, StepEntry
+from lorasweep.records import SCHEMA, EvalEntry, Lock, Prediction, Results, RunRecord, StepEntry
 from lorasweep.store import Store, damaged
+from lorasweep.study import Study
 
 Entry = TypeVar("Entry", StepEntry, EvalEntry)
 
@@ -25,6 +26,22 @@ class Outcome:
     def names(self) -> dict[str, str]:
         """Map every run id to its label, with the id where runs share the label."""
         return self.results.names
+
+    @cached_property
+    def lock(self) -> Lock | None:
+        """What was decided before training; None where the folder has no lock."""
+        return self.store.read_lock()
+
+    @cached_property
+    def study(self) -> Study | None:
+        """The study as it was resolved, from the lock; None where there is none to be read.
+
+        Results are reported without it, so the lock of another version must not hide them.
+        """
+        try:
+            return None if self.lock is None else Study.parse(self.lock.study)
+        except UserError:
+            return None
 
     def steps(self, run: RunRecord) -> list[StepEntry]:
         """Return the optimizer steps of a run; none where it left no history."""
@@ -42,12 +59,36 @@ class Outcome:
         """Return the answers of the base model; none where the decoder has not run."""
         return self.store.read_predictions(self.store.base_folder, decoder)
 
+    def adapter_sizes(self, run: RunRecord) -> list[tuple[int, int, int]]:
+        """Return (d, k, r) of every adapted module, [d, k] being its weights; none without files.
+
+        Modules that are adapted in parts have an adapter of another shape on disk than was
+        trained, so for them there are none either.
+        """
+        from safetensors import safe_open
+
+        place = self.store.adapter_folder(run.id) / "adapter_model.safetensors"
+        if not place.is_file() or any(":" in name for name in run.modules):
+            return []
+        with safe_open(place, framework="np") as file:
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        pairs = [
+            (shapes[a], shapes[a.replace("lora_A", "lora_B")]) for a in shapes if "lora_A" in a
+        ]
+        return [(b_shape[0], a_shape[1], a_shape[0]) for a_shape, b_shape in pairs]
+
     def _history(self, run: RunRecord, kind: type[Entry]) -> list[Entry]:
+        return [entry for entry in self._histories[run.id] if isinstance(entry, kind)]
+
+    @cached_property
+    def _histories(self) -> dict[str, list[StepEntry | EvalEntry]]:
+        return {run.id: self._read_history(run.id) for run in self.results.runs}
+
+    def _read_history(self, run_id: str) -> list[StepEntry | EvalEntry]:
         try:
-            entries = self.store.read_history(run.id)
+            return self.store.read_history(run_id)
         except ValidationError as error:
-            raise damaged(self.store.run_folder(run.id) / "history.jsonl", error) from None
-        return [entry for entry in entries if isinstance(entry, kind)]
+            raise damaged(self.store.run_folder(run_id) / "history.jsonl", error) from None
 
 
 def load_outcome(out: Path) -> Outcome:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from lorasweep.report import charts
 from lorasweep.report.blocks import Section
+from lorasweep.report.document import written_report
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome, load_outcome
 from lorasweep.report.sections import SECTIONS
@@ -36,6 +37,8 @@ def write_report(out: Path, language: str = "en") -> Path:
         _write_pictures(folder / "figures", pictures)
         page = _page(outcome, sections, pictures, say)
         (folder / "index.html").write_text(page, encoding="utf-8")
+        written = written_report(outcome.results.study, sections, say)
+        (folder / "report.md").write_text(written, encoding="utf-8")
     return out / "report" / "index.html"
 
 

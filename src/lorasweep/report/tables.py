@@ -21,13 +21,18 @@ LATEX_SPECIAL = str.maketrans(
         "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
         "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
         "–": "--", "×": r"$\times$", "·": r"\textperiodcentered{}",
-        "★": r"$\star$", "−": "$-$",
+        "★": r"$\star$", "−": "$-$", "✓": r"$\surd$", "✗": r"$\times$",
+        "Δ": r"$\Delta$", "≤": r"$\leq$", "≥": r"$\geq$", "“": "``", "”": "''",
         # after a row's end LaTeX takes these for the row's own options
         "[": "{[}", "*": "{*}",
     }
 )  # fmt: skip
 # control characters and invisible marks of direction, which LaTeX refuses
 INVISIBLE = re.compile("[\x00-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+# as wide as the table is, but never wider than the page
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def to_markdown(table: Table) -> str:
     heads = [_markdown_line([column.title for column in table.columns])]
     rules = ["| " + " | ".join("---" if c.is_text else "---:" for c in table.columns) + " |"]
     rows = [_markdown_line(row) for row in table.shown()]
-    return "\n".join([_markdown(table.caption), "", *heads, *rules, *rows, ""])
+    return "\n".join([markdown_text(table.caption), "", *heads, *rules, *rows, ""])
 
 
 def to_latex(table: Table) -> str:
@@ -104,18 +109,20 @@ def to_latex(table: Table) -> str:
     rows = [_latex_line(row) for row in table.shown()]
     return "\n".join(
         [
-            r"% \usepackage{booktabs} and \usepackage[T1]{fontenc} in the preamble",
+            r"% In the preamble: \usepackage{booktabs,graphicx} and \usepackage[T1]{fontenc}; for",
+            r"% texts in other scripts \usepackage{fontspec} in place of fontenc, and LuaLaTeX.",
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{_latex(table.caption)}}}",
             rf"\label{{tab:{table.id}}}",
+            FITTED,
             rf"\begin{{tabular}}{{{''.join(_latex_column(c) for c in table.columns)}}}",
             r"\toprule",
             _latex_line([column.title for column in table.columns]),
             r"\midrule",
             *rows,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\end{table}",
             "",
         ]
@@ -135,10 +142,11 @@ def _csv_values(column: Column, cell: Cell) -> list[object]:
 
 
 def _markdown_line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(_markdown(cell) for cell in cells) + " |"
+    return "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Return a text as Markdown that shows every character as it is, in one line."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return MARKDOWN_SPECIAL.sub(r"\\\1", _one_line(text))
 

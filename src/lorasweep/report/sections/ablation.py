@@ -1,17 +1,16 @@
 """Ablation: what each axis of the grid does to F1, and how much of that is noise."""
 
 from lorasweep.findings import Ablation, Axis, Interaction, SeedSpread
-from lorasweep.report.analysis_charts import (
-    DifferencePoint,
-    HeatCell,
-    difference_chart,
-    heat_map,
-)
+from lorasweep.report.analysis_charts import DifferencePoint, difference_chart
 from lorasweep.report.blocks import Block, Code, Figure, Items, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
-from lorasweep.report.ranking import analysis_of
-from lorasweep.report.tables import Column, Table
+from lorasweep.report.ranking import analysis_of, scored_runs
+from lorasweep.report.sections.heat import heat_maps
+from lorasweep.report.sentences import edge_sentence
+from lorasweep.report.tables import Cell, Column, Table
+
+AXES = ("targets", "rank", "lr", "alpha", "dropout")
 
 
 def ablation(outcome: Outcome, say: Strings) -> Section:
@@ -21,12 +20,57 @@ def ablation(outcome: Outcome, say: Strings) -> Section:
     if found is None or found.ablation is None:
         blocks.append(Notice(say("ablation.none")))
     else:
+        blocks += _extremes(outcome, say)
         blocks += _effects(found.ablation, say)
+        blocks += heat_maps(outcome.results, say)
         blocks += _edges(found.ablation, say)
         blocks += [Notice(note) for note in found.ablation.notes]
         blocks += _constant(found.ablation, say)
         blocks += [_seeds(found.seeds, say)] if found.seeds else [Notice(say("ablation.one_seed"))]
     return Section("ablation", say("ablation.title"), blocks)
+
+
+def _extremes(outcome: Outcome, say: Strings) -> list[Block]:
+    """Name the best and the worst configuration, of all and of those with each value."""
+    scored = [(each.run, each.scores.f1) for each in scored_runs(outcome.results)]
+    if len(scored) < 2:
+        return []
+    f1_of = {run.id: f1 for run, f1 in scored}
+    rows = [_extreme_row(say("ablation.all"), None, dict(f1_of), outcome)]
+    for axis in AXES:
+        by_value: dict[int | float | str, dict[str, float]] = {}
+        for point in outcome.results.configurations:
+            if point["run"] in f1_of and point["method"] != "full":
+                by_value.setdefault(point[axis], {})[point["run"]] = f1_of[point["run"]]
+        if len(by_value) > 1:
+            rows += [
+                _extreme_row(_title(axis, say), say.axis_value(axis, value), f1s, outcome)
+                for value, f1s in by_value.items()
+            ]
+    best, worst = (outcome.names[run.id] for run, _ in (scored[0], scored[-1]))
+    words = say("ablation.extremes", best=best, best_f1=say.decimal(scored[0][1]), worst=worst,
+                worst_f1=say.decimal(scored[-1][1]))  # fmt: skip
+    columns = [
+        Column("axis", say("column.axis")),
+        Column("value", say("column.value")),
+        Column("num_runs", say("column.num_runs"), say.integer, "number"),
+        Column("best", say("column.best_run")),
+        Column("best_f1", say("column.best_f1"), say.decimal, "number"),
+        Column("worst", say("column.worst_run")),
+        Column("worst_f1", say("column.worst_f1"), say.decimal, "number"),
+    ]
+    return [
+        Paragraph(words),
+        Table("best_and_worst", say("ablation.extremes_caption"), columns, rows),
+    ]
+
+
+def _extreme_row(
+    axis: str, value: str | None, f1_of: dict[str, float], outcome: Outcome
+) -> list[Cell]:
+    best, worst = (pick(f1_of, key=f1_of.__getitem__) for pick in (max, min))
+    return [axis, value, len(f1_of), outcome.names[best], f1_of[best], outcome.names[worst],
+            f1_of[worst]]  # fmt: skip
 
 
 def _effects(found: Ablation, say: Strings) -> list[Block]:
@@ -37,7 +81,7 @@ def _effects(found: Ablation, say: Strings) -> list[Block]:
     blocks += [_effect_figure(measured, say)] if measured else []
     blocks.append(_effect_table(found.axes, say))
     blocks += [
-        Notice(say("ablation.unmeasured", axis=_title(axis.name, say), reason=axis.reason))
+        Notice(say("ablation.unmeasured", axis=_title(axis.name, say)))
         for axis in found.axes
         if axis.reason
     ]
@@ -85,28 +129,9 @@ def _effect_table(axes: list[Axis], say: Strings) -> Table:
 
 
 def _interactions(found: Ablation, say: Strings) -> list[Block]:
-    """Draw learning rate by rank where both vary, and list the cells of every pair of axes."""
+    """List the cells of every pair of axes."""
     measured = [each for each in found.interactions if each.cells]
-    blocks: list[Block] = [
-        _heat_figure(each, say) for each in measured if set(each.axes) == {"rank", "lr"}
-    ]
-    return [*blocks, _cell_table(measured, say)] if measured else blocks
-
-
-def _heat_figure(found: Interaction, say: Strings) -> Figure:
-    x, y = found.axes.index("lr"), found.axes.index("rank")
-    cells = [
-        HeatCell(say.axis_value("lr", cell.values[x]), str(cell.values[y]), cell.mean)
-        for cell in found.cells
-    ]
-    rows = [f"{cell.y}, {cell.x}: {say.decimal(cell.f1)}" for cell in cells]
-    return Figure(
-        "lr_rank",
-        say("ablation.heat"),
-        say("ablation.heat_caption"),
-        say("ablation.heat_words", rows=say.list(rows, most=30)),
-        heat_map(cells, say("column.lr"), say("column.rank"), say),
-    )
+    return [_cell_table(measured, say)] if measured else []
 
 
 def _cell_table(interactions: list[Interaction], say: Strings) -> Table:
@@ -147,7 +172,7 @@ def _edges(found: Ablation, say: Strings) -> list[Block]:
     if not found.edges:
         return []
     return [
-        Items(say("ablation.edges"), [edge.sentence for edge in found.edges]),
+        Items(say("ablation.edges"), [edge_sentence(edge, say) for edge in found.edges]),
         Code(say("ablation.options"), "\n".join(edge.option for edge in found.edges)),
     ]
 

@@ -1,11 +1,17 @@
 """Comparisons: which runs are tied for best, how far the others lie behind, and at what cost."""
 
-from lorasweep.findings import BASE, Comparison, Costs, DecoderAnalysis
+from lorasweep.findings import BASE, Comparison, DecoderAnalysis
 from lorasweep.report.analysis_charts import DifferencePoint, difference_chart
 from lorasweep.report.blocks import Block, Figure, Items, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import analysis_of
+from lorasweep.report.sentences import (
+    em_sentence,
+    f1_sentence,
+    power_sentence,
+    tied_sentence,
+)
 from lorasweep.report.tables import Cell, Column, Table
 
 MOST_SENTENCES = 6
@@ -18,10 +24,10 @@ def comparisons(outcome: Outcome, say: Strings) -> Section:
         key = "comparisons.no_analysis" if found is None else "comparisons.no_runs"
         blocks: list[Block] = [Notice(say(key))]
     else:
-        blocks = [Paragraph(f"{found.tied_best.sentence} {say('comparisons.how_to_read')}")]
+        tied = tied_sentence(found, outcome.results, say)
+        blocks = [Paragraph(f"{tied} {say('comparisons.how_to_read')}")]
         blocks += _against_best(outcome, found, say)
-        blocks += _limits(found, say)
-        blocks += _costs(outcome, found.costs, say) if found.costs else []
+        blocks += _limits(outcome, found, say)
     blocks += [Notice(note) for note in found.notes] if found else []
     return Section("comparisons", say("comparisons.title"), blocks)
 
@@ -31,8 +37,8 @@ def _against_best(outcome: Outcome, found: DecoderAnalysis, say: Strings) -> lis
         return [Notice(say("comparisons.alone"))]
     nearest = [each for each in found.comparisons if each.run != BASE][:MOST_SENTENCES]
     base = [each for each in found.comparisons if each.run == BASE]
-    sentences = [each.f1.sentence for each in nearest + base]
-    sentences += [each.exact_match.sentence for each in base]
+    sentences = [f1_sentence(each, outcome.results, say) for each in nearest + base]
+    sentences += [em_sentence(each, outcome.results, say) for each in base]
     return [
         _figure(outcome, found, say),
         _table(outcome, found, say),
@@ -85,8 +91,8 @@ def _row(outcome: Outcome, found: DecoderAnalysis, each: Comparison, say: String
     f1, em = each.f1, each.exact_match
     p_tied = found.tied_best.p_values.get(each.run) if found.tied_best else None
     return [
-        _name(outcome, each, say), p_tied, f1.mean, f1.interval, f1.p_value, f1.adjusted_p_value,
-        em.mean, em.interval, em.adjusted_p_value, each.mcnemar_p_value,
+        _name(outcome, each, say), p_tied, f1.mean, f1.interval, f1.p_value,
+        f1.adjusted_p_value, em.mean, em.interval, em.adjusted_p_value, each.mcnemar_p_value,
     ]  # fmt: skip
 
 
@@ -94,18 +100,11 @@ def _name(outcome: Outcome, each: Comparison, say: Strings) -> str:
     return say("leaderboard.base") if each.run == BASE else outcome.names[each.run]
 
 
-def _limits(found: DecoderAnalysis, say: Strings) -> list[Block]:
+def _limits(outcome: Outcome, found: DecoderAnalysis, say: Strings) -> list[Block]:
     """Say what the questions could settle, and what choosing the best run does to its score."""
-    sentences = [found.power.sentence] if found.power else []
-    sentences += [found.selection_bias] if found.selection_bias else []
+    results = outcome.results
+    sentences = [power_sentence(found.power, results, say)] if found.power else []
+    sentences += [say("sentences.selection_bias")] if found.selection_bias else []
     if found.test:
-        sentences.append(say("comparisons.test", sentence=found.test.f1.sentence))
+        sentences.append(say("comparisons.test", sentence=f1_sentence(found.test, results, say)))
     return [Items(say("comparisons.limits"), sentences)] if sentences else []
-
-
-def _costs(outcome: Outcome, costs: Costs, say: Strings) -> list[Block]:
-    sentences = [
-        say(f"comparisons.{key}", names=say.list([outcome.names[run_id] for run_id in ids]))
-        for key, ids in (("parameters", costs.by_parameters), ("seconds", costs.by_seconds))
-    ]
-    return [Items(say("comparisons.costs"), sentences)]

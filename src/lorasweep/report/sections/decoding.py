@@ -1,65 +1,87 @@
-"""Decoding: how the best run and the base model answer by each decoder."""
+"""Decoding: the best run's answers by each decoder, their quality beside their diversity."""
 
-from functools import partial
-
-from lorasweep.records import BaseRecord, RunRecord, Scores, scores_of
-from lorasweep.report.blocks import Block, Notice, Paragraph, Section
+from lorasweep.records import Scores, scores_of
+from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
-from lorasweep.report.ranking import DECODER, standing
+from lorasweep.report.ranking import standing
 from lorasweep.report.tables import Cell, Column, Table
+from lorasweep.report.trade_off_charts import TradeOff, diversity_chart
+
+Named = tuple[str, Scores]
 
 
 def decoding(outcome: Outcome, say: Strings) -> Section:
-    """Show quality, diversity, length and ending of the answers by every decoder."""
-    found, base = standing(outcome.results), outcome.results.base
-    records: dict[str, RunRecord | BaseRecord] = {say("leaderboard.base"): base}
-    if found is not None:
-        records = {outcome.names[found.best.run.id]: found.best.run, **records}
-    rows = [
-        _row(name, decoder, scores)
-        for decoder in _decoders(list(records.values()))
-        for name, record in records.items()
-        if (scores := scores_of(record.metrics, decoder)) is not None
-    ]
-    blocks: list[Block] = [_table(rows, say)] if rows else [Notice(say("decoding.none"))]
-    if rows:
-        blocks.insert(0, Paragraph(say("decoding.how_to_read", decoder=DECODER)))
+    """Compare decoders on the best run, with the base model's scores beside them."""
+    found = standing(outcome.results)
+    if found is None:
+        return Section("decoding", say("decoding.title"), [Notice(say("summary.no_scores"))])
+    name, metrics = outcome.names[found.best.run.id], found.best.run.metrics
+    scored = [(key, value) for key, value in metrics.items() if isinstance(value, Scores)]
+    blocks: list[Block] = []
+    if len(scored) == 1:
+        blocks.append(Notice(say("decoding.one", decoder=scored[0][0])))
+    else:
+        blocks.append(Paragraph(_in_words(name, scored, say)))
+        blocks.append(_figure(name, scored, say))
+    blocks.append(_table(outcome, name, scored, say))
     return Section("decoding", say("decoding.title"), blocks)
 
 
-def _decoders(records: list[RunRecord | BaseRecord]) -> list[str]:
-    """Return the decoders that anyone answered by, in the order in which they were run."""
-    names = (name for record in records for name, found in record.metrics.items()
-             if isinstance(found, Scores))  # fmt: skip
-    return list(dict.fromkeys(names))
+def _in_words(name: str, scored: list[Named], say: Strings) -> str:
+    ordered = sorted(scored, key=lambda pair: -pair[1].f1)
+    rows = [f"{key} {say.decimal(scores.f1)}" for key, scores in ordered]
+    sentences = [say("decoding.by_f1", name=name, rows=say.list(rows))]
+    sentences += [
+        say("decoding.best_of_n", decoder=key, best=say.decimal(s.best_of_n_f1),
+            mean=say.decimal(s.f1), distinct=say.decimal(s.distinct_answers, 2))
+        for key, s in scored
+        if s.best_of_n_f1 is not None and s.distinct_answers is not None
+    ]  # fmt: skip
+    return " ".join([*sentences, say("decoding.untested")])
 
 
-def _table(rows: list[list[Cell]], say: Strings) -> Table:
-    decimal, two = say.decimal, partial(say.decimal, digits=2)
+def _figure(name: str, scored: list[Named], say: Strings) -> Figure:
+    points = [
+        TradeOff(key, key, s.distinct_answers or 1.0, s.f1, *(s.f1_interval or (None, None)))
+        for key, s in scored
+    ]
+    rows = [f"{p.name}: {say.decimal(p.x, 2)}, F1 {say.decimal(p.f1)}" for p in points]
+    return Figure(
+        "decoding",
+        say("decoding.figure", name=name),
+        say("decoding.figure_caption"),
+        say("decoding.alternative", rows=say.list(rows, most=20)),
+        diversity_chart(points, say("column.distinct_answers"), say),
+    )
+
+
+def _table(outcome: Outcome, name: str, scored: list[Named], say: Strings) -> Table:
     columns = [
         Column("decoder", say("column.decoder")),
-        Column("label", say("column.answered_by")),
-        Column("exact_match", say("column.exact_match"), decimal, "number"),
-        Column("exact_match_interval", say("column.f1_interval"), say.interval, "interval"),
-        Column("f1", say("column.f1"), decimal, "number"),
+        Column("f1", say("column.f1"), say.decimal, "number"),
         Column("f1_interval", say("column.f1_interval"), say.interval, "interval"),
-        Column("f1_design_effect", say("column.design_effect"), two, "number"),
-        Column("best_of_n_exact_match", say("column.best_of_n_em"), decimal, "number"),
-        Column("best_of_n_f1", say("column.best_of_n_f1"), decimal, "number"),
-        Column("distinct_answers", say("column.distinct_answers"), two, "number"),
+        Column("f1_design_effect", say("column.design_effect"), lambda x: say.decimal(x, 2),
+               "number"),
+        Column("exact_match", say("column.exact_match"), say.decimal, "number"),
+        Column("em_interval", say("column.f1_interval"), say.interval, "interval"),
+        Column("base_f1", say("column.base_f1"), say.decimal, "number"),
+        Column("best_of_n_f1", say("column.best_of_n_f1"), say.decimal, "number"),
+        Column("best_of_n_exact_match", say("column.best_of_n_em"), say.decimal, "number"),
+        Column("distinct", say("column.distinct_answers"), lambda x: say.decimal(x, 2), "number"),
         Column("agreement", say("column.agreement"), say.percent, "number"),
-        Column("answer_tokens", say("column.tokens_per_answer"), decimal, "number"),
+        Column("answer_tokens", say("column.mean_answer_tokens"), say.decimal, "number"),
         Column("ended_share", say("column.ended_share"), say.percent, "number"),
-        Column("seconds_per_question", say("column.seconds_per_question"), two, "number"),
-    ]
-    return Table("decoding", say("decoding.caption"), columns, rows)
+        Column("seconds", say("column.seconds_per_question"), lambda x: say.decimal(x, 3),
+               "number"),
+    ]  # fmt: skip
+    rows = [_row(key, s, scores_of(outcome.results.base.metrics, key)) for key, s in scored]
+    return Table("decoding", say("decoding.caption", name=name), columns, rows)
 
 
-def _row(name: str, decoder: str, scores: Scores) -> list[Cell]:
+def _row(decoder: str, s: Scores, base: Scores | None) -> list[Cell]:
     return [
-        decoder, name, scores.exact_match, scores.exact_match_interval, scores.f1,
-        scores.f1_interval, scores.f1_design_effect, scores.best_of_n_exact_match,
-        scores.best_of_n_f1, scores.distinct_answers, scores.agreement, scores.answer_tokens,
-        scores.ended_share, scores.seconds_per_question,
+        decoder, s.f1, s.f1_interval, s.f1_design_effect, s.exact_match, s.exact_match_interval,
+        base.f1 if base else None, s.best_of_n_f1, s.best_of_n_exact_match, s.distinct_answers,
+        s.agreement, s.answer_tokens, s.ended_share, s.seconds_per_question,
     ]  # fmt: skip

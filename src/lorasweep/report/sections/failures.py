@@ -1,18 +1,22 @@
 """Failures: why answers of the best run are wrong, beside the base model's."""
 
+from functools import partial
+
 from lorasweep.failures import FailureClass
 from lorasweep.findings import Breakdown, Failures, Group
-from lorasweep.report.analysis_charts import Count, count_chart
+from lorasweep.report.analysis_charts import Bar, bar_chart
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import analysis_of
 from lorasweep.report.tables import Cell, Column, Table
+from lorasweep.report.terms import RIGHT, key_of, term
 
-RIGHT = "right"
 # Aspects of questions, as their strings and tables are called.
 ASPECTS = ("question_kind", "expected_type", "answer_length", "context_length", "answer_position",
            "article")  # fmt: skip
+# Aspects whose groups are drawn too; the others are tables.
+DRAWN = ("question_kind", "answer_length", "context_length")
 ORDER = (RIGHT, *FailureClass)
 
 
@@ -32,7 +36,9 @@ def _blocks(found: Failures, name: str, say: Strings) -> list[Block]:
     blocks: list[Block] = [Paragraph(say("failures.how_to_read", name=name))]
     blocks += [_figure(by_class, name, say), _class_table(by_class, found, say)]
     blocks.append(_changes(found, say))
-    blocks += [_breakdown(key, by_aspect[key], say) for key in ASPECTS]
+    for key in ASPECTS:
+        blocks += [_drawn(key, by_aspect[key], name, say)] if key in DRAWN else []
+        blocks.append(_breakdown(key, by_aspect[key], say))
     blocks.append(_examples(found, name, say))
     return blocks
 
@@ -40,37 +46,57 @@ def _blocks(found: Failures, name: str, say: Strings) -> list[Block]:
 def _figure(by_class: Breakdown, name: str, say: Strings) -> Figure:
     sides = {name: by_class.best, say("leaderboard.base"): by_class.base}
     counts = [
-        Count(value, side, _count(groups, value))
+        Bar(term(value, say), side, _count(groups, value))
         for value in _values(by_class)
         for side, groups in sides.items()
         if groups
     ]
-    rows = [f"{each.group}, {each.name}: {each.count}" for each in counts]
+    rows = [f"{each.group}, {each.name}: {say.plain(each.value)}" for each in counts]
     return Figure(
         "failures",
         say("failures.figure"),
         say("failures.figure_caption"),
         say("failures.alternative", rows=say.list(rows, most=30)),
-        count_chart(counts, say("chart.answers"), say),
+        bar_chart(counts, say("chart.answers"), say("chart.answers_of"), say),
+    )
+
+
+def _drawn(key: str, found: Breakdown, name: str, say: Strings) -> Figure:
+    base = say("leaderboard.base")
+    bars = [
+        Bar(term(group.value, say), side, group.f1)
+        for each in found.best
+        for side, group in ((name, each), (base, _group(found.base, each.value)))
+        if group is not None
+    ]
+    rows = [f"{bar.group}, {bar.name}: {say.decimal(bar.value)}" for bar in bars]
+    title = say("failures.drawn", aspect=say(f"failures.{key}"))
+    return Figure(
+        f"f1_by_{key}",
+        title,
+        say("failures.drawn_caption"),
+        say("failures.drawn_words", title=title, rows=say.list(rows, most=30)),
+        bar_chart(bars, say("chart.f1"), say("chart.answers_of"), say, ".1f"),
     )
 
 
 def _class_table(by_class: Breakdown, found: Failures, say: Strings) -> Table:
     columns = [
-        Column("class", say("column.class")),
+        Column("class", say("column.class"), partial(term, say=say)),
+        Column("meaning", say("column.meaning"), kind="long"),
         Column("count", say("column.best_count"), say.integer, "number"),
         Column("f1", say("column.best_f1"), say.decimal, "number"),
         Column("base_count", say("column.base_count"), say.integer, "number"),
         Column("mended", say("column.mended"), say.integer, "number"),
         Column("broken", say("column.broken"), say.integer, "number"),
     ]
-    rows = [_class_row(value, by_class, found) for value in _values(by_class)]
+    rows = [_class_row(value, by_class, found, say) for value in _values(by_class)]
     return Table("failures", say("failures.caption"), columns, rows)
 
 
-def _class_row(value: str, by_class: Breakdown, found: Failures) -> list[Cell]:
-    best = _group(by_class.best, value)
-    row: list[Cell] = [value, _count(by_class.best, value), best.f1 if best else None]
+def _class_row(value: str, by_class: Breakdown, found: Failures, say: Strings) -> list[Cell]:
+    best, meaning = _group(by_class.best, value), say(f"meaning.{key_of(value)}")
+    row: list[Cell] = [value, meaning, _count(by_class.best, value), best.f1 if best else None]
     if found.changes is None:
         return [*row, None, None, None]
     wrong = value != RIGHT
@@ -91,7 +117,9 @@ def _changes(found: Failures, say: Strings) -> Paragraph | Notice:
 
 def _breakdown(key: str, found: Breakdown, say: Strings) -> Table:
     columns = [
-        Column("value", say(f"failures.{key}")),
+        Column(
+            "value", say(f"failures.{key}"), str if key == "article" else partial(term, say=say)
+        ),
         Column("count", say("column.questions"), say.integer, "number"),
         Column("f1", say("column.best_f1"), say.decimal, "number"),
         Column("exact_match", say("column.best_em"), say.decimal, "number"),
@@ -112,7 +140,7 @@ def _examples(found: Failures, name: str, say: Strings) -> Table | Notice:
     if not found.examples:
         return Notice(say("failures.no_wrong", name=name))
     columns = [
-        Column("class", say("column.class")),
+        Column("class", say("column.class"), partial(term, say=say)),
         Column("question", say("column.question"), kind="long"),
         Column("prediction", say("column.prediction"), kind="long"),
         Column("answers", say("column.answers"), kind="long"),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from lorasweep.records import RunRecord, eval_loss_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
-from lorasweep.report.charts import MAX_SERIES, Series, bucket_size, loss_chart, thin
+from lorasweep.report.charts import MAX_SERIES, Series, bucket_size, line_chart, thin
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 
@@ -47,27 +47,29 @@ def _evaluation(outcome: Outcome) -> dict[str, Points]:
 
 def _training_figure(outcome: Outcome, points: dict[str, Points], say: Strings) -> Figure | None:
     size = bucket_size(max(map(len, points.values()), default=0), len(points))
-    series, group_title = _series(outcome, {key: thin(p, size) for key, p in points.items()}, say)
+    series, group_title = series_of(outcome, {key: thin(p, size) for key, p in points.items()}, say)
     if not series:
         return None
     caption = say.count("losses.training_caption", size)
-    chart = loss_chart(series, say("losses.step"), group_title, say)
+    chart = line_chart(series, say("losses.step"), say("chart.loss"), group_title, say)
     title, words = say("losses.training"), _in_words("losses.training_words", series, say)
     return Figure("train_loss", title, caption, words, chart)
 
 
 def _evaluation_figure(outcome: Outcome, points: dict[str, Points], say: Strings) -> Figure | None:
-    series, group_title = _series(outcome, {key: thin(p, 1) for key, p in points.items()}, say)
+    series, group_title = series_of(outcome, {key: thin(p, 1) for key, p in points.items()}, say)
     if not series:
         return None
     base = eval_loss_of(outcome.results.base.metrics)
     caption = say("losses.evaluation_caption") + (f" {say('losses.base_rule')}" if base else "")
-    chart = loss_chart(series, say("losses.epoch"), group_title, say, base)
+    chart = line_chart(series, say("losses.epoch"), say("chart.loss"), group_title, say, base)
     title, words = say("losses.evaluation"), _in_words("losses.evaluation_words", series, say)
     return Figure("eval_loss", title, caption, words, chart)
 
 
-def _series(outcome: Outcome, points: dict[str, Points], say: Strings) -> tuple[list[Series], str]:
+def series_of(
+    outcome: Outcome, points: dict[str, Points], say: Strings
+) -> tuple[list[Series], str]:
     """Return a line per run that has points, and the title of the groups that colour them."""
     runs = [run for run in outcome.results.runs if points[run.id]]
     group_of, title = _grouping(outcome, runs, say)

@@ -7,19 +7,14 @@ from typing import Any
 
 from lorasweep.findings import BASE
 from lorasweep.records import BaseRecord, RunRecord, Scores, eval_loss_of, scores_of
-from lorasweep.report.blocks import Block, Fact, Facts, Figure, Items, Notice, Paragraph, Section
+from lorasweep.report.blocks import Block, Fact, Facts, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts import ScorePoint, score_chart
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
-from lorasweep.report.ranking import (
-    DECODER,
-    Scored,
-    Standing,
-    analysis_of,
-    standing,
-)
+from lorasweep.report.ranking import DECODER, Scored, Standing, analysis_of, standing
+from lorasweep.report.sections.grid import alpha_of
+from lorasweep.report.sentences import f1_sentence, tied_sentence
 from lorasweep.report.tables import Cell, Column, Kind, Table
-from lorasweep.study import Configuration, resolve_alpha
 
 Metrics = dict[str, Scores | float]
 
@@ -45,8 +40,6 @@ def leaderboard(outcome: Outcome, say: Strings) -> Section:
     blocks: list[Block] = [Paragraph(how_to_read)]
     blocks.append(_score_figure(outcome, say) or Notice(say("leaderboard.no_chart")))
     blocks.append(_table(outcome, say))
-    if failures := _failures(outcome, say):
-        blocks.append(Items(say("leaderboard.failures"), failures))
     return Section("leaderboard", say("leaderboard.title"), blocks)
 
 
@@ -132,22 +125,11 @@ def _claims(outcome: Outcome, say: Strings) -> str:
     found = analysis_of(outcome.results)
     if found is None or found.tied_best is None:
         return say("summary.not_compared")
-    against_base = [each.f1.sentence for each in found.comparisons if each.run == BASE]
-    return " ".join([found.tied_best.sentence, *against_base, found.selection_bias]).rstrip()
-
-
-def _failures(outcome: Outcome, say: Strings) -> list[str]:
-    return [
-        say(
-            "leaderboard.failure",
-            name=outcome.names[run.id],
-            step=say.integer(run.failure.step),
-            quantity=run.failure.quantity,
-            value=run.failure.value,
-        )
-        for run in outcome.results.runs
-        if run.failure is not None
-    ]
+    results = outcome.results
+    sentences = [tied_sentence(found, results, say)]
+    sentences += [f1_sentence(each, results, say) for each in found.comparisons if each.run == BASE]
+    sentences += [say("sentences.selection_bias")] if found.selection_bias else []
+    return " ".join(sentences)
 
 
 def _score_figure(outcome: Outcome, say: Strings) -> Figure | None:
@@ -216,7 +198,7 @@ def _columns(say: Strings) -> list[Column]:
     def column(key: str, show: Callable[[Any], str] = str, kind: Kind = "number") -> Column:
         return Column(key, say(f"column.{key}"), show, kind)
 
-    plain, loss = "{:g}".format, partial(say.decimal, digits=3)
+    plain, loss = say.plain, partial(say.decimal, digits=3)
     return [
         column("label", kind="text"), column("tied", kind="text"), column("f1", say.decimal),
         column("f1_interval", say.interval, "interval"), column("exact_match", say.decimal),
@@ -232,7 +214,7 @@ def _row(outcome: Outcome, run: RunRecord, say: Strings) -> list[Cell]:
     return [
         outcome.names[run.id], _star(outcome, run, say), *_score_cells(run), run.train_loss,
         say(f"state.{run.state}"),
-        point.rank, point.lr, _alpha(point), point.dropout,
+        point.rank, point.lr, alpha_of(point), point.dropout,
         point.targets, point.seed, run.trainable_parameters, run.train_seconds,
         run.peak_memory_bytes or None,
     ]  # fmt: skip
@@ -244,12 +226,6 @@ def _star(outcome: Outcome, run: RunRecord, say: Strings) -> str | None:
     if found is None or found.tied_best is None or run.id not in found.tied_best.p_values:
         return None
     return say("leaderboard.tied" if run.id in found.tied_best.members else "leaderboard.behind")
-
-
-def _alpha(point: Configuration) -> float | None:
-    if point.alpha is None or point.rank is None:
-        return None
-    return resolve_alpha(point.alpha, point.rank)
 
 
 def _base_row(base: BaseRecord, say: Strings) -> list[Cell]:

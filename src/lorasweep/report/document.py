@@ -1,0 +1,87 @@
+"""report.md: the sections as a written report, in the order of one, with figures and tables."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lorasweep.report.blocks import (
+    Block,
+    Code,
+    Facts,
+    Figure,
+    Items,
+    Notice,
+    Paragraph,
+    Section,
+)
+from lorasweep.report.language import Strings
+from lorasweep.report.tables import Table, markdown_text, to_markdown
+
+# Chapters of a written report and the sections in each, by their ids.
+CHAPTERS: dict[str, Sequence[str]] = {
+    "abstract": ("summary",),
+    "introduction": ("lora",),
+    "data": ("data",),
+    "method": ("method", "grid"),
+    "results": (
+        "leaderboard", "gain", "comparisons", "top", "ablation", "cost", "full", "decoding",
+        "failures", "answers", "losses", "health",
+    ),
+    "discussion": ("discussion", "limitations"),
+    "conclusion": ("conclusion",),
+    "appendix": ("reproduce",),
+    "references": ("references",),
+}  # fmt: skip
+
+
+def written_report(study: str, sections: Sequence[Section], say: Strings) -> str:
+    """Return the report as Markdown; figures and tables/ lie beside it."""
+    by_id = {section.id: section for section in sections}
+    parts = [f"# {markdown_text(say('page.title', study=study))}"]
+    for chapter, ids in CHAPTERS.items():
+        parts.append(f"## {markdown_text(say(f'chapter.{chapter}'))}")
+        for section in (by_id[id] for id in ids):
+            parts += [f"### {markdown_text(section.title)}"] if len(ids) > 1 else []
+            parts += [_written(block) for block in section.blocks]
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def _written(block: Block) -> str:
+    write = WRITERS.get(type(block))
+    return write(block) if write else ""
+
+
+def _items(block: Items) -> str:
+    heading = [f"**{markdown_text(block.title)}**", ""] if block.title else []
+    return "\n".join([*heading, *(f"- {markdown_text(item)}" for item in block.items)])
+
+
+def _facts(block: Facts) -> str:
+    rows = (f"{fact.term}: {fact.value}" + f" ({fact.remark})" * bool(fact.remark)
+            for fact in block.facts)  # fmt: skip
+    return "\n".join(f"- {markdown_text(row)}" for row in rows)
+
+
+def _code(block: Code) -> str:
+    """Return an indented block, which no text can end."""
+    lines = "\n".join(f"    {line}" for line in block.text.splitlines())
+    return f"**{markdown_text(block.title)}**\n\n{lines}"
+
+
+def _figure(block: Figure) -> str:
+    picture = f"![{markdown_text(block.alternative)}](figures/{block.id}.svg)"
+    return f"{picture}\n\n*{markdown_text(block.title)}.* {markdown_text(block.caption)}"
+
+
+def _table(block: Table) -> str:
+    return f"*{to_markdown(block).replace(chr(10), '*' + chr(10), 1)}"
+
+
+WRITERS: Mapping[type, Callable[[Any], str]] = {
+    Paragraph: lambda block: markdown_text(block.text),
+    Notice: lambda block: f"> {markdown_text(block.text)}",
+    Items: _items,
+    Facts: _facts,
+    Code: _code,
+    Figure: _figure,
+    Table: _table,
+}

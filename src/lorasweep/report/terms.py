@@ -1,0 +1,28 @@
+"""The analysis' own values, such as classes of wrong answers and bins, in the report's language."""
+
+import re
+
+from lorasweep.failures import AnswerType, FailureClass, QuestionKind
+from lorasweep.report.language import Strings
+
+RIGHT, NO_SPAN = "right", "no span"
+TERMS = (RIGHT, NO_SPAN, *FailureClass, *QuestionKind, *AnswerType)
+PERCENTS = re.compile(r"(\d+) to (\d+) %")
+RANGE = re.compile(r"(\d+) to (\d+)")
+OPEN = re.compile(r"(\d+) or more")
+
+
+def key_of(term: str) -> str:
+    """Return the name of a term among the strings: "boundary: too long" is boundary_too_long."""
+    return re.sub(r"\W+", "_", term)
+
+
+def term(value: str, say: Strings) -> str:
+    """Return a term or a bin for people, and any other value, such as a name, as it is."""
+    if value in TERMS:
+        return say(f"term.{key_of(value)}")
+    for pattern, key in ((PERCENTS, "percents"), (RANGE, "range"), (OPEN, "open")):
+        if found := pattern.fullmatch(value):
+            ends = [say.integer(int(end)) for end in found.groups()]
+            return say(f"term.{key}", first=ends[0], last=ends[-1])
+    return value
