@@ -26,7 +26,6 @@ class Heartbeat(Stored):
 
     `seconds` and `num_steps_fresh` count this process's work alone. `boot` and `memory_kills` are
     the system's when it began: its start, and how many processes it had killed for their memory.
-    `deaths` counts the processes in a row that died here before the first checkpoint.
     """
 
     num_steps: int = 0
@@ -36,7 +35,6 @@ class Heartbeat(Stored):
     is_over: bool = False
     boot: str = ""
     memory_kills: int | None = None
-    deaths: int = 0
 
 
 class Pulse:
@@ -74,8 +72,7 @@ class Pulse:
 @contextmanager
 def beating(folder: Path) -> Iterator[Pulse]:
     """Let a pack's heartbeat be seen in its folder while the process is at work on it."""
-    deaths = read_heartbeat(folder).deaths + 1 if died_early(folder) else 0
-    pulse = Pulse(folder, Heartbeat(boot=_boot(), memory_kills=_memory_kills(), deaths=deaths))
+    pulse = Pulse(folder, Heartbeat(boot=_boot(), memory_kills=_memory_kills()))
     try:
         yield pulse
     finally:
@@ -102,15 +99,12 @@ def died_of_memory(folder: Path) -> bool:
     """Say whether an early death is to be put down to memory.
 
     Ctrl-C and SIGTERM end in an orderly way; what is left is SIGKILL, by the system or by a person.
-    The kernel counts its own kills for memory since it started: where that count stands still, a
-    first death was a person's. A second in a row counts as memory all the same, since other
-    guardians of memory than the kernel kill too.
+    The kernel counts its own kills for memory since it started: where that count stands still, the
+    death was a person's, however often it comes, and the pack goes on uncut with the same bits.
     """
     before, kills = read_heartbeat(folder), _memory_kills()
     is_known = kills is not None and before.memory_kills is not None and before.boot == _boot()
-    return died_early(folder) and (
-        before.deaths > 0 or not is_known or kills != before.memory_kills
-    )
+    return died_early(folder) and (not is_known or kills != before.memory_kills)
 
 
 def _memory_kills() -> int | None:

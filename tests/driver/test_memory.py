@@ -14,7 +14,7 @@ from folders import results_of
 
 import tiny
 from lorasweep import Results, UserError, fitting, heartbeat, run, worker
-from lorasweep.heartbeat import Heartbeat, read_heartbeat
+from lorasweep.heartbeat import read_heartbeat
 from lorasweep.progress import Silent
 from lorasweep.store import Store
 
@@ -148,9 +148,9 @@ def edit(out: Path, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "deaths", "is_cut"),
-    [(3, 4, 0, True), (3, 3, 0, False), (None, None, 0, True), (3, 3, 1, True)],
-    ids=["kernel's kill", "a person's", "nobody knows", "twice in a row"],
+    ("before", "now", "is_cut"),
+    [(3, 4, True), (3, 3, False), (None, None, True)],
+    ids=["kernel's kill", "a person's", "nobody knows"],
 )
 def test_a_pack_killed_before_its_first_checkpoint_is_cut_where_memory_was_the_cause(
     file: Path,
@@ -160,11 +160,10 @@ def test_a_pack_killed_before_its_first_checkpoint_is_cut_where_memory_was_the_c
     kills: Callable[[int | None], None],
     before: int | None,
     now: int | None,
-    deaths: int,
     is_cut: bool,
 ) -> None:
     out = Path(shutil.copytree(dead, tmp_path / "out"))
-    edit(out, memory_kills=before, deaths=deaths)
+    edit(out, memory_kills=before)
     kills(now)
     results = run(tiny.load(file), out)
     assert_alike(results, results_of(finished))
@@ -191,18 +190,3 @@ def test_a_stop_is_no_death(file: Path, tmp_path: Path) -> None:
     assert read_heartbeat(folder).is_over
     assert read_heartbeat(folder).num_steps_done == 1
     assert not heartbeat.died_early(folder)
-
-
-def test_deaths_in_a_row_are_counted(tmp_path: Path) -> None:
-    for count in range(3):
-        with heartbeat.beating(tmp_path) as pulse:
-            left = (tmp_path / heartbeat.FILE).read_text()
-        assert pulse.now.deaths == count
-        (tmp_path / heartbeat.FILE).write_text(left)  # as if the process had died within
-    with heartbeat.beating(tmp_path):
-        pass
-    assert read_heartbeat(tmp_path) == Heartbeat(
-        **{**pulse.now.model_dump(), "deaths": 3, "is_over": True}
-    )
-    with heartbeat.beating(tmp_path) as pulse:
-        assert pulse.now.deaths == 0
