@@ -52,10 +52,6 @@ class Checkpoints:
         self.on_trouble = on_trouble
         self.last = time.monotonic()
 
-    def any(self) -> bool:
-        """Say whether a checkpoint has been written here, readable or not."""
-        return bool(self._files())
-
     def due(self) -> bool:
         """Say whether the interval has passed since the last one."""
         return time.monotonic() - self.last >= self.seconds

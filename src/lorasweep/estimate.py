@@ -19,6 +19,7 @@ The model, and what it leaves out:
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lorasweep.plan import Pack
 from lorasweep.records import BaseRecord, LockedPack, RunRecord, Scores
 from lorasweep.stored import Stored
 
@@ -83,8 +84,8 @@ class Estimate:
         return self.train_seconds + self.answer_seconds
 
 
-def work_of(pack: LockedPack) -> Work:
-    """Return what a pack of a lock trains."""
+def work_of(pack: Pack | LockedPack) -> Work:
+    """Return what a pack trains, planned or locked."""
     method = pack.runs[0].configuration.method
     return Work(pack.id, method, tuple(run.trainable_parameters for run in pack.runs))
 

@@ -4,9 +4,8 @@ Scores and their differences are in points of 0 to 100. Intervals are at the 95 
 resampling paragraphs, or articles; where one is None, a `reason` or a note says why.
 """
 
-from typing import Literal
-
 from lorasweep.stored import Interval, Stored
+from lorasweep.study import Unit
 
 BASE = "base"  # stands for the base model where an id of a run is expected
 Value = int | float | str
@@ -220,5 +219,5 @@ class DecoderAnalysis(Stored):
 class Analysis(Stored):
     """What a study shows, by decoder; `clusters` is what was taken for independent."""
 
-    clusters: Literal["paragraph", "article"] = "paragraph"
+    clusters: Unit = "paragraph"
     decoders: dict[str, DecoderAnalysis]

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from lorasweep.errors import UserError
-from lorasweep.estimate import Costs, Estimate, Size, Work, costs_of, estimate
+from lorasweep.estimate import Costs, Estimate, Size, costs_of, estimate, work_of
 from lorasweep.models import home
-from lorasweep.plan import Pack, Plan, PlannedRun, pack_up
+from lorasweep.plan import Plan, PlannedRun, pack_up
 from lorasweep.records import Lock, LockedRun, RunRecord
 from lorasweep.store import Store
 from lorasweep.study import Study, canonical_json, fingerprint
@@ -72,7 +72,7 @@ def forecast(plan: Plan, out: Path) -> Forecast | None:
         num_done=len(plan.runs) - len(left),
         base_seconds=0.0 if store.read_base() else costs.seconds_per_answer * size.num_eval,
         packs={
-            pack.id: estimate(_work_of(pack), size, costs)
+            pack.id: estimate(work_of(pack), size, costs)
             for pack in pack_up(left, plan.study.pack.lanes)
         },
     )
@@ -132,8 +132,3 @@ def _work(run: LockedRun) -> str:
         run.configuration, tuple(run.modules), run.trainable_parameters, run.scale, ""
     )
     return canonical_json(planned.work)
-
-
-def _work_of(pack: Pack) -> Work:
-    method = pack.runs[0].configuration.method
-    return Work(pack.id, method, tuple(run.trainable_parameters for run in pack.runs))

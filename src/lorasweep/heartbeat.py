@@ -92,7 +92,12 @@ def died_early(folder: Path) -> bool:
 
     To be asked by the process that holds the study's folder.
     """
-    return not read_heartbeat(folder).is_over and not any(folder.glob(CHECKPOINTS))
+    return not read_heartbeat(folder).is_over and not has_checkpoint(folder)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Say whether a checkpoint has been written in a pack's folder, readable or not."""
+    return any(folder.glob(CHECKPOINTS))
 
 
 def died_of_memory(folder: Path) -> bool:

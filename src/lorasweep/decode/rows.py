@@ -118,6 +118,7 @@ class GrowingRows:
         self.position_RS = self._narrowed(self.position_RS, rows_KR, slots_KRS).flatten(0, 1)
         self.seen_RSC = self._narrowed(self.seen_RSC, rows_KR, slots_KRS).flatten(0, 1)
         alive_KRS = self._narrowed(alive_KRS.flatten(0, 1), rows_KR, slots_KRS)
+        # The slots come last: how many rows there are is read from them.
         self.slots_KRS3 = self._narrowed(self.slots_KRS3.flatten(0, 1), rows_KR, slots_KRS)
         lanes_K1 = torch.arange(self.num_lanes, device=rows_KR.device)[:, None]
         self.cache.batch_select_indices((lanes_K1 * needed_KR.shape[1] + rows_KR).flatten())
