@@ -29,8 +29,8 @@ TABLES = (
     *(f"failures_by_{aspect}" for aspect in BREAKDOWNS),
 )  # fmt: skip
 SECTIONS = [
-    "summary", "leaderboard", "comparisons", "ablation", "failures", "losses", "answers", "data",
-    "method",
+    "summary", "leaderboard", "comparisons", "ablation", "failures", "losses", "race", "answers",
+    "data", "method",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from lorasweep.report.sections.answers import answers
 from lorasweep.report.sections.comparisons import comparisons
 from lorasweep.report.sections.failures import failures
 from lorasweep.report.sections.losses import losses
+from lorasweep.report.sections.race import race
 from lorasweep.report.sections.scores import leaderboard, summary
 from lorasweep.report.sections.setting import data, method
 
@@ -20,6 +21,7 @@ SECTIONS: list[Callable[[Outcome, Strings], Section]] = [
     ablation,
     failures,
     losses,
+    race,
     answers,
     data,
     method,
