@@ -17,11 +17,12 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from lorasweep.base import DTYPES, freeze
+from lorasweep.hooks import Hooks
 from lorasweep.lora import Lane
 from lorasweep.machine import resolve_precision
 from lorasweep.squad import load, sample
 from lorasweep.study import PROMPT, Recipe
-from lorasweep.train import Hooks, train_pack
+from lorasweep.train import train_pack
 from lorasweep.trees import Tree, TreeBuilder
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from lorasweep.base import Base
+from lorasweep.evaluate import paragraph_losses
 from lorasweep.lora import Adapters, Lane
 from lorasweep.trees import Branch, Tree
 
@@ -48,6 +49,14 @@ def randomise_B(adapters: Adapters, std: float = 0.1) -> None:
 def questions(trees: Sequence[Tree]) -> Iterator[tuple[Tree, Branch]]:
     """Every question with its tree, in order."""
     return ((tree, branch) for tree in trees for branch in tree.branches)
+
+
+def evaluation_loss(
+    base: Base, trees: Sequence[Tree], num_lanes: int, micro_tokens: int
+) -> list[float]:
+    """Each lane's mean negative log-likelihood per answer token, every tree a paragraph."""
+    own = {branch.question_id: tree.id for tree in trees for branch in tree.branches}
+    return paragraph_losses(base, trees, num_lanes, micro_tokens, own).means()
 
 
 def exact_norms(model: PreTrainedModel) -> PreTrainedModel:

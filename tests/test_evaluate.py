@@ -11,14 +11,14 @@ from lorasweep.answer_scores import scores_of
 from lorasweep.base import Base
 from lorasweep.decode import Answer, decode_greedy
 from lorasweep.decoders import Decoder, parse_decoder
-from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of
+from lorasweep.evaluate import decode_all, predictions_of
 from lorasweep.records import Prediction
 from lorasweep.squad import Answer as Reference
 from lorasweep.squad import Paragraph, Question
 from lorasweep.stats import Clusters, bootstrap_interval
 from lorasweep.study import Evaluate
 from lorasweep.trees import Tree, separate_rows
-from reference import exact_norms, mixed_lanes, own_loss, randomise_B, with_peft
+from reference import evaluation_loss, exact_norms, mixed_lanes, own_loss, randomise_B, with_peft
 
 ALL_AT_ONCE = 100_000
 

@@ -19,14 +19,14 @@ LEVELS = {
         0: ("decoders", "errors", "findings", "overrides", "records", "stored", "study"),
         1: (
             "analysis", "answer_scores", "architectures", "estimate", "failures", "forecast",
-            "heartbeat", "metrics", "models", "plan", "progress", "scoring", "squad", "stats",
-            "status", "stopping", "store", "targets", "weights",
+            "heartbeat", "metrics", "models", "plan", "progress", "race", "scoring", "squad",
+            "stats", "status", "stopping", "store", "targets", "weights",
         ),
         2: (
-            "base", "checkpoint", "full", "lora", "machine", "ops", "optimizer", "peft_format",
-            "pull", "trees",
+            "base", "checkpoint", "full", "lanes", "lora", "machine", "ops", "optimizer",
+            "peft_format", "pull", "trees",
         ),
-        3: ("decode", "evaluate", "prepare", "selfcheck", "train"),
+        3: ("decode", "evaluate", "hooks", "prepare", "selfcheck", "train"),
         4: (
             "calibration", "driver", "executors", "fitting", "halving", "jobs", "locking",
             "report", "results", "worker",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 
 import tiny
 from lorasweep.driver import run
@@ -19,14 +20,31 @@ from lorasweep.progress import Silent
 from lorasweep.stopping import stop_switch
 from lorasweep.store import Store
 
-EACH_STEP = ("pack.checkpoint_minutes=0", "grid.dropout=0.1", "recipe.epochs=2")
-TIMES = {"seconds", "train_seconds", "peak_memory_bytes", "seconds_per_question"}
+PLAIN = ("pack.checkpoint_minutes=0", "grid.dropout=0.1", "recipe.epochs=2")
+# A lane in the first pack is stopped in a race, and the runs of the second meet the first's.
+RACED = (
+    *PLAIN,
+    "race.rungs=[0.5]",
+    "grid.lr=[0.3, 1e-6]",
+    "grid.dropout=0.0",
+    "data.num_eval=60",
+    "evaluate.max_new_tokens=1",
+)
+TIMES = {"seconds", "train_seconds", "peak_memory_bytes", "seconds_per_question", "lane_seconds"}
+
+
+@pytest.fixture(scope="module", params=[PLAIN, RACED], ids=["plain", "raced"])
+def settings(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """What is set in the study: a checkpoint after each step, in a race or not."""
+    return tuple(request.param)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(
+    file: Path, settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    run(tiny.load(file, *EACH_STEP), out)
+    run(tiny.load(file, *settings), out)
     return out
 
 
@@ -49,6 +67,10 @@ def files(out: Path) -> dict[str, Any]:
 def _content(path: Path) -> Any:
     if path.suffix == ".json":
         return _without_times(json.loads(path.read_text()))
+    if path.parent.parent.name == "checkpoints":
+        with safe_open(path, framework="np") as saved:
+            tensors = {name: saved.get_tensor(name).tobytes() for name in saved.keys()}  # noqa: SIM118
+            return tensors, _without_times(json.loads(saved.metadata()["progress"]))
     return path.read_bytes()
 
 
@@ -60,9 +82,13 @@ def _without_times(value: Any) -> Any:
 
 @pytest.mark.parametrize("moments", [(2,), (3, 2), (4,), (6, 3, 1, 1)])
 def test_a_study_stopped_between_steps_ends_with_the_same_bits(
-    file: Path, undisturbed: Path, tmp_path: Path, moments: tuple[int, ...]
+    file: Path,
+    settings: tuple[str, ...],
+    undisturbed: Path,
+    tmp_path: Path,
+    moments: tuple[int, ...],
 ) -> None:
-    study = tiny.load(file, *EACH_STEP)
+    study = tiny.load(file, *settings)
     for moment in moments:
         with pytest.raises(KeyboardInterrupt):
             run(study, tmp_path, tiny.StopAfter(moment))
@@ -70,25 +96,39 @@ def test_a_study_stopped_between_steps_ends_with_the_same_bits(
     assert files(tmp_path) == files(undisturbed)
 
 
-def test_nothing_is_left_of_checkpoints(undisturbed: Path) -> None:
-    assert not Store(undisturbed).checkpoints_folder.exists()
+def test_checkpoints_are_left_of_stopped_runs_alone(
+    undisturbed: Path, settings: tuple[str, ...]
+) -> None:
+    store = Store(undisturbed)
+    stopped = {f"run-{run.id}" for run in store.read_results().runs if run.state == "stopped"}
+    assert bool(stopped) == (settings == RACED)
+    folder = store.checkpoints_folder
+    assert {f.name for f in folder.iterdir()} == stopped if stopped else not folder.exists()
 
 
 def test_a_folder_that_becomes_read_only_costs_checkpoints_and_nothing_else(
-    file: Path, undisturbed: Path, tmp_path: Path
+    file: Path, settings: tuple[str, ...], undisturbed: Path, tmp_path: Path
 ) -> None:
     """A file in the place of the checkpoints' folder is refused to root too, unlike a mode."""
-    told = Notes()
+    told, study = Notes(), tiny.load(file, *settings)
     (tmp_path / "checkpoints").touch()
-    run(tiny.load(file, *EACH_STEP), tmp_path, told)
+    if settings == RACED:
+        # A run is not stopped where it could not go on.
+        with pytest.raises(UserError, match="a stopped run cannot be kept here"):
+            run(study, tmp_path, told)
+    else:
+        run(study, tmp_path, told)
     assert any("no checkpoint written, training goes on" in text for text in told.texts)
     (tmp_path / "checkpoints").unlink()
+    run(study, tmp_path)
     assert files(tmp_path) == files(undisturbed)
 
 
-def test_a_second_process_is_refused(undisturbed: Path, file: Path) -> None:
+def test_a_second_process_is_refused(
+    undisturbed: Path, file: Path, settings: tuple[str, ...]
+) -> None:
     with Store(undisturbed).exclusive(), pytest.raises(UserError, match="another lorasweep"):
-        run(tiny.load(file, *EACH_STEP), undisturbed)
+        run(tiny.load(file, *settings), undisturbed)
 
 
 def test_the_second_signal_stops_at_once() -> None:
@@ -102,15 +142,15 @@ def test_the_second_signal_stops_at_once() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def command(file: Path, out: Path) -> list[str]:
-    changes = [part for change in EACH_STEP for part in ("--set", change)]
+def command(file: Path, out: Path, settings: tuple[str, ...]) -> list[str]:
+    changes = [part for change in settings for part in ("--set", change)]
     words = [sys.executable, "-m", "lorasweep", "run", str(file), "--quiet"]
     return [*words, "--out", str(out), *changes]
 
 
-def killed(file: Path, out: Path, after_seconds: float) -> bool:
+def killed(command: list[str], after_seconds: float) -> bool:
     """Start a real process and kill it with SIGKILL; return False if it was done before."""
-    process = subprocess.Popen(command(file, out))
+    process = subprocess.Popen(command)
     try:
         process.wait(timeout=after_seconds)
     except subprocess.TimeoutExpired:
@@ -119,15 +159,18 @@ def killed(file: Path, out: Path, after_seconds: float) -> bool:
 
 
 @pytest.mark.slow
-def test_twenty_kills_leave_the_same_bits(file: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_twenty_kills_leave_the_same_bits(
+    file: Path, settings: tuple[str, ...], undisturbed: Path, tmp_path: Path
+) -> None:
     started = time.monotonic()
-    subprocess.run(command(file, tmp_path / "whole"), check=True, timeout=300)
+    subprocess.run(command(file, tmp_path / "whole", settings), check=True, timeout=300)
     seconds = time.monotonic() - started
     moments, kills = random.Random(0), 0
     for folder in range(20):
         out = tmp_path / str(folder)
         # A run that ends before its moment is compared; the next folder goes on with the kills.
-        while killed(file, out, seconds * moments.uniform(0.4, 1.0)):
+        words = command(file, out, settings)
+        while killed(words, seconds * moments.uniform(0.4, 1.0)):
             kills += 1
         assert files(out) == files(undisturbed)
         if kills >= 20:

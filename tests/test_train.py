@@ -10,21 +10,14 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lorasweep.base import Base
-from lorasweep.evaluate import evaluation_loss
+from lorasweep.hooks import Hooks, StepEvent, Trained
 from lorasweep.lora import Adapters, Lane
 from lorasweep.records import EvalEntry, Failure, StepEntry
 from lorasweep.study import Recipe
-from lorasweep.train import (
-    Hooks,
-    StepEvent,
-    Trained,
-    answer_loss,
-    epoch_batches,
-    epoch_order,
-    train_pack,
-)
+from lorasweep.train import answer_loss, epoch_batches, epoch_order, train_pack
 from lorasweep.trees import Tree, lay_out, separate_rows
 from reference import (
+    evaluation_loss,
     exact_norms,
     mixed_lanes,
     modules_of,

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lorasweep.driver import resume as resume
     from lorasweep.driver import run as run
     from lorasweep.errors import UserError as UserError
     from lorasweep.records import Results as Results
@@ -20,10 +21,11 @@ _HOMES = {
     "Results": "lorasweep.records",
     "Study": "lorasweep.study",
     "UserError": "lorasweep.errors",
+    "resume": "lorasweep.driver",
     "run": "lorasweep.driver",
 }
 
-__all__ = ["Results", "Study", "UserError", "run"]
+__all__ = ["Results", "Study", "UserError", "resume", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,15 +14,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lorasweep.errors import UserError
 from lorasweep.heartbeat import CHECKPOINTS
-from lorasweep.records import EvalEntry, Failure, StepEntry
+from lorasweep.records import EvalEntry, Failure, Rung, StepEntry, Stop
 from lorasweep.store import replaced_file
 
 KEPT = 2
 
 
 class Progress(BaseModel):
-    """How far a pack has come: steps and epochs evaluated, and what each lane has logged."""
+    """How far a pack has come: steps and epochs evaluated, and what each lane has logged.
+
+    `places` are the lanes that the tensors hold, by their places in the pack as it was planned, and
+    `lane_seconds` each run's share of the time; None in checkpoints of before races.
+    """
 
     identity: str
     num_steps_done: int
@@ -30,6 +35,10 @@ class Progress(BaseModel):
     peak_memory_bytes: int
     histories: list[list[StepEntry | EvalEntry]]
     failures: list[Failure | None]
+    places: list[int] | None = None
+    lane_seconds: list[float] | None = None
+    rungs: list[list[Rung]] | None = None
+    stops: list[Stop | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +67,25 @@ class Checkpoints:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint and drop all but the newest two; trouble is told, not raised."""
-        self.last = time.monotonic()
-        place = self.folder / f"step-{checkpoint.progress.num_steps_done:08d}.safetensors"
         try:
-            with replaced_file(place) as aside:
-                metadata = {"progress": checkpoint.progress.model_dump_json()}
-                save_file(checkpoint.tensors, aside, metadata=metadata)
+            self._write(checkpoint)
         except (OSError, SafetensorError) as error:
             self.on_trouble(f"warning: no checkpoint written, training goes on: {error}")
-            return
+
+    def set_aside(self, checkpoint: Checkpoint) -> None:
+        """Write the state of a run that is stopped for now; raises UserError where that fails."""
+        own = checkpoint.progress.model_copy(update={"identity": self.identity})
+        try:
+            self._write(Checkpoint(own, checkpoint.tensors))
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{self.folder}: a stopped run cannot be kept here: {error}") from None
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        self.last = time.monotonic()
+        place = self.folder / f"step-{checkpoint.progress.num_steps_done:08d}.safetensors"
+        metadata = {"progress": checkpoint.progress.model_dump_json()}
+        with replaced_file(place) as aside:
+            save_file(checkpoint.tensors, aside, metadata=metadata)
         for old in self._files()[KEPT:]:
             old.unlink(missing_ok=True)
 

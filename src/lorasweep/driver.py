@@ -1,6 +1,7 @@
 """Run a study: prepare, agree on a lock, execute what is missing, summarise, analyse, report."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -10,8 +11,8 @@ from lorasweep.errors import UserError
 from lorasweep.executors.local import run_packs
 from lorasweep.halving import cut_in_half
 from lorasweep.heartbeat import died_of_memory
-from lorasweep.jobs import FinishedRun, Scored, job_of
-from lorasweep.locking import agree, planned_ids, unfinished
+from lorasweep.jobs import FinishedRun, RaceJob, Scored, job_of
+from lorasweep.locking import agree, planned_ids, to_resume, unfinished
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.progress import Reporter, Silent
@@ -50,35 +51,63 @@ def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None =
     """
     for name in decoders:
         parse_decoder(name)
-    store = Store(Path(out))
-    lock = store.read_lock()
-    if lock is None:
-        raise UserError(f"no study in {out}: run `lorasweep run STUDY --out {out}` first")
-    study = Study.parse(lock.study, str(store.lock_file))
+    store, study = _kept_study(out)
     names = list(dict.fromkeys([*study.evaluate.decoders, *decoders]))
     evaluate = study.evaluate.model_copy(update={"decoders": names})
     more = study.model_copy(update={"evaluate": evaluate})
     return _run(more, store, reporter or Silent(), may_train=False)
 
 
-def _run(study: Study, store: Store, reporter: Reporter, may_train: bool) -> Results:
+def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = None) -> Results:
+    """Train runs that lost a race to their end and score them; return all results of the study.
+
+    Interrupted, the same call goes on. Raises UserError for a run that was not stopped, and for a
+    study that is not finished.
+    """
+    store, study = _kept_study(out)
+    packs = to_resume(store, runs)
+    return _run(study, store, reporter or Silent(), may_train=False, resumed=packs)
+
+
+def _kept_study(out: Path | str) -> tuple[Store, Study]:
+    """Return a folder with the study in its lock; raises UserError where there is none."""
+    store = Store(Path(out))
+    lock = store.read_lock()
+    if lock is None:
+        raise UserError(f"no study in {out}: run `lorasweep run STUDY --out {out}` first")
+    return store, Study.parse(lock.study, str(store.lock_file))
+
+
+def _run(
+    study: Study,
+    store: Store,
+    reporter: Reporter,
+    may_train: bool,
+    resumed: Sequence[LockedPack] = (),
+) -> Results:
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
     with store.exclusive(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared)
         store.remove_leftovers()
-        return _Session(prepared, lock, store, reporter, stop).run(may_train)
+        return _Session(prepared, lock, store, reporter, stop, resumed).run(may_train)
 
 
 class _Session:
-    """One call of `run` on one folder."""
+    """One call of `run` on one folder; `resumed` are packs of runs that lost a race."""
 
     def __init__(
-        self, prepared: Prepared, lock: Lock, store: Store, reporter: Reporter, stop: StopSwitch
+        self,
+        prepared: Prepared,
+        lock: Lock,
+        store: Store,
+        reporter: Reporter,
+        stop: StopSwitch,
+        resumed: Sequence[LockedPack],
     ) -> None:
         self.prepared, self.lock, self.store = prepared, lock, store
-        self.reporter, self.stop = reporter, stop
+        self.reporter, self.stop, self.resumed = reporter, stop, resumed
         self.ids = planned_ids(prepared, lock.precision)
         runs = prepared.plan.runs
         self.labels = {i: run.label for i, run in zip(self.ids, runs, strict=True)}
@@ -91,10 +120,20 @@ class _Session:
         """
         prepared, lock = self.prepared, self.lock
         self.reporter.note(f"loading {prepared.study.model.base} in {lock.precision}")
-        job = job_of(prepared, lock, self.store.checkpoints_folder)
+        job = replace(job_of(prepared, lock, self.store.checkpoints_folder), race=self._race())
         worker = Worker(job, self.reporter, self.stop)
         self.store.write_lock(lock)
         return worker
+
+    def _race(self) -> RaceJob | None:
+        """Return the study's race, if any; all runs of the folder are in it, wanted or not.
+
+        Runs that are resumed are in no race.
+        """
+        rule = None if self.resumed else self.prepared.study.race
+        ids = [run.id for pack in self.lock.packs for run in pack.runs]
+        names = {run_id: self.labels.get(run_id, run_id) for run_id in ids}
+        return RaceJob(rule, names, self.store.out) if rule else None
 
     def run(self, may_train: bool) -> Results:
         packs = unfinished(self.lock.packs, self.store, set(self.ids))
@@ -103,11 +142,13 @@ class _Session:
                 f"{self.store.out}: this study has runs that are not finished: "
                 f"`lorasweep run STUDY --out {self.store.out}` first"
             )
+        packs += self.resumed
         self._score_base("eval")
         for finished in self._execute(packs):
             for one in finished:
-                if self.store.read_run(one.record.id) is None:
-                    self._keep(one)
+                before = self.store.read_run(one.record.id)
+                if before is None or before.state == "stopped":
+                    self._keep(one, before)
             self.store.drop_checkpoints(finished[0].record.pack.id)
             # A fully trained model must not stay in memory while the next pack trains.
             del finished, one
@@ -142,6 +183,8 @@ class _Session:
 
     def _halve(self, pack: LockedPack, why: str) -> list[LockedPack]:
         """Cut a pack in half; the lock says so before a part is tried."""
+        if pack in self.resumed:
+            raise UserError(f"{pack.id}: not enough memory to resume this run ({why})")
         trees = self.prepared.sets["train"].forest.trees
         self.lock = cut_in_half(self.lock, pack, why, max(tree.num_tokens for tree in trees))
         self.store.write_lock(self.lock)
@@ -203,14 +246,20 @@ class _Session:
             r for r, record in zip(runs, records, strict=True) if record and record.state == "done"
         ]
 
-    def _keep(self, finished: FinishedRun) -> None:
-        """Write a run; its record comes last, so that a run without one is not half done."""
+    def _keep(self, finished: FinishedRun, before: RunRecord | None) -> None:
+        """Write a run; its record comes last, so that a run without one is not half done.
+
+        What the record of before says of a stop stays.
+        """
         record, adapter = finished.record, finished.adapter
+        if before is not None:
+            record = record.model_copy(update={"stop": before.stop})
         if adapter is not None:
             self.store.write_adapter(record.id, lambda folder: save_adapter(folder, adapter))
         if finished.model is not None:
             self.store.write_model(record.id, finished.model.save)
         self.store.write_history(record.id, finished.history)
+        self.store.write_rungs(record.id, finished.rungs)
         for decoder, rows in finished.predictions.items():
             self.store.write_predictions(self.store.run_folder(record.id), decoder, rows)
         self.store.write_run(record)

@@ -4,29 +4,45 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from lorasweep.base import Base
 from lorasweep.decode import Answer, decode
 from lorasweep.decoders import Decoder
 from lorasweep.metrics import exact_match, f1
+from lorasweep.race import ParagraphLosses
 from lorasweep.records import Prediction
 from lorasweep.squad import Paragraph
 from lorasweep.study import Evaluate
-from lorasweep.train import answer_loss
+from lorasweep.train import answer_losses
 from lorasweep.trees import Tree, lay_out, micro_batches
 
 
 @torch.no_grad()
-def evaluation_loss(
-    base: Base, trees: Sequence[Tree], num_lanes: int, micro_tokens: int
-) -> list[float]:
-    """Return each lane's mean negative log-likelihood per answer token, in nats."""
-    total_K = torch.zeros(num_lanes, dtype=torch.float64)
+def paragraph_losses(
+    base: Base,
+    trees: Sequence[Tree],
+    num_lanes: int,
+    micro_tokens: int,
+    paragraph_of: Mapping[str, str],
+) -> ParagraphLosses:
+    """Return each lane's negative log-likelihood by paragraph, in nats.
+
+    `paragraph_of` maps the ids of questions to the paragraphs that they are on.
+    """
+    losses = []
     for group in micro_batches(trees, max(1, micro_tokens // num_lanes)):
-        rows = lay_out(group, base.device)
-        total_K += answer_loss(base, rows, num_lanes).double().cpu()
-    return [float(v) for v in total_K / sum(tree.num_answer_tokens for tree in trees)]
+        loss_KN = answer_losses(base, lay_out(group, base.device), num_lanes).double().cpu()
+        parts = torch.split(loss_KN, [tree.num_answer_tokens for tree in group], dim=1)
+        losses += [part.sum(1) for part in parts]
+    names = [paragraph_of[tree.branches[0].question_id] for tree in trees]
+    paragraphs = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    index = [paragraphs[name] for name in names]
+    tokens = np.bincount(index, [tree.num_answer_tokens for tree in trees]).astype(int)
+    by_tree_KR = torch.stack(losses, dim=1).numpy()
+    sums_KG = np.array([np.bincount(index, row) for row in by_tree_KR], dtype=np.float64)
+    return ParagraphLosses(tuple(paragraphs), tuple(tokens.tolist()), sums_KG)
 
 
 @dataclass(frozen=True, slots=True)

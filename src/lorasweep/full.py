@@ -4,6 +4,7 @@ Shapes: P numbers of the model; everything is [1, P], a pack of one lane.
 Memory: 16 bytes a number in fp32 (value, gradient, and AdamW's two moments), beside activations.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,14 @@ class FullWeights:
     def learning_rates(self) -> Tensor:
         """Return the one learning rate [1, 1]."""
         return self.values_KP.new_tensor([[self.lanes[0].lr]])
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Do nothing: the one lane has no neighbours to let go of."""
+        assert list(kept) == [0]
+
+    def numbers_of(self, k: int) -> slice:
+        """Return where the lane's numbers are: its whole row."""
+        return slice(None)
 
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradients of a scalar loss to `gradients_KP`."""

@@ -1,15 +1,42 @@
 """What goes into a worker and what comes out of it: plain data, nothing of it on disk yet."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lorasweep import study
 from lorasweep.full import SavedModel
+from lorasweep.hooks import Trained
 from lorasweep.lora import Lane
-from lorasweep.machine import Precision
+from lorasweep.machine import Precision, versions
 from lorasweep.peft_format import SavedAdapter
 from lorasweep.prepare import Prepared, QuestionSet
-from lorasweep.records import EvalEntry, Lock, LockedRun, Prediction, RunRecord, Scores, StepEntry
+from lorasweep.race import Race
+from lorasweep.records import (
+    EVAL_LOSS,
+    EvalEntry,
+    Lock,
+    LockedPack,
+    LockedRun,
+    PackInfo,
+    Prediction,
+    Rung,
+    RunRecord,
+    Scores,
+    StepEntry,
+)
+from lorasweep.store import Store
 from lorasweep.study import Evaluate, Recipe
+from lorasweep.train import last_epoch_loss, last_eval_loss
+
+
+@dataclass(frozen=True)
+class RaceJob:
+    """A race as a worker needs to know it: its rule, its runs' names by id, and their folder."""
+
+    rule: study.Race
+    names: dict[str, str]
+    out: Path
 
 
 @dataclass(frozen=True)
@@ -28,6 +55,7 @@ class Job:
     micro_tokens: int
     checkpoints: Path
     checkpoint_minutes: float
+    race: RaceJob | None = None
 
 
 def job_of(prepared: Prepared, lock: Lock, checkpoints: Path) -> Job:
@@ -53,7 +81,8 @@ def job_of(prepared: Prepared, lock: Lock, checkpoints: Path) -> Job:
 class FinishedRun:
     """A run's record with its history and predictions by decoder, not yet on disk.
 
-    It has an adapter, or a model where that was trained in full; a failed run has neither.
+    It has an adapter, or a model where that was trained in full; a failed run has neither, and
+    one that lost a race neither before it is resumed.
     """
 
     record: RunRecord
@@ -61,6 +90,7 @@ class FinishedRun:
     adapter: SavedAdapter | None = None
     model: SavedModel | None = None
     predictions: dict[str, list[Prediction]] = field(default_factory=dict)
+    rungs: list[Rung] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -79,3 +109,45 @@ def lane_of(run: LockedRun) -> Lane:
     assert c.dropout is not None
     assert c.lr_ratio
     return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed, c.lr_ratio)
+
+
+def race_of(job: RaceJob, pack: LockedPack) -> Race:
+    """Return a pack's race, in which it meets all runs that earlier packs have finished."""
+    own, store = [run.id for run in pack.runs], Store(job.out)
+    rivals = {run: store.read_rungs(run) for run in job.names if run not in own}
+    return Race(job.rule, own, rivals, job.names, len(job.names))
+
+
+def records_of(
+    job: Job,
+    pack: LockedPack,
+    labels: Sequence[str],
+    trained: Trained,
+    peak: int,
+    scores: Mapping[int, dict[str, Scores]],
+) -> list[RunRecord]:
+    """Return the record of each run; one that did not come to the end has no metrics."""
+    info = PackInfo(id=pack.id, lanes=len(pack.runs), seconds=trained.seconds)
+    return [
+        RunRecord(
+            **run.model_dump(exclude={"configuration"}),
+            configuration=run.configuration,
+            label=label,
+            state=trained.state(place),
+            num_train_questions=job.sets["train"].forest.num_questions,
+            num_epochs=job.recipe.epochs,
+            num_steps=trained.num_steps,
+            pack=info,
+            train_seconds=trained.lane_seconds[place],
+            peak_memory_bytes=peak,
+            train_loss=last_epoch_loss(trained.histories[place]),
+            metrics={**scores[place], EVAL_LOSS: last_eval_loss(trained.histories[place])}
+            if place in scores
+            else {},
+            failure=trained.failures[place],
+            stop=trained.stops[place],
+            precision=job.precision,
+            versions=versions(),
+        )
+        for place, (run, label) in enumerate(zip(pack.runs, labels, strict=True))
+    ]

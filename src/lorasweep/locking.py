@@ -1,11 +1,11 @@
 """What is decided once for a study's folder: precision, threads, cuts and packs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from lorasweep.errors import UserError
+from lorasweep.errors import UserError, nearest
 from lorasweep.machine import Precision, default_device, resolve_precision, versions
 from lorasweep.plan import PlannedRun, pack_up
 from lorasweep.prepare import Prepared, run_ids
@@ -106,6 +106,11 @@ def _locked(run: PlannedRun, run_id: str) -> LockedRun:
     )
 
 
+def alone(run: LockedRun) -> LockedPack:
+    """Return the pack that a run of another pack is resumed in after it lost a race."""
+    return LockedPack(id=f"run-{run.id}", runs=[run])
+
+
 def unfinished(packs: Sequence[LockedPack], store: Store, wanted: set[str]) -> list[LockedPack]:
     """Return the packs that hold a wanted run without a record."""
     return [
@@ -113,3 +118,28 @@ def unfinished(packs: Sequence[LockedPack], store: Store, wanted: set[str]) -> l
         for pack in packs
         if any(run.id in wanted and store.read_run(run.id) is None for run in pack.runs)
     ]
+
+
+def to_resume(store: Store, wanted: Sequence[str]) -> list[LockedPack]:
+    """Return a pack for each wanted run, in which it goes on after it lost a race.
+
+    Raises UserError for a run that the folder does not have, or that was not stopped.
+    """
+    lock = store.read_lock()
+    runs = {run.id: run for pack in lock.packs for run in pack.runs} if lock else {}
+    return [_resumable(runs, store, run_id) for run_id in dict.fromkeys(wanted)]
+
+
+def _resumable(runs: Mapping[str, LockedRun], store: Store, run_id: str) -> LockedPack:
+    if run_id not in runs:
+        raise UserError(f"{store.out} has no run {run_id!r}{nearest(run_id, list(runs))}")
+    record, pack = store.read_run(run_id), alone(runs[run_id])
+    state = record.state if record else "not trained yet"
+    if state != "stopped":
+        raise UserError(f"run {run_id} was not stopped by a race: it is {state}")
+    if not any((store.checkpoints_folder / pack.id).glob("*.safetensors")):
+        raise UserError(
+            f"run {run_id} cannot be resumed: {store.checkpoints_folder / pack.id} is gone; "
+            f"delete {store.run_folder(run_id)} and run the study again"
+        )
+    return pack

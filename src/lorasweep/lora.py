@@ -43,8 +43,14 @@ class Adapters:
     def __init__(
         self, lanes: Sequence[Lane], linears: Mapping[str, FrozenLinear], device: torch.device
     ) -> None:
-        self.lanes = tuple(lanes)
         self.dropout: TreeDropout | None = None
+        self._device = device
+        self._allocate(lanes, linears)
+        self._initialise()
+
+    def _allocate(self, lanes: Sequence[Lane], linears: Mapping[str, FrozenLinear]) -> None:
+        """Make buffers of zeros for these lanes; `linears` are by the names of whole modules."""
+        self.lanes = tuple(lanes)
         used = {name for lane in lanes for name in lane.modules}
         self._linears = {
             name: linear
@@ -55,12 +61,13 @@ class Adapters:
         ranks = {name: self._rank_of(name) for name in self._linears}
         width = sum(r * sum(self._features(name)) for name, r in ranks.items())
         dtype = self._dtype()
-        self.values_KP = torch.zeros(len(lanes), width, dtype=dtype, device=device)
+        self.values_KP = torch.zeros(len(lanes), width, dtype=dtype, device=self._device)
         self.gradients_KP = torch.zeros_like(self.values_KP)
-        self.scale_K = torch.tensor([lane.scale for lane in lanes], dtype=dtype, device=device)
+        self.scale_K = torch.tensor(
+            [lane.scale for lane in lanes], dtype=dtype, device=self._device
+        )
         self._gradient_views: dict[nn.Parameter, Tensor] = {}
         self.stacks = self._cut(ranks)
-        self._initialise()
 
     def _rank_of(self, name: str) -> int:
         return max(lane.rank for lane in self.lanes if name in lane.modules)
@@ -136,6 +143,34 @@ class Adapters:
         """Take every stack off again."""
         for name in self.stacks:
             self._linears[name].adapters = ()
+
+    @torch.no_grad()
+    def keep(self, kept: Sequence[int]) -> None:
+        """Let go of all attached lanes but these, in their order; gradients are zero then."""
+        before = [(self.values_KP[k], self.numbers_of(k)) for k in kept]
+        self.detach()
+        wholes = {whole_of(name): linear for name, linear in self._linears.items()}
+        self._allocate([self.lanes[k] for k in kept], wholes)
+        for k, (values_P, places) in enumerate(before):
+            self.values_KP[k, self.numbers_of(k)] = values_P[places]
+        self.attach()
+
+    def numbers_of(self, k: int) -> Tensor:
+        """Return where lane k's own numbers are in its row of a buffer, without padding.
+
+        They come in the order of the row of a pack of this lane alone.
+        """
+        lane, place, found = self.lanes[k], 0, []
+        for name, stack in self.stacks.items():
+            for shape, own in (
+                (stack.A.shape[1:], (slice(lane.rank), slice(None))),
+                (stack.B.shape[1:], (slice(None), slice(lane.rank))),
+            ):
+                end = place + shape.numel()
+                if name in lane.modules:
+                    found.append(torch.arange(place, end).view(shape)[own].flatten())
+                place = end
+        return torch.cat(found).to(self.values_KP.device)
 
     def weights_of(self, k: int) -> dict[str, tuple[Tensor, Tensor]]:
         """Return lane k's own A [rank, in] and B [out, rank] per module, without padding."""

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from lorasweep.findings import Analysis
 from lorasweep.stored import Interval, Stored
-from lorasweep.study import Configuration, Unit
+from lorasweep.study import Configuration, Race, Unit
 
 SCHEMA = 1
 # The name of the evaluation loss among metrics; the others are decoders.
@@ -63,6 +63,44 @@ class Failure(Stored):
     value: str
 
 
+class Rung(Stored):
+    """A line of rungs.jsonl: a run's losses at one rung of a race, paragraph by paragraph.
+
+    `losses` are summed over the answer tokens of a paragraph's questions, in nats; paragraphs are
+    in the order of the evaluation questions, the same for every run.
+    """
+
+    fraction: float
+    step: int
+    paragraphs: list[str]
+    num_answer_tokens: list[int]
+    losses: list[float]
+
+
+class Stop(Stored):
+    """Why a run was stopped at a rung of a race: it was shown to be worse than the leader.
+
+    `difference` is its evaluation loss less the leader's in nats per answer token, `at_least` the
+    lower end of its one-sided interval at the corrected level; `p_value` is one-sided, and
+    `adjusted_p_value` is corrected for the `num_comparisons` that the race can make in all.
+    """
+
+    fraction: float
+    step: int
+    num_steps: int
+    leader: str
+    leader_label: str
+    eval_loss: float
+    leader_eval_loss: float
+    difference: float
+    at_least: float
+    p_value: float
+    adjusted_p_value: float
+    level: float
+    num_comparisons: int
+    num_paragraphs: int
+
+
 class RunRecord(Stored):
     """What a finished run leaves on disk as record.json.
 
@@ -70,7 +108,9 @@ class RunRecord(Stored):
     `metrics` maps each decoder to its Scores, and "eval_loss" to nats per answer token;
     `test_metrics` does so on the test set, for the chosen run alone.
     `train_seconds` is the pack's training time divided by its lanes, without loading, evaluation
-    and decoding; `peak_memory_bytes` is that of the pack's process while training.
+    and decoding; `peak_memory_bytes` is that of the pack's process while training. Where a race
+    made a pack narrower, each step's time is divided by the lanes of that step.
+    `stop` is there for a run that lost a race, and stays when it is resumed and done after all.
     """
 
     id: str
@@ -90,6 +130,7 @@ class RunRecord(Stored):
     metrics: dict[str, Scores | float] = {}
     test_metrics: dict[str, Scores | float] = {}
     failure: Failure | None = None
+    stop: Stop | None = None
     warnings: list[str] = []
     precision: str
     versions: dict[str, str]
@@ -231,6 +272,7 @@ class Results(Stored):
     warnings: list[str]
     data: dict[str, DataCard]
     recipe: dict[str, Any]
+    race: Race | None = None
     prompt: str
     versions: dict[str, str]
     analysis: Analysis | None = None

@@ -54,6 +54,7 @@ def summarise(
         warnings=[*warnings, *cuts_of(lock, set(ids)), *_failures(runs)],
         data=dict(cards),
         recipe=plan.study.recipe.model_dump(mode="json"),
+        race=plan.study.race,
         prompt=plan.study.data.prompt,
         versions=lock.versions,
     )

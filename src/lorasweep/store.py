@@ -1,7 +1,7 @@
 """The study's folder: what is done, written atomically (aside, then renamed).
 
 OUT/study.lock.json             what was decided before training, and is used on resume
-OUT/runs/<run id>/              record.json, history.jsonl, adapter/, predictions/
+OUT/runs/<run id>/              record.json, history.jsonl, rungs.jsonl, adapter/, predictions/
 OUT/base/                       record.json, predictions/
 OUT/results.json                every run and configuration with its metrics
 """
@@ -25,6 +25,7 @@ from lorasweep.records import (
     Lock,
     Prediction,
     Results,
+    Rung,
     RunRecord,
     StepEntry,
 )
@@ -163,6 +164,24 @@ class Store:
         entry: TypeAdapter[StepEntry | EvalEntry] = TypeAdapter(HistoryEntry)
         lines = path.read_text("utf-8").splitlines() if path.is_file() else []
         return [entry.validate_json(line) for line in lines]
+
+    def write_rungs(self, run_id: str, rungs: Sequence[Rung]) -> None:
+        """Write a line per rung of a race that the run came to, if any."""
+        if rungs:
+            lines = "".join(rung.model_dump_json() + "\n" for rung in rungs)
+            write_text(self.run_folder(run_id) / "rungs.jsonl", lines)
+
+    def read_rungs(self, run_id: str) -> list[Rung]:
+        """Return a run's rungs; an empty list where it was in no race.
+
+        Raises UserError where the file is damaged.
+        """
+        path = self.run_folder(run_id) / "rungs.jsonl"
+        try:
+            lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+            return [Rung.model_validate_json(line) for line in lines]
+        except ValueError as error:
+            raise damaged(path, error) from None
 
     def adapter_folder(self, run_id: str) -> Path:
         """Where a run's adapter is, in PEFT's format."""

@@ -145,6 +145,26 @@ class Pack(Section):
     checkpoint_minutes: float = Field(default=5.0, ge=0)
 
 
+class Race(Section):
+    """Whether runs may be stopped on the way: at which shares of training, and how surely worse.
+
+    `level` is the confidence that no run is stopped that is not worse than the leader, over all
+    runs and rungs together.
+    """
+
+    rungs: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default=[0.25, 0.5, 0.75], min_length=1
+    )
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+
+    @field_validator("rungs")
+    @classmethod
+    def _rungs_rise(cls, rungs: list[float]) -> list[float]:
+        if any(low >= high for low, high in itertools.pairwise(rungs)):
+            raise ValueError("rungs are shares of training, each larger than the one before")
+        return rungs
+
+
 def _default(lora: Any, full: Any = None) -> Any:
     """Return an axis' default by the table's method."""
     return Field(default_factory=lambda table: full if table.get("method") == "full" else lora)
@@ -213,6 +233,7 @@ class Study(Section):
     data: Data
     recipe: Recipe = Recipe()
     pack: Pack = Pack()
+    race: Race | None = None
     grid: list[Grid] = Field(min_length=1)
     targets: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
     evaluate: Evaluate = Evaluate()
@@ -306,8 +327,8 @@ def _explain(error: ErrorDetails, place: str) -> str:
 
 def _known_keys(parents: Iterable[int | str]) -> list[str]:
     sections: dict[str, type[Section]] = {
-        "model": Model, "data": Data, "recipe": Recipe, "pack": Pack, "grid": Grid,
-        "evaluate": Evaluate,
+        "model": Model, "data": Data, "recipe": Recipe, "pack": Pack, "race": Race,
+        "grid": Grid, "evaluate": Evaluate,
     }  # fmt: skip
     names = [part for part in parents if isinstance(part, str)]
     return list((sections[names[0]] if names else Study).model_fields)

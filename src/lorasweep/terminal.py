@@ -15,9 +15,11 @@ from lorasweep.forecast import Forecast
 from lorasweep.models import ModelInfo
 from lorasweep.plan import Plan
 from lorasweep.progress import Bars, PlainLines, Reporter, Silent
+from lorasweep.race import stop_sentence
 from lorasweep.records import Results, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.results import ranked
 from lorasweep.status import Status
+from lorasweep.study import Race
 
 NO_ESTIMATE = (
     "no estimate of time and memory: nothing was measured on this machine yet; "
@@ -41,6 +43,14 @@ def reporting(quiet: bool) -> Iterator[Reporter]:
         yield PlainLines(console)
 
 
+def _print_race(console: Console, race: Race) -> None:
+    rungs = ", ".join(f"{100 * fraction:g} %" for fraction in race.rungs)
+    console.print(
+        f"race: at {rungs} of training, runs shown to be worse than the leader are stopped "
+        f"(level {100 * race.level:g} %)"
+    )
+
+
 def print_plan(plan: Plan, expected: Forecast | None) -> None:
     """Print a study's runs and packs as a table, its warnings, and what it will take."""
     table = Table(title=f"{plan.study.name}: {len(plan.configurations)} configurations, "
@@ -59,6 +69,8 @@ def print_plan(plan: Plan, expected: Forecast | None) -> None:
         )
     console = _console()
     console.print(table)
+    if plan.study.race:
+        _print_race(console, plan.study.race)
     _print_warnings(console, plan.warnings)
     if expected is None:
         console.print(NO_ESTIMATE, markup=False, highlight=False, soft_wrap=True)
@@ -140,6 +152,7 @@ def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -
     found = results.analysis.decoders.get("greedy") if results.analysis else None
     if found:
         _print_findings(console, found)
+    _print_stops(console, results, folder)
     if results.base.note:
         console.print(f"base model: {results.base.note}", markup=False)
     _print_warnings(console, results.warnings)
@@ -154,6 +167,16 @@ def _print_findings(console: Console, found: DecoderAnalysis) -> None:
     lines += [f"{edge.sentence} {edge.option}" for edge in edges]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_stops(console: Console, results: Results, folder: Path) -> None:
+    """Say who lost the race, and how to go on with them."""
+    for run in results.runs:
+        if run.stop is not None:
+            line = f"{results.names[run.id]} {stop_sentence(run.stop)}"
+            if run.state == "stopped":
+                line += f"; to go on: lorasweep resume {folder} --run {run.id}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _leaderboard(results: Results, decoder: str) -> Table:

@@ -6,9 +6,7 @@ Shapes: K lanes, N supervised positions of a micro-batch, V vocabulary.
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,42 +14,17 @@ from torch.nn import functional as F
 
 from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints, Progress
-from lorasweep.lora import Lane, TreeDropout
+from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
+from lorasweep.lanes import Lanes, Trainable
+from lorasweep.lora import TreeDropout
 from lorasweep.machine import peak_memory_bytes
-from lorasweep.optimizer import LaneAdamW, clip_lanes, schedule_factor
+from lorasweep.optimizer import clip_lanes, schedule_factor
+from lorasweep.race import ParagraphLosses
 from lorasweep.records import EvalEntry, Failure, StepEntry
 from lorasweep.study import Recipe
 from lorasweep.trees import Rows, Tree, batches, lay_out, micro_batches
 
 SECONDS_WORTH_SAVING = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class StepEvent:
-    """What a step of a pack tells whoever shows progress.
-
-    A resumed pack first tells of all the steps that were done before, with `is_resumed`.
-    """
-
-    step: int
-    num_steps: int
-    num_questions: int
-    losses: tuple[float, ...]
-    is_resumed: bool = False
-
-
-@dataclass(slots=True)
-class Trained:
-    """What a pack's training leaves beside its adapters: histories and failures per lane.
-
-    `seconds` counts the steps alone; `peak_memory_bytes` is the peak before the last resume.
-    """
-
-    num_steps: int
-    seconds: float
-    peak_memory_bytes: int
-    histories: list[list[StepEntry | EvalEntry]] = field(default_factory=list)
-    failures: list[Failure | None] = field(default_factory=list)
 
 
 def epoch_order(trees: Sequence[Tree], seed: int, epoch: int) -> list[Tree]:
@@ -68,36 +41,6 @@ def epoch_batches(
 ) -> list[tuple[Tree, ...]]:
     """Return the batches of one epoch."""
     return list(batches(epoch_order(trees, seed, epoch), recipe.batch_size))
-
-
-class Trainable(Protocol):
-    """What a pack trains: numbers of K lanes in one buffer [K, P], and their gradients."""
-
-    lanes: tuple[Lane, ...]
-    dropout: TreeDropout | None
-    values_KP: Tensor
-    gradients_KP: Tensor
-
-    def learning_rates(self) -> Tensor:
-        """Return the learning rates [K, P], or [K, 1] for one per lane."""
-        ...
-
-    def accumulate(self, loss: Tensor) -> None:
-        """Add the gradients of a scalar loss to `gradients_KP`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What a pack's training calls: evaluation, progress, and whether to stop.
-
-    `evaluate` returns each lane's evaluation loss and is called after every epoch; where
-    `stop_requested` says so, a checkpoint is written after the step and KeyboardInterrupt raised.
-    """
-
-    evaluate: Callable[[], list[float]]
-    on_step: Callable[[StepEvent], None] = lambda _: None
-    stop_requested: Callable[[], bool] = lambda: False
 
 
 def train_pack(
@@ -131,43 +74,48 @@ class _Training:
         checkpoints: Checkpoints | None,
     ) -> None:
         self.base, self.adapters, self.recipe = base, adapters, recipe
-        self.lanes = adapters.lanes
-        self.row_tokens = max(1, micro_tokens // len(self.lanes))
+        self.micro_tokens = micro_tokens
         self.hooks, self.checkpoints = hooks, checkpoints
-        seed = self.lanes[0].seed
+        seed = adapters.lanes[0].seed
         self.epochs = [epoch_batches(trees, recipe, seed, e) for e in range(recipe.epochs)]
-        self.optimizer = LaneAdamW(
-            adapters.values_KP, adapters.learning_rates(), recipe.weight_decay
-        )
-        self.live_K = torch.ones(len(self.lanes), dtype=torch.bool, device=base.device)
-        self.result = Trained(sum(map(len, self.epochs)), 0.0, 0, [[] for _ in self.lanes],
-                              [None] * len(self.lanes))  # fmt: skip
+        self.lanes = Lanes(adapters, recipe.weight_decay)
+        num_steps = sum(map(len, self.epochs))
+        self.rungs = hooks.race.race.fractions(num_steps) if hooks.race else {}
+        self.result = Trained.nothing(num_steps, len(self.lanes))
 
     def run(self) -> Trained:
         first = self._resume()
         plan = [(e, i) for e, epoch in enumerate(self.epochs) for i in range(len(epoch))]
         for step, (epoch, index) in enumerate(plan[first:], first):
-            started = time.perf_counter()
-            self._step(self.epochs[epoch][index], step, epoch)
-            self.result.seconds += time.perf_counter() - started
-            if index + 1 == len(self.epochs[epoch]):
-                self._evaluate(step + 1, epoch)
-            self._save_if_asked(step + 1)
-            if not self.live_K.any():
+            if not self.lanes.live():
                 break
+            self._timed_step(self.epochs[epoch][index], step, epoch)
+            is_last = index + 1 == len(self.epochs[epoch])
+            num_stopped = self._evaluate(step + 1, epoch if is_last else None)
+            self._save_if_asked(step + 1, num_stopped > 0)
         return self.result
+
+    def _timed_step(self, batch: tuple[Tree, ...], step: int, epoch: int) -> None:
+        started = time.perf_counter()
+        self._step(batch, step, epoch)
+        seconds = time.perf_counter() - started
+        self.result.seconds += seconds
+        for place in self.lanes.places:
+            self.result.lane_seconds[place] += seconds / len(self.lanes)
 
     def _resume(self) -> int:
         """Take up the newest checkpoint; return the number of steps that are done."""
         found = self.checkpoints.newest() if self.checkpoints else None
         if found is None:
             return 0
-        for name, tensor in self._tensors().items():
-            tensor.copy_(found.tensors[name])
-        progress, result = found.progress, self.result
-        self.optimizer.num_steps = progress.num_steps_done
+        progress, result, num_lanes = found.progress, self.result, len(self.lanes)
+        places = self.lanes.places if progress.places is None else progress.places
+        self.lanes.restore(places, progress.num_steps_done, found.tensors)
         result.seconds, result.peak_memory_bytes = progress.seconds, progress.peak_memory_bytes
         result.histories, result.failures = progress.histories, progress.failures
+        result.places = self.lanes.places
+        result.lane_seconds = progress.lane_seconds or [progress.seconds / num_lanes] * num_lanes
+        result.rungs, result.stops = progress.rungs or result.rungs, progress.stops or result.stops
         self._tell_resumed(progress.num_steps_done)
         return progress.num_steps_done
 
@@ -177,37 +125,36 @@ class _Training:
         event = StepEvent(num_steps_done, self.result.num_steps, questions, (), is_resumed=True)
         self.hooks.on_step(event)
 
-    def _save_if_asked(self, num_steps_done: int) -> None:
-        """Write a checkpoint where one is due or a stop is asked for; then stop."""
+    def _save_if_asked(self, num_steps_done: int, is_needed: bool) -> None:
+        """Write a checkpoint where one is due or needed or a stop is asked for; then stop."""
         stop = self.hooks.stop_requested()
         # Answering follows: a kill there should not cost minutes of training.
         last = (
             num_steps_done == self.result.num_steps and self.result.seconds > SECONDS_WORTH_SAVING
         )
-        if self.checkpoints is not None and (stop or last or self.checkpoints.due()):
-            self.checkpoints.save(Checkpoint(self._progress(num_steps_done), self._tensors()))
+        if self.checkpoints is not None and (stop or last or is_needed or self.checkpoints.due()):
+            self.checkpoints.save(
+                Checkpoint(
+                    self._progress(self.checkpoints.identity, num_steps_done), self.lanes.state()
+                )
+            )
         if stop:
             raise KeyboardInterrupt
 
-    def _progress(self, num_steps_done: int) -> Progress:
-        assert self.checkpoints is not None
+    def _progress(self, identity: str, num_steps_done: int) -> Progress:
         result = self.result
         return Progress(
-            identity=self.checkpoints.identity,
+            identity=identity,
             num_steps_done=num_steps_done,
             seconds=result.seconds,
             peak_memory_bytes=max(result.peak_memory_bytes, peak_memory_bytes()),
             histories=result.histories,
             failures=result.failures,
+            places=result.places,
+            lane_seconds=result.lane_seconds,
+            rungs=result.rungs,
+            stops=result.stops,
         )
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return {
-            "values": self.adapters.values_KP,
-            "mean": self.optimizer.mean_KP,
-            "square": self.optimizer.square_KP,
-            "live": self.live_K,
-        }
 
     def _step(self, batch: tuple[Tree, ...], step: int, epoch: int) -> None:
         self.adapters.gradients_KP.zero_()
@@ -216,14 +163,14 @@ class _Training:
         norm_K = clip_lanes(self.adapters.gradients_KP, self.recipe.max_grad_norm)
         self._stop_lanes(norm_K, step, "gradient norm")
         factor = schedule_factor(self.recipe, step, self.result.num_steps)
-        self.optimizer.step(self.adapters.gradients_KP, factor, self.live_K)
+        self.lanes.optimizer.step(self.adapters.gradients_KP, factor, self.lanes.live_K)
         self._record(batch, step, epoch, factor, loss_K.tolist(), norm_K.tolist())
 
     def _accumulate(self, batch: tuple[Tree, ...], step: int) -> Tensor:
         """Add up the gradients of a batch; return each lane's mean loss over its answer tokens."""
         num_answer_tokens = sum(tree.num_answer_tokens for tree in batch)
         total_K = torch.zeros(len(self.lanes), dtype=torch.float64)
-        for trees in micro_batches(batch, self.row_tokens):
+        for trees in micro_batches(batch, max(1, self.micro_tokens // len(self.lanes))):
             rows = lay_out(trees, self.base.device)
             self.adapters.dropout = self._dropout(rows, step)
             loss_K = answer_loss(self.base, rows, len(self.lanes)) / num_answer_tokens
@@ -233,57 +180,98 @@ class _Training:
         return total_K
 
     def _dropout(self, rows: Rows, step: int) -> TreeDropout | None:
-        if not any(lane.dropout for lane in self.lanes):
+        lanes = self.adapters.lanes
+        if not any(lane.dropout for lane in lanes):
             return None
         ids, sizes = [t.id for t in rows.trees], [t.num_tokens for t in rows.trees]
-        return TreeDropout(self.lanes, ids, sizes, step, rows.input_ids_RT.shape[1])
+        return TreeDropout(lanes, ids, sizes, step, rows.input_ids_RT.shape[1])
 
     def _stop_lanes(self, value_K: Tensor, step: int, quantity: str) -> None:
-        """Stop lanes whose value is not finite: their numbers become zero, the others go on."""
-        finite = [math.isfinite(v) for v in value_K.tolist()]
-        for k, (ok, live) in enumerate(zip(finite, self.live_K.tolist(), strict=True)):
-            if live and not ok:
-                failure = Failure(step=step, quantity=quantity, value=str(value_K[k].item()))
-                self.result.failures[k] = failure
-                self._silence(k)
-
-    @torch.no_grad()
-    def _silence(self, k: int) -> None:
-        self.live_K[k] = False
-        self.adapters.values_KP[k] = 0
-        self.optimizer.mean_KP[k] = 0
-        self.optimizer.square_KP[k] = 0
-        self.adapters.gradients_KP[k] = 0
+        """Stop lanes whose value is not finite."""
+        for k in self.lanes.live():
+            value = value_K[k].item()
+            if not math.isfinite(value):
+                failure = Failure(step=step, quantity=quantity, value=str(value))
+                self.result.failures[self.lanes.places[k]] = failure
+                self.lanes.silence(k)
 
     def _record(self, batch: tuple[Tree, ...], step: int, epoch: int, factor: float,
                 losses: list[float], norms: list[float]) -> None:  # fmt: skip
         questions = sum(len(tree.branches) for tree in batch)
         tokens = sum(tree.num_answer_tokens for tree in batch)
-        for k in self._live():
+        live = self.lanes.live()
+        for k in live:
             entry = StepEntry(step=step, epoch=epoch, loss=losses[k], grad_norm=norms[k],
-                              lr=self.lanes[k].lr * factor, num_questions=questions,
+                              lr=self.adapters.lanes[k].lr * factor, num_questions=questions,
                               num_answer_tokens=tokens)  # fmt: skip
-            self.result.histories[k].append(entry)
-        live = tuple(losses[k] for k in self._live())
-        self.hooks.on_step(StepEvent(step + 1, self.result.num_steps, questions, live))
+            self.result.histories[self.lanes.places[k]].append(entry)
+        told = tuple(losses[k] for k in live)
+        self.hooks.on_step(StepEvent(step + 1, self.result.num_steps, questions, told))
 
-    def _evaluate(self, step: int, epoch: int) -> None:
-        losses = self.hooks.evaluate()
+    def _evaluate(self, step: int, epoch: int | None) -> int:
+        """Evaluate at a rung and after an epoch's last step; return how many lost the race."""
+        race = self.hooks.race if step in self.rungs else None
+        if race is None and epoch is None:
+            return 0
+        found = race.evaluate() if race else None
+        losses = found.means() if found else self.hooks.evaluate()
         self._stop_lanes(torch.tensor(losses, dtype=torch.float64), step, "evaluation loss")
-        for k in self._live():
-            self.result.histories[k].append(EvalEntry(step=step, epoch=epoch, eval_loss=losses[k]))
+        for k in self.lanes.live() if epoch is not None else ():
+            entry = EvalEntry(step=step, epoch=epoch or 0, eval_loss=losses[k])
+            self.result.histories[self.lanes.places[k]].append(entry)
+        return self._race(race, found, step) if race and found else 0
 
-    def _live(self) -> Iterator[int]:
-        return (k for k, live in enumerate(self.live_K.tolist()) if live)
+    def _race(self, race: RaceHooks, found: ParagraphLosses, step: int) -> int:
+        """Let the lanes go that lose at this rung; return how many."""
+        lanes, result = self.lanes, self.result
+        rungs = {lanes.places[k]: found.rung(k, self.rungs[step], step) for k in lanes.live()}
+        for place, rung in rungs.items():
+            result.rungs[place].append(rung)
+        stops = race.race.judge(rungs, result.num_steps)
+        kept = [k for k in lanes.live() if lanes.places[k] not in stops]
+        for k in lanes.live():
+            if lanes.places[k] in stops:
+                race.set_aside(lanes.places[k], self._alone(k, step))
+        for place, stop in stops.items():
+            result.stops[place] = stop
+        self._narrow(kept)
+        return len(stops)
+
+    def _narrow(self, kept: list[int]) -> None:
+        """Go on with these lanes alone, and without a lane where there are none."""
+        if not kept:
+            self.lanes.live_K[:] = False
+        elif len(kept) < len(self.lanes):
+            self.lanes.keep(kept)
+            self.result.places = self.lanes.places
+
+    def _alone(self, k: int, step: int) -> Checkpoint:
+        """Return a lane's state as that of a pack of its run alone."""
+        place, whole = self.lanes.places[k], self._progress("", step)
+        own = {
+            "seconds": self.result.lane_seconds[place],
+            "places": [0],
+            "lane_seconds": [self.result.lane_seconds[place]],
+            "histories": [self.result.histories[place]],
+            "failures": [None],
+            "rungs": [self.result.rungs[place]],
+            "stops": [None],
+        }
+        return Checkpoint(whole.model_copy(update=own), self.lanes.state_of(k))
 
 
-def answer_loss(base: Base, rows: Rows, num_lanes: int) -> Tensor:
-    """Return each lane's summed negative log-likelihood [K] of the answer tokens, in nats."""
+def answer_losses(base: Base, rows: Rows, num_lanes: int) -> Tensor:
+    """Return each lane's negative log-likelihood [K, N] of every answer token, in nats."""
     hidden_KNd = base.hidden_at_answers(rows, num_lanes)
     logits_KNV = base.head(hidden_KNd)
     wide = logits_KNV.to(torch.promote_types(logits_KNV.dtype, torch.float32)).flatten(0, 1)
     labels = rows.labels_N.repeat(num_lanes)
-    return F.cross_entropy(wide, labels, reduction="none").view(num_lanes, -1).sum(1)
+    return F.cross_entropy(wide, labels, reduction="none").view(num_lanes, -1)
+
+
+def answer_loss(base: Base, rows: Rows, num_lanes: int) -> Tensor:
+    """Return each lane's summed negative log-likelihood [K] of the answer tokens, in nats."""
+    return answer_losses(base, rows, num_lanes).sum(1)
 
 
 def last_eval_loss(history: Sequence[StepEntry | EvalEntry]) -> float:

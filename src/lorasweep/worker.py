@@ -5,8 +5,9 @@ the driver alone writes them to disk.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,14 +16,17 @@ import torch
 from lorasweep.answer_scores import scores_of
 from lorasweep.architectures import whole_of
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
-from lorasweep.checkpoint import Checkpoints
+from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
-from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of
+from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.fitting import refuse_too_large
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.heartbeat import Pulse, beating, has_checkpoint
-from lorasweep.jobs import FinishedRun, Job, Scored, lane_of
+from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
+from lorasweep.jobs import FinishedRun, Job, Scored, lane_of, race_of, records_of
+from lorasweep.lanes import Trainable
+from lorasweep.locking import alone
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import (
     peak_memory_bytes,
@@ -32,33 +36,27 @@ from lorasweep.machine import (
 from lorasweep.ops.allocator import give_back_freed_memory, keep_freed_memory
 from lorasweep.peft_format import SavedAdapter, load_adapter
 from lorasweep.progress import Reporter, labels_line
+from lorasweep.race import ParagraphLosses
 from lorasweep.records import (
     EVAL_LOSS,
     BaseRecord,
     LockedPack,
     LockedRun,
-    PackInfo,
     Prediction,
-    RunRecord,
     Scores,
 )
 from lorasweep.selfcheck import freeze_checked, probe_of, round_checked
 from lorasweep.stopping import StopSwitch
 from lorasweep.study import fingerprint
-from lorasweep.train import (
-    Hooks,
-    StepEvent,
-    Trainable,
-    Trained,
-    last_epoch_loss,
-    last_eval_loss,
-    train_pack,
-)
+from lorasweep.train import train_pack
 from lorasweep.trees import Tree, separate_rows
 
 FORWARD_SHARE = 4
 # Of an automatic micro-batch: 16 bytes a weight take the room.
 FULL_SHARE = 4
+
+# Scores and predictions by decoder, for the place of each run in its pack.
+Answered = dict[int, tuple[dict[str, Scores], dict[str, list[Prediction]]]]
 
 
 class Worker:
@@ -143,7 +141,7 @@ class Worker:
 
     def _loss(self, missing: Sequence[str], role: str) -> float | None:
         """Return the evaluation loss of the model as it stands, if it is missing."""
-        return self._losses(1, role)[0] if EVAL_LOSS in missing else None
+        return self._losses(1, role).means()[0] if EVAL_LOSS in missing else None
 
     def _score(self, missing: Sequence[str], role: str, who: str, loss: float | None) -> Scored:
         """Answer by the missing decoders, and join the loss where it was missing."""
@@ -179,14 +177,12 @@ class Worker:
             weights = FullWeights(Lane((), 0, 1.0, point.lr, 0.0, point.seed), base.model)
             trained = self._train(weights, pack, labels, self._full_tokens, pulse)
             peak = max(trained.peak_memory_bytes, peak_memory_bytes())
-            decoders = self.job.evaluate.decoders if trained.failures[0] is None else []
-            scores, predictions = self._answer(1, decoders, "eval", pack.id)
+            lanes = trained.ended()
+            answered = self._answer_lanes(1, lanes, pack.id)
             base.model.zero_grad()  # lets the buffer of gradients go
-            model = SavedModel(base.model, base.tokenizer)
-        (record,) = self._records(pack, labels, trained, peak, scores)
-        if record.failure is not None:
-            return FinishedRun(record, trained.histories[0])
-        return FinishedRun(record, trained.histories[0], None, model, predictions[0])
+            model = SavedModel(base.model, base.tokenizer) if lanes else None
+        (finished,) = self._finished(pack, labels, trained, peak, answered, {})
+        return replace(finished, model=model)
 
     def _run_adapters(
         self, pack: LockedPack, labels: Sequence[str], pulse: Pulse
@@ -197,17 +193,38 @@ class Worker:
             reset_peak_memory()
             trained = self._train(adapters, pack, labels, self.micro_tokens, pulse)
             peak = max(trained.peak_memory_bytes, peak_memory_bytes())
-            lives = any(failure is None for failure in trained.failures)
-            decoders = self.job.evaluate.decoders if lives else []
-            scores, predictions = self._answer(len(pack.runs), decoders, "eval", pack.id)
-            saved = [self._saved(adapters, k) for k in range(len(pack.runs))]
-        records = self._records(pack, labels, trained, peak, scores)
+            lanes = trained.ended()
+            answered = self._answer_lanes(len(adapters.lanes), lanes, pack.id)
+            saved = {place: self._saved(adapters, k) for place, k in lanes.items()}
+        return self._finished(pack, labels, trained, peak, answered, saved)
+
+    def _answer_lanes(self, num_lanes: int, lanes: Mapping[int, int], who: str) -> Answered:
+        """Return scores and predictions of the runs that came to the end, by their places."""
+        decoders = self.job.evaluate.decoders if lanes else []
+        scores, predictions = self._answer(num_lanes, decoders, "eval", who)
+        return {place: (scores[k], predictions[k]) for place, k in lanes.items()}
+
+    def _finished(
+        self,
+        pack: LockedPack,
+        labels: Sequence[str],
+        trained: Trained,
+        peak: int,
+        answered: Answered,
+        saved: Mapping[int, SavedAdapter],
+    ) -> list[FinishedRun]:
+        scores = {place: found for place, (found, _) in answered.items()}
         return [
-            FinishedRun(record, history, adapter, None, rows)
-            if record.failure is None
-            else FinishedRun(record, history)
-            for record, history, adapter, rows in zip(
-                records, trained.histories, saved, predictions, strict=True
+            FinishedRun(
+                record,
+                trained.histories[place],
+                saved.get(place),
+                None,
+                answered[place][1] if place in answered else {},
+                trained.rungs[place],
+            )
+            for place, record in enumerate(
+                records_of(self.job, pack, labels, trained, peak, scores)
             )
         ]
 
@@ -219,14 +236,18 @@ class Worker:
         micro_tokens: int,
         pulse: Pulse,
     ) -> Trained:
-        job, lanes = self.job, len(pack.runs)
+        job = self.job
         total = job.recipe.epochs * job.sets["train"].forest.num_questions
         self.reporter.start(f"{pack.id}: train {labels_line(labels)}", total)
 
+        def losses() -> ParagraphLosses:
+            return self._losses(len(trained.lanes), "eval")
+
         hooks = Hooks(
-            evaluate=lambda: self._losses(lanes, "eval"),
+            evaluate=lambda: losses().means(),
             on_step=lambda event: self._tell(event, pulse),
             stop_requested=self.stop.ask,
+            race=self._race(pack, losses),
         )
         outcome = train_pack(
             self.base, trained, self.trees["train"], job.recipe, micro_tokens, hooks,
@@ -234,6 +255,20 @@ class Worker:
         )  # fmt: skip
         self.reporter.finish()
         return outcome
+
+    def _race(self, pack: LockedPack, losses: Callable[[], ParagraphLosses]) -> RaceHooks | None:
+        """Return the pack's race, in which it meets all runs that earlier packs have finished."""
+        job = self.job.race
+        if job is None:
+            return None
+
+        def set_aside(place: int, checkpoint: Checkpoint) -> None:
+            self.reporter.note(
+                f"{job.names[pack.runs[place].id]} is stopped: it is behind the leader"
+            )
+            self._checkpoints(alone(pack.runs[place])).set_aside(checkpoint)
+
+        return RaceHooks(race_of(job, pack), losses, set_aside)
 
     def _tell(self, event: StepEvent, pulse: Pulse) -> None:
         pulse.step(event.step, event.num_steps, event.is_resumed)
@@ -261,8 +296,10 @@ class Worker:
         """Tokens of a pass without a backward one, which keeps no activations."""
         return FORWARD_SHARE * self.micro_tokens
 
-    def _losses(self, num_lanes: int, role: str) -> list[float]:
-        return evaluation_loss(self.base, self.trees[role], num_lanes, self._forward_tokens)
+    def _losses(self, num_lanes: int, role: str) -> ParagraphLosses:
+        data, trees = self.job.sets[role].data, self.trees[role]
+        owners = {q.id: p.source_id for p in data.paragraphs for q in p.questions}
+        return paragraph_losses(self.base, trees, num_lanes, self._forward_tokens, owners)
 
     def _answer(
         self, num_lanes: int, decoders: Sequence[str], role: str, who: str
@@ -300,39 +337,6 @@ class Worker:
         return SavedAdapter(
             weights, lane.rank, lane.scale, lane.dropout, self.job.base, stored == {True}
         )
-
-    def _records(
-        self,
-        pack: LockedPack,
-        labels: Sequence[str],
-        trained: Trained,
-        peak: int,
-        scores: Sequence[dict[str, Scores]],
-    ) -> list[RunRecord]:
-        """Return the record of each lane's run; a failed lane has no metrics."""
-        info = PackInfo(id=pack.id, lanes=len(pack.runs), seconds=trained.seconds)
-        return [
-            RunRecord(
-                **run.model_dump(exclude={"configuration"}),
-                configuration=run.configuration,
-                label=label,
-                state="failed" if failure else "done",
-                num_train_questions=self.job.sets["train"].forest.num_questions,
-                num_epochs=self.job.recipe.epochs,
-                num_steps=trained.num_steps,
-                pack=info,
-                train_seconds=info.seconds / info.lanes,
-                peak_memory_bytes=peak,
-                train_loss=last_epoch_loss(history),
-                metrics={} if failure else {**found, EVAL_LOSS: last_eval_loss(history)},
-                failure=failure,
-                precision=self.job.precision,
-                versions=versions(),
-            )
-            for run, label, failure, history, found in zip(
-                pack.runs, labels, trained.failures, trained.histories, scores, strict=True
-            )
-        ]
 
 
 def _loss_line(event: StepEvent) -> str:

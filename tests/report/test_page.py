@@ -36,8 +36,8 @@ TABLES = (
 )  # fmt: skip
 SECTIONS = [
     "summary", "leaderboard", "gain", "comparisons", "top", "ablation", "cost", "full", "decoding",
-    "failures", "answers", "losses", "health", "discussion", "limitations", "conclusion", "lora",
-    "data", "method", "grid", "reproduce", "references",
+    "failures", "answers", "losses", "race", "health", "discussion", "limitations", "conclusion",
+    "lora", "data", "method", "grid", "reproduce", "references",
 ]  # fmt: skip
 
 

@@ -5,14 +5,16 @@ from pathlib import Path
 
 from invented import make_predictions, make_results, make_run, make_scores, write_history
 
-from lorasweep.report.blocks import Figure
+from lorasweep.records import Stop
+from lorasweep.report.blocks import Code, Figure, Notice, Paragraph
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.sections.answers import pick
 from lorasweep.report.sections.decoding import decoding
 from lorasweep.report.sections.losses import losses
+from lorasweep.report.sections.race import race
 from lorasweep.store import Store
-from lorasweep.study import Configuration
+from lorasweep.study import Configuration, Race
 
 SAY = Strings.load("en")
 
@@ -74,3 +76,35 @@ def test_the_decoding_table_has_the_best_run_and_the_base_model_by_every_decoder
     ]
     assert [row["best_of_n_f1"] for row in rows] == [None, 66.0]
     assert rows[1]["agreement"] == 0.5
+
+
+STOP = Stop(
+    fraction=0.25, step=15, num_steps=60, leader=f"{0:012x}", leader_label="the leader then",
+    eval_loss=3.0, leader_eval_loss=1.5, difference=1.5, at_least=1.2, p_value=1e-9,
+    adjusted_p_value=4e-9, level=0.995, num_comparisons=4, num_paragraphs=20,
+)  # fmt: skip
+
+
+def test_a_race_says_who_was_stopped_and_how_to_go_on() -> None:
+    leader = make_run(0, 60.0)
+    waiting = make_run(1, None, state="stopped", stop=STOP, metrics={})
+    resumed = make_run(2, 40.0, stop=STOP.model_copy(update={"leader": "gone"}))
+    results = make_results([leader, waiting, resumed], race=Race(rungs=[0.125], level=0.995))
+    section = race(Outcome(Store(Path("out")), results), SAY)
+    (table,) = section.tables()
+    assert [row[:5] for row in table.rows] == [
+        [waiting.label, "stopped", 15, 60, leader.label],
+        [resumed.label, "done, resumed", 15, 60, "the leader then"],
+    ]
+    texts = [block.text for block in section.blocks if isinstance(block, Paragraph | Code)]
+    assert "12.5 %" in texts[1]
+    assert "99.5 %" in texts[1]
+    assert texts[2] == f"lorasweep resume out --run {waiting.id}"
+
+
+def test_a_study_without_a_race_says_so() -> None:
+    section = race(Outcome(Store(Path("out")), make_results([make_run(0, 60.0)])), SAY)
+    assert section.blocks == [Notice(SAY("race.none"))]
+    raced = make_results([make_run(0, 60.0)], race=Race())
+    section = race(Outcome(Store(Path("out")), raced), SAY)
+    assert section.blocks[-1] == Notice(SAY("race.all_ended"))

@@ -7,7 +7,7 @@ import typer
 
 from lorasweep.cli.base_models import models_app
 from lorasweep.cli.scoring import compare, score
-from lorasweep.cli.studies import analyse, decode, plan, report, run, status
+from lorasweep.cli.studies import analyse, decode, plan, report, resume, run, status
 from lorasweep.errors import UserError
 
 INTERRUPTED = 130
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, decode, plan, status, analyse, report, score, compare):
+for command in (run, decode, resume, plan, status, analyse, report, score, compare):
     app.command()(command)
 app.add_typer(models_app, name="models")
 

@@ -1,4 +1,4 @@
-"""Commands on studies: train, plan, status, decode, analyse, report."""
+"""Commands on studies: train, resume, plan, status, decode, analyse, report."""
 
 import json
 from pathlib import Path
@@ -65,6 +65,26 @@ def decode(
         print(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:
         print_leaderboard(results, folder, decoder)
+
+
+def resume(
+    folder: Folder,
+    run: Annotated[
+        list[str], typer.Option("--run", metavar="ID", help="The id of a run that lost a race.")
+    ],
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train runs that lost a race to their end after all, and score them."""
+    from lorasweep.driver import resume as resume_runs
+    from lorasweep.terminal import print_leaderboard, reporting
+
+    with reporting(quiet) as reporter:
+        results = resume_runs(folder, run, reporter)
+    if as_json:
+        print(results.model_dump_json(by_alias=True, indent=1))
+    elif not quiet:
+        print_leaderboard(results, folder, ["greedy"])
 
 
 def plan(

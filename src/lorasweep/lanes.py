@@ -1,0 +1,111 @@
+"""The lanes of a pack in training: their numbers, their optimizer, and which of them go on.
+
+Shapes: K lanes, P numbers of a lane.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from lorasweep.lora import Lane, TreeDropout
+from lorasweep.optimizer import LaneAdamW
+
+
+class Trainable(Protocol):
+    """What a pack trains: numbers of K lanes in one buffer [K, P], and their gradients."""
+
+    lanes: tuple[Lane, ...]
+    dropout: TreeDropout | None
+    values_KP: Tensor
+    gradients_KP: Tensor
+
+    def learning_rates(self) -> Tensor:
+        """Return the learning rates [K, P], or [K, 1] for one per lane."""
+        ...
+
+    def accumulate(self, loss: Tensor) -> None:
+        """Add the gradients of a scalar loss to `gradients_KP`."""
+        ...
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Let go of all lanes but these."""
+        ...
+
+    def numbers_of(self, k: int) -> Tensor | slice:
+        """Return where lane k's own numbers are in its row, as in a pack of this lane alone."""
+        ...
+
+
+class Lanes:
+    """The lanes of a pack that are still there, with their optimizer.
+
+    `places` tells each lane's place in the pack as it was planned; `live_K` which lanes learn.
+    """
+
+    def __init__(self, adapters: Trainable, weight_decay: float) -> None:
+        self.adapters, self.weight_decay = adapters, weight_decay
+        self.places = list(range(len(adapters.lanes)))
+        self._start()
+
+    def _start(self) -> None:
+        values_KP = self.adapters.values_KP
+        self.optimizer = LaneAdamW(values_KP, self.adapters.learning_rates(), self.weight_decay)
+        self.live_K = torch.ones(len(values_KP), dtype=torch.bool, device=values_KP.device)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def live(self) -> list[int]:
+        """Return the lanes that learn."""
+        return [k for k, live in enumerate(self.live_K.tolist()) if live]
+
+    @torch.no_grad()
+    def silence(self, k: int) -> None:
+        """Stop a lane where it is: its numbers become zero, the others go on."""
+        self.live_K[k] = False
+        for rows in (*self._buffers().values(), self.adapters.gradients_KP):
+            rows[k] = 0
+
+    @torch.no_grad()
+    def keep(self, kept: Sequence[int]) -> None:
+        """Let go of all lanes but these, which go on as they are."""
+        num_steps, buffers = self.optimizer.num_steps, self._buffers()
+        moments = [
+            {name: buffers[name][k, self.adapters.numbers_of(k)] for name in ("mean", "square")}
+            for k in kept
+        ]
+        live_K = self.live_K[list(kept)]
+        self.adapters.keep(kept)
+        self.places = [self.places[k] for k in kept]
+        self._start()
+        self.optimizer.num_steps, self.live_K = num_steps, live_K
+        for k, own in enumerate(moments):
+            for name, values in own.items():
+                self._buffers()[name][k, self.adapters.numbers_of(k)] = values
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that training changes, to be saved."""
+        return {**self._buffers(), "live": self.live_K}
+
+    def state_of(self, k: int) -> dict[str, Tensor]:
+        """Return one lane's part of the state as that of a pack of this lane alone."""
+        places = self.adapters.numbers_of(k)
+        own = {name: rows[k, places][None] for name, rows in self._buffers().items()}
+        return {**own, "live": torch.ones_like(self.live_K[:1])}
+
+    def restore(self, places: Sequence[int], num_steps: int, state: Mapping[str, Tensor]) -> None:
+        """Take up a saved state that holds these places of the pack."""
+        if list(places) != self.places:
+            self.keep(places)
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+        self.optimizer.num_steps = num_steps
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return {
+            "values": self.adapters.values_KP,
+            "mean": self.optimizer.mean_KP,
+            "square": self.optimizer.square_KP,
+        }
