@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lorasweep.architectures import FUSED, outputs_of, whole_of
 from lorasweep.errors import UserError
+from lorasweep.lora import Lane
 
 Weights = dict[str, tuple[Tensor, Tensor]]
 
@@ -48,6 +49,13 @@ class SavedAdapter:
     dropout: float
     base: str
     stored_transposed: bool
+
+
+def answering_lane(adapter: SavedAdapter) -> Lane:
+    """Return the lane that an adapter from disk takes to answer; nothing of it is trained."""
+    # On disk, parts of a fused module are one adapter of a larger rank than the run's.
+    rank = max(A.shape[0] for A, _ in adapter.weights.values())
+    return Lane(tuple(adapter.weights), rank, adapter.scale, 0.0, 0.0, 0)
 
 
 def save_adapter(folder: Path, adapter: SavedAdapter) -> None:

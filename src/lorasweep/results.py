@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.analysis import analyse, questions_of
-from lorasweep.errors import UserError
+from lorasweep.errors import UserError, nearest
 from lorasweep.plan import Plan
 from lorasweep.records import DataCard, Lock, Results, RunRecord, scores_of
 from lorasweep.squad import Paragraph
@@ -98,3 +98,20 @@ def ranked(results: Results, decoder: str = "greedy") -> list[RunRecord]:
     scored = [(scores_of(run.metrics, decoder), run) for run in results.runs]
     found = [(scores.f1, run) for scores, run in scored if scores is not None]
     return [run for _, run in sorted(found, key=lambda pair: -pair[0])]
+
+
+def run_called(results: Results, name: str) -> RunRecord:
+    """Return the finished run of an id, of the beginning of one id, or of a label.
+
+    Raises UserError for a name that means no run or several, and for a run that failed.
+    """
+    names = results.names
+    exact = [run for run in results.runs if name in (run.id, run.label, names[run.id])]
+    found = exact or [run for run in results.runs if name and run.id.startswith(name)]
+    if len(found) != 1:
+        several = f"; it may mean {', '.join(run.id for run in found)}" if found else ""
+        known = nearest(name, [*names, *names.values()])
+        raise UserError(f"no run {name!r} in {results.study}{several or known}")
+    if found[0].state != "done":
+        raise UserError(f"run {name!r} has {found[0].state}: it left nothing to use")
+    return found[0]

@@ -6,13 +6,14 @@ no positions or ignores our masks is caught here, before it can train on wrong s
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lorasweep.base import Base, freeze
+from lorasweep.base import Base, freeze, load_model, load_tokenizer
 from lorasweep.decode import GrowingRows, prompts_of
 from lorasweep.errors import UserError
 from lorasweep.trees import Tree, lay_out, separate_rows
@@ -27,6 +28,14 @@ ROUNDING = 0.2
 
 # Enough to tell a branch that sees another one; more would take long for a large model.
 NUM_PROBED_TREES, NUM_PROBED_BRANCHES = 2, 3
+
+
+def load_checked(folder: Path, device: str, dtype: torch.dtype, trees: Sequence[Tree]) -> Base:
+    """Load a base model, freeze it and round it; a few of the trees check our way through it."""
+    probe = probe_of(trees)
+    base = freeze_checked(load_model(folder, torch.device(device)), load_tokenizer(folder), probe)
+    round_checked(base, dtype, probe)
+    return base
 
 
 def probe_of(trees: Sequence[Tree]) -> list[Tree]:

@@ -23,7 +23,7 @@ from lorasweep.jobs import FinishedRun, Job, Scored
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import peak_memory_bytes, reset_peak_memory, versions
 from lorasweep.ops.allocator import keep_freed_memory
-from lorasweep.peft_format import SavedAdapter, load_adapter
+from lorasweep.peft_format import SavedAdapter, answering_lane, load_adapter
 from lorasweep.progress import Reporter, labels_line
 from lorasweep.records import (
     EVAL_LOSS,
@@ -35,7 +35,7 @@ from lorasweep.records import (
     RunRecord,
     Scores,
 )
-from lorasweep.selfcheck import freeze_checked, probe_of, round_checked
+from lorasweep.selfcheck import load_checked
 from lorasweep.stopping import StopSwitch
 from lorasweep.study import fingerprint
 from lorasweep.train import (
@@ -69,13 +69,9 @@ class Worker:
 
         While a model is trained or scored in full, it is that one, and this one is let go.
         """
-        model = load_model(self.job.folder, torch.device(self.job.device))
-        tokenizer = load_tokenizer(self.job.folder)
-        trees = [tree for role in ("eval", "train") for tree in self.job.sets[role].forest.trees]
-        probe = probe_of(trees)
-        base = freeze_checked(model, tokenizer, probe)
-        round_checked(base, DTYPES[self.job.precision], probe)
-        return base
+        job = self.job
+        trees = [tree for role in ("eval", "train") for tree in job.sets[role].forest.trees]
+        return load_checked(job.folder, job.device, DTYPES[job.precision], trees)
 
     def _layout(self, trees: Sequence[Tree]) -> tuple[Tree, ...]:
         return tuple(trees) if self.base.shares_trunks else separate_rows(trees)
@@ -105,10 +101,7 @@ class Worker:
     ) -> Scored:
         """Score an adapter from disk on the evaluation or test set, by the missing metrics."""
         saved = load_adapter(adapter)
-        # On disk, parts of a fused module are one adapter of a larger rank than the run's.
-        rank = max(A.shape[0] for A, _ in saved.weights.values())
-        lane = Lane(tuple(saved.weights), rank, saved.scale, 0.0, 0.0, run.configuration.seed)
-        with self.base.adapted([lane]) as adapters:
+        with self.base.adapted([answering_lane(saved)]) as adapters:
             adapters.put(0, saved.weights)
             return self._score(missing, role, run.id, self._loss(missing, role))
 

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import typer
 
+from lorasweep.cli.asking import ask
 from lorasweep.cli.base_models import models_app
 from lorasweep.cli.scoring import compare, score
 from lorasweep.cli.studies import analyse, decode, plan, report, run
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, decode, plan, analyse, report, score, compare):
+for command in (run, decode, plan, analyse, report, ask, score, compare):
     app.command()(command)
 app.add_typer(models_app, name="models")
 
