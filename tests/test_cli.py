@@ -179,7 +179,7 @@ def test_help_names_every_command_and_says_something_of_each() -> None:
     text = call("--help").out
     for command in cli.app.registered_commands:
         assert command.callback is not None
-        assert f"  {command.callback.__name__}  " in text
+        assert f"  {command.name}  " in text
         assert command.callback.__doc__
 
 

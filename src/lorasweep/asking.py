@@ -23,8 +23,7 @@ from lorasweep.models import fingerprint_of, locate
 from lorasweep.peft_format import answering_lane, load_adapter
 from lorasweep.records import RunRecord
 from lorasweep.results import run_called
-from lorasweep.selfcheck import load_checked
-from lorasweep.squad import load
+from lorasweep.selfcheck import bundled_trees, load_checked
 from lorasweep.store import Store
 from lorasweep.study import Study
 from lorasweep.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
@@ -73,10 +72,7 @@ class Panel:
     @cached_property
     def base(self) -> Base:
         """The base model in the study's precision, checked on paragraphs of the bundled corpus."""
-        builder = self._builder(load_tokenizer(self.folder))
-        trees = builder.build(load(["bundled"]).paragraphs, too_long="skip").trees
-        if not trees:
-            raise UserError(f"data.max_tokens = {builder.max_tokens} leaves no room for questions")
+        trees = bundled_trees(self._builder(load_tokenizer(self.folder)))
         return load_checked(self.folder, default_device(), DTYPES[self.lock.precision], trees)
 
     def _builder(self, tokenizer: object) -> TreeBuilder:

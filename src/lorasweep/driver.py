@@ -18,7 +18,6 @@ from lorasweep.records import (
     BaseRecord,
     Lock,
     LockedPack,
-    LockedRun,
     Results,
     RunRecord,
     Scores,
@@ -151,18 +150,16 @@ class _Session:
             self._write_predictions(self.store.base_folder, scored, role)
             self.store.write_base(with_metrics(record, role, {**before, **scored.metrics}))
 
-    def _score_run(self, run: LockedRun, role: str) -> None:
+    def _score_run(self, record: RunRecord, role: str) -> None:
         """Compute the metrics of a finished run that its record lacks."""
-        record = self.store.read_run(run.id)
-        assert record is not None
         before = metrics_in(record, role)
         if missing := self._missing(before):
-            scored = self._scored_from_disk(run, missing, role)
-            self._write_predictions(self.store.run_folder(run.id), scored, role)
+            scored = self._scored_from_disk(record, missing, role)
+            self._write_predictions(self.store.run_folder(record.id), scored, role)
             # What training recorded stays as it is; only what is new joins it.
             self.store.write_run(with_metrics(record, role, {**scored.metrics, **before}))
 
-    def _scored_from_disk(self, run: LockedRun, decoders: Sequence[str], role: str) -> Scored:
+    def _scored_from_disk(self, run: RunRecord, decoders: Sequence[str], role: str) -> Scored:
         if run.configuration.method == "full":
             folder = self.store.model_folder(run.id)
             return self.worker.score_model(run, folder, decoders, role)
@@ -181,14 +178,12 @@ class _Session:
         for decoder, rows in scored.predictions.items():
             self.store.write_predictions(folder, decoder, rows, role)
 
-    def _finished_runs(self) -> list[LockedRun]:
-        """Return the study's runs that are done, in the order of their packs."""
+    def _finished_runs(self) -> list[RunRecord]:
+        """Return the study's runs that are done, imported ones last."""
         wanted = set(self.ids)
-        runs = [run for pack in self.lock.packs for run in pack.runs if run.id in wanted]
-        records = [self.store.read_run(run.id) for run in runs]
-        return [
-            r for r, record in zip(runs, records, strict=True) if record and record.state == "done"
-        ]
+        ids = [run.id for pack in self.lock.packs for run in pack.runs if run.id in wanted]
+        records = [self.store.read_run(run_id) for run_id in [*ids, *self.lock.imported]]
+        return [record for record in records if record and record.state == "done"]
 
     def _keep(self, finished: FinishedRun) -> None:
         """Write a run; its record comes last, so that a run without one is not half done."""

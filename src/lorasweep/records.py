@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from lorasweep.findings import Analysis
 from lorasweep.stored import Interval, Stored
-from lorasweep.study import Configuration
+from lorasweep.study import Configuration, ImportedConfiguration
 
 SCHEMA = 1
 # The name of the evaluation loss among metrics; the others are decoders.
@@ -63,13 +63,14 @@ class RunRecord(Stored):
     `metrics` maps each decoder to its Scores, and "eval_loss" to nats per answer token;
     `test_metrics` does so on the test set, for the chosen run alone.
     `train_seconds` is the pack's training time divided by its lanes, without loading, evaluation
-    and decoding; `peak_memory_bytes` is that of the pack's process while training.
+    and decoding; `peak_memory_bytes` is that of the pack's process while training. `imported_from`
+    names an adapter trained elsewhere, of whose training all counts and times are 0.
     """
 
     id: str
     state: State
     label: str
-    configuration: Configuration
+    configuration: Configuration | ImportedConfiguration
     modules: list[str]
     trainable_parameters: int
     scale: float | None
@@ -86,6 +87,7 @@ class RunRecord(Stored):
     warnings: list[str] = []
     precision: str
     versions: dict[str, str]
+    imported_from: str | None = None
 
 
 class BaseRecord(Stored):
@@ -166,7 +168,8 @@ class Lock(Stored):
     """What was decided before training and is used on resume, as study.lock.json.
 
     `facts` are what later calls on the same folder must agree with, by the names that a message
-    uses; `micro_tokens` bounds a micro-batch of all lanes together.
+    uses; `micro_tokens` bounds a micro-batch of all lanes together. `imported` are the ids of
+    adapters trained elsewhere that are scored beside the runs.
     """
 
     study: dict[str, Any]
@@ -177,6 +180,7 @@ class Lock(Stored):
     micro_tokens: int
     versions: dict[str, str]
     packs: list[LockedPack] = []
+    imported: list[str] = []
 
 
 class DataCard(Stored):

@@ -20,7 +20,7 @@ def summarise(
     cards: Mapping[str, DataCard],
     warnings: Sequence[str],
 ) -> Results:
-    """Gather the records of the plan's runs; runs that are not finished are left out."""
+    """Gather the records of the plan's runs and of imported ones, as far as they are finished."""
     base = store.read_base()
     assert base is not None, "the base model is scored before anything is summarised"
     records = (store.read_run(run_id) for run_id in ids)
@@ -29,6 +29,7 @@ def summarise(
         for run, record in zip(plan.runs, records, strict=True)
         if record is not None
     ]
+    runs += [record for run_id in lock.imported if (record := store.read_run(run_id))]
     best = sorted(runs, key=lambda run: -_f1(run))[:1]
     return Results(
         schema=1,

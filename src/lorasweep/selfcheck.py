@@ -16,7 +16,8 @@ from transformers import PreTrainedModel
 from lorasweep.base import Base, freeze, load_model, load_tokenizer
 from lorasweep.decode import GrowingRows, prompts_of
 from lorasweep.errors import UserError
-from lorasweep.trees import Tree, lay_out, separate_rows
+from lorasweep.squad import load
+from lorasweep.trees import Tree, TreeBuilder, lay_out, separate_rows
 
 # The largest difference of a logit that fp32 rounding explains. The check is always made in fp32,
 # before weights are rounded: two sound ways through a model in bf16 differ by 1 in the worst logit
@@ -36,6 +37,14 @@ def load_checked(folder: Path, device: str, dtype: torch.dtype, trees: Sequence[
     base = freeze_checked(load_model(folder, torch.device(device)), load_tokenizer(folder), probe)
     round_checked(base, dtype, probe)
     return base
+
+
+def bundled_trees(builder: TreeBuilder) -> tuple[Tree, ...]:
+    """Return trees of the bundled corpus, for a check without a study's own data."""
+    trees = builder.build(load(["bundled"]).paragraphs, too_long="skip").trees
+    if not trees:
+        raise UserError(f"data.max_tokens = {builder.max_tokens} leaves no room for questions")
+    return trees
 
 
 def probe_of(trees: Sequence[Tree]) -> list[Tree]:

@@ -94,7 +94,7 @@ def _leaderboard(results: Results, decoder: str) -> Table:
         scores = scores_of(run.metrics, decoder)
         name = ("* " if run.id in tied else "  ") + results.names[run.id]
         table.add_row(name, *_scores(scores), _loss(run), f"{run.trainable_parameters:,}",
-                      f"{run.train_seconds:.1f}")  # fmt: skip
+                      "" if run.imported_from else f"{run.train_seconds:.1f}")  # fmt: skip
     base = eval_loss_of(results.base.metrics)
     table.add_row("  base model", *_scores(scores_of(results.base.metrics, decoder)),
                   "" if base is None else f"{base:.3f}", "0", "")  # fmt: skip

@@ -23,7 +23,7 @@ from lorasweep.jobs import FinishedRun, Job, Scored
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import peak_memory_bytes, reset_peak_memory, versions
 from lorasweep.ops.allocator import keep_freed_memory
-from lorasweep.peft_format import SavedAdapter, answering_lane, load_adapter
+from lorasweep.peft_format import UNQUANTISED, SavedAdapter, TrainedOn, answering_lane, load_adapter
 from lorasweep.progress import Reporter, labels_line
 from lorasweep.records import (
     EVAL_LOSS,
@@ -97,7 +97,7 @@ class Worker:
         return self._score(missing, role, "base model", loss)
 
     def score_adapter(
-        self, run: LockedRun, adapter: Path, missing: Sequence[str], role: str
+        self, run: RunRecord, adapter: Path, missing: Sequence[str], role: str
     ) -> Scored:
         """Score an adapter from disk on the evaluation or test set, by the missing metrics."""
         saved = load_adapter(adapter)
@@ -120,7 +120,7 @@ class Worker:
             del self.base
 
     def score_model(
-        self, run: LockedRun, folder: Path, missing: Sequence[str], role: str
+        self, run: RunRecord, folder: Path, missing: Sequence[str], role: str
     ) -> Scored:
         """Score a fully trained model from disk on the evaluation or test set."""
         with self._in_full(folder):
@@ -256,8 +256,10 @@ class Worker:
         lane = adapters.lanes[k]
         weights = {m: (A.clone(), B.clone()) for m, (A, B) in adapters.weights_of(k).items()}
         stored = {self.base.linears[whole_of(module)].stored_transposed for module in weights}
+        job = self.job
+        trained_on = TrainedOn(job.base, job.precision, job.note or UNQUANTISED)
         return SavedAdapter(
-            weights, lane.rank, lane.scale, lane.dropout, self.job.base, stored == {True}
+            weights, lane.rank, lane.scale, lane.dropout, job.base, stored == {True}, trained_on
         )
 
     def _records(

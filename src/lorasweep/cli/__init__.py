@@ -8,6 +8,7 @@ import typer
 from lorasweep.cli.asking import ask
 from lorasweep.cli.base_models import models_app
 from lorasweep.cli.scoring import compare, score
+from lorasweep.cli.sharing import export, import_
 from lorasweep.cli.studies import analyse, decode, plan, report, run
 from lorasweep.errors import UserError
 
@@ -20,8 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, decode, plan, analyse, report, ask, score, compare):
-    app.command()(command)
+for command in (run, decode, plan, analyse, report, ask, export, import_, score, compare):
+    app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(models_app, name="models")
 
 

@@ -19,7 +19,7 @@ from lorasweep.report.ranking import (
     standing,
 )
 from lorasweep.report.tables import Cell, Column, Kind, Table
-from lorasweep.study import Configuration, resolve_alpha
+from lorasweep.study import Configuration, ImportedConfiguration, resolve_alpha
 
 Metrics = dict[str, Scores | float]
 
@@ -231,8 +231,8 @@ def _row(outcome: Outcome, run: RunRecord, say: Strings) -> list[Cell]:
         outcome.names[run.id], _star(outcome, run, say), *_score_cells(run), run.train_loss,
         say(f"state.{run.state}"),
         point.rank, point.lr, _alpha(point), point.dropout,
-        point.targets, point.seed, run.trainable_parameters, run.train_seconds,
-        run.peak_memory_bytes or None,
+        point.targets, point.seed, run.trainable_parameters,
+        None if run.imported_from else run.train_seconds, run.peak_memory_bytes or None,
     ]  # fmt: skip
 
 
@@ -244,7 +244,7 @@ def _star(outcome: Outcome, run: RunRecord, say: Strings) -> str | None:
     return say("leaderboard.tied" if run.id in found.tied_best.members else "leaderboard.behind")
 
 
-def _alpha(point: Configuration) -> float | None:
+def _alpha(point: Configuration | ImportedConfiguration) -> float | None:
     if point.alpha is None or point.rank is None:
         return None
     return resolve_alpha(point.alpha, point.rank)
