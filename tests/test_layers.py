@@ -18,8 +18,8 @@ LEVELS = {
     for level, parts in {
         0: ("decoders", "errors", "findings", "overrides", "records", "stored", "study"),
         1: (
-            "analysis", "architectures", "failures", "metrics", "models", "plan", "progress",
-            "scoring", "squad", "stats", "stopping", "store", "targets",
+            "analysis", "architectures", "failures", "live", "metrics", "models", "plan",
+            "progress", "scoring", "squad", "stats", "stopping", "store", "targets", "trackers",
         ),
         2: (
             "base", "checkpoint", "full", "lora", "machine", "ops", "optimizer", "peft_format",

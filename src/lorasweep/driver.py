@@ -9,6 +9,7 @@ from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.executors.local import run_packs
 from lorasweep.jobs import FinishedRun, Job, Scored
+from lorasweep.live import published
 from lorasweep.locking import agree, planned_ids, unfinished
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
@@ -27,16 +28,22 @@ from lorasweep.results import summarise, with_analysis
 from lorasweep.stopping import StopSwitch, stop_switch
 from lorasweep.store import Store
 from lorasweep.study import Study
+from lorasweep.trackers import Trackers
 from lorasweep.worker import Worker
 
 
-def run(study: Study, out: Path | str, reporter: Reporter | None = None) -> Results:
+def run(
+    study: Study, out: Path | str, reporter: Reporter | None = None, track: Sequence[str] = ()
+) -> Results:
     """Run what a study still lacks in a folder, and return all its results.
 
     Everything finished stays on disk if this is interrupted; the next call goes on from there.
+    `track` names experiment trackers that hear of every run when it is finished.
     Raises UserError for a study that cannot be run, before anything is written.
     """
-    return _run(study, Store(Path(out)), reporter or Silent(), may_train=True)
+    told = reporter or Silent()
+    trackers = Trackers(track, Path(out), told.note)
+    return _run(study, Store(Path(out)), told, trackers, may_train=True)
 
 
 def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -55,27 +62,31 @@ def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None =
     names = list(dict.fromkeys([*study.evaluate.decoders, *decoders]))
     evaluate = study.evaluate.model_copy(update={"decoders": names})
     more = study.model_copy(update={"evaluate": evaluate})
-    return _run(more, store, reporter or Silent(), may_train=False)
+    told = reporter or Silent()
+    return _run(more, store, told, Trackers((), store.out, told.note), may_train=False)
 
 
-def _run(study: Study, store: Store, reporter: Reporter, may_train: bool) -> Results:
+def _run(
+    study: Study, store: Store, reporter: Reporter, trackers: Trackers, may_train: bool
+) -> Results:
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
-    with store.exclusive(), stop_switch(reporter.note) as stop:
+    with store.exclusive(), stop_switch(reporter.note) as stop, published(reporter, store) as told:
         lock = agree(store, prepared)
         store.remove_leftovers()
-        return _Session(prepared, lock, store, reporter, stop).run(may_train)
+        return _Session(prepared, lock, store, told, trackers, stop).run(may_train)
 
 
 class _Session:
     """One call of `run` on one folder."""
 
     def __init__(
-        self, prepared: Prepared, lock: Lock, store: Store, reporter: Reporter, stop: StopSwitch
-    ) -> None:
+        self, prepared: Prepared, lock: Lock, store: Store, reporter: Reporter, trackers: Trackers,
+        stop: StopSwitch,
+    ) -> None:  # fmt: skip
         self.prepared, self.lock, self.store = prepared, lock, store
-        self.reporter, self.stop = reporter, stop
+        self.reporter, self.trackers, self.stop = reporter, trackers, stop
         self.ids = planned_ids(prepared, lock.precision)
         runs = prepared.plan.runs
         self.labels = {i: run.label for i, run in zip(self.ids, runs, strict=True)}
@@ -196,6 +207,7 @@ class _Session:
         for decoder, rows in finished.predictions.items():
             self.store.write_predictions(self.store.run_folder(record.id), decoder, rows)
         self.store.write_run(record)
+        self.trackers.send(self.prepared.study.name, record, finished.history)
 
     def _summarise(self) -> Results:
         results = summarise(

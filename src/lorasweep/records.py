@@ -127,6 +127,16 @@ class EvalEntry(Stored):
 HistoryEntry = Annotated[StepEntry | EvalEntry, Field(discriminator="kind")]
 
 
+class LiveProgress(Stored):
+    """How far the job of a study at work is, in questions; `time` is in seconds since 1970."""
+
+    job: str
+    done: int
+    total: int
+    detail: str
+    time: float
+
+
 class Prediction(Stored):
     """One answer to a question; a row of predictions/<decoder>.parquet.
 

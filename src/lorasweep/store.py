@@ -22,6 +22,7 @@ from lorasweep.records import (
     BaseRecord,
     EvalEntry,
     HistoryEntry,
+    LiveProgress,
     Lock,
     Prediction,
     Results,
@@ -30,7 +31,7 @@ from lorasweep.records import (
 )
 
 R = TypeVar("R", bound=BaseModel)
-BUSY = ".busy"
+BUSY, PROGRESS = ".busy", "progress.json"
 # What is written aside: the name, the process, and an ending that nobody else gives.
 ASIDE = re.compile(r"^\..+\.\d+\.lorasweep\.part$")
 
@@ -92,6 +93,18 @@ class Store:
         finally:
             if is_new and self.out.is_dir() and {f.name for f in self.out.iterdir()} <= {BUSY}:
                 shutil.rmtree(self.out)
+
+    def read_progress(self) -> LiveProgress | None:
+        """Return how far a study at work is; None where none is at work."""
+        return _read(self.out / PROGRESS, LiveProgress)
+
+    def write_progress(self, progress: LiveProgress) -> None:
+        """Write how far the study is."""
+        write_json(self.out / PROGRESS, progress.model_dump(mode="json"))
+
+    def drop_progress(self) -> None:
+        """Remove the progress of a study that is no longer at work."""
+        (self.out / PROGRESS).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
         """Remove what a killed process was writing aside, in the places where studies write."""

@@ -16,6 +16,10 @@ def run(
     study: StudyArgument,
     out: Annotated[Path | None, typer.Option(help="The folder; default out/NAME.")] = None,
     set_: SetOption = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Tell tensorboard, mlflow, wandb or trackio of runs."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -30,7 +34,7 @@ def run(
 
     folder = out or Path("out") / loaded.name
     with reporting(quiet) as reporter:
-        results = run_study(loaded, folder, reporter)
+        results = run_study(loaded, folder, reporter, track or ())
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:
