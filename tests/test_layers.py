@@ -26,8 +26,8 @@ LEVELS = {
             "pull", "trees",
         ),
         3: ("decode", "evaluate", "prepare", "selfcheck", "train"),
-        4: ("asking", "driver", "executors", "jobs", "locking", "report", "results", "sharing",
-            "worker"),
+        4: ("app", "asking", "driver", "executors", "jobs", "locking", "report", "results",
+            "sharing", "worker"),
         5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),
     }.items()
     for part in parts

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from lorasweep.cli.asking import ask
+from lorasweep.cli.asking import ask, show
 from lorasweep.cli.base_models import models_app
 from lorasweep.cli.scoring import compare, score
 from lorasweep.cli.sharing import export, import_
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for command in (run, decode, plan, analyse, report, ask, export, import_, score, compare):
     app.command(command.__name__.rstrip("_"))(command)
+app.command("app")(show)
 app.add_typer(models_app, name="models")
 
 

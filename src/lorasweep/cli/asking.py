@@ -35,3 +35,15 @@ def ask(
         print(json.dumps([asdict(reply) for reply in replies], indent=1, ensure_ascii=False))
     else:
         print_replies(replies)
+
+
+def show(
+    folder: Folder,
+    host: Annotated[str, typer.Option(help="Who may visit: this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")] = 7860,
+) -> None:
+    """Show a study in the browser: leaderboard, questions, failures, progress."""
+    from lorasweep.app.page import serve
+
+    print(f"http://{host}:{port}", flush=True)
+    serve(folder, host, port)

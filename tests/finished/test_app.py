@@ -1,0 +1,230 @@
+"""The app in headless Chromium, with real (tiny) adapters."""
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calling import assert_refused, call
+from lorasweep import Results
+from lorasweep.app import views
+from lorasweep.app.study import ALL, MOST_CONTEXT, ShownStudy
+from lorasweep.asking import Reply, Token
+from lorasweep.errors import UserError
+from lorasweep.records import LiveProgress
+from lorasweep.store import Store
+
+pytest.importorskip("gradio", reason="needs the extra app")
+from lorasweep.app import page as app_page
+
+TEXT = "The <b>mill</b> at Orrin burned twice. Ada Lunt drew the first chart of the bay in 1841."
+QUESTION = "Who drew the chart?"
+PATIENCE = 60_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Headless Chromium; Playwright's own browsers are never fetched."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def folder(gpt2_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(gpt2_study, tmp_path_factory.mktemp("app") / "shown"))
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """The app, served to this machine by a thread."""
+    with socket.socket() as free:
+        free.bind((app_page.LOOPBACK, 0))
+        port = free.getsockname()[1]
+    page = app_page.build(ShownStudy(folder))
+    page.launch(server_name=app_page.LOOPBACK, server_port=port, prevent_thread_lock=True,
+                **app_page.HOW_TO_LAUNCH)  # fmt: skip
+    yield f"http://{app_page.LOOPBACK}:{port}"
+    page.close()
+
+
+@pytest.fixture
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    opened = chromium.new_page(viewport={"width": 1200, "height": 1000})
+    opened.set_default_timeout(PATIENCE)
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(address)
+    yield opened
+    strangers = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    opened.close()
+    assert strangers == [], "the app asks nobody else for anything"
+
+
+def picture(page: Any, name: str) -> None:
+    """Keep a picture to look at, where LORASWEEP_PICTURES names a folder."""
+    if place := os.environ.get("LORASWEEP_PICTURES"):
+        page.screenshot(path=f"{place}/{name}.png", full_page=True)
+
+
+@pytest.mark.slow
+def test_the_leaderboard_has_every_run_with_its_interval(page: Any, results: Results) -> None:
+    page.locator("#runs tbody tr").nth(len(results.runs)).wait_for()
+    rows = [row.locator("td").all_inner_texts() for row in page.locator("#runs tbody tr").all()]
+    by_name = {name.removeprefix("* "): row for name, *row in rows}
+    assert by_name.keys() == {"base model", *(run.label for run in results.runs)}
+    for run in results.runs:
+        scores = run.metrics["greedy"]
+        assert not isinstance(scores, float)
+        assert scores.f1_interval is not None
+        low, high = scores.f1_interval
+        assert by_name[run.label][1:3] == [f"{scores.f1:.1f}", f"{low:.1f} to {high:.1f}"]
+    picture(page, "leaderboard")
+
+
+@pytest.mark.slow
+def test_a_visitor_asks_all_runs_side_by_side(page: Any, folder: Path, results: Results) -> None:
+    page.get_by_role("tab", name="Ask").click()
+    page.locator("#text textarea").fill(TEXT)
+    page.locator("#question textarea, #question input").first.fill(QUESTION)
+    for box in page.locator("#asked input[type=checkbox]").all():
+        box.check()
+    page.get_by_role("button", name="Ask").click()
+    answers = page.locator("#answers .reply")
+    answers.nth(len(results.runs)).wait_for()
+    found = ShownStudy(folder).panel.answer(TEXT, QUESTION, ShownStudy(folder).runs)
+    assert answers.locator("h3").all_inner_texts() == [reply.who for reply in found]
+    shown = [text.partition(" (cut")[0] for text in answers.locator(".answer").all_inner_texts()]
+    assert [text.split() for text in shown] == [(r.text or "nothing").split() for r in found]
+    assert "%" in answers.first.locator(".tokens").inner_text()
+    assert page.locator("#answers b").count() == 0, "the text is shown, never run"
+    picture(page, "ask")
+
+
+@pytest.mark.slow
+def test_other_decoders_mark_the_answer_in_the_text(page: Any) -> None:
+    page.get_by_role("tab", name="Ask").click()
+    page.locator("#text textarea").fill(TEXT)
+    page.locator("#question textarea, #question input").first.fill(QUESTION)
+    page.get_by_label("decoder").nth(1).click()
+    page.get_by_role("option", name="span").click()
+    page.get_by_role("button", name="Ask").click()
+    first = page.locator("#answers .reply").first
+    first.locator("mark").wait_for()
+    answer = first.locator(".answer").inner_text().partition(" (cut")[0]
+    assert first.locator("mark").inner_text().strip(".,") in answer
+    picture(page, "span")
+
+
+@pytest.mark.slow
+def test_mistakes_are_told(page: Any) -> None:
+    page.get_by_role("tab", name="Ask").click()
+    page.locator("#text textarea").fill(TEXT)
+    page.get_by_role("button", name="Ask").click()
+    page.locator("#answers").get_by_text("the question is empty").wait_for()
+
+
+@pytest.mark.slow
+def test_wrong_answers_are_browsed(page: Any) -> None:
+    page.get_by_role("tab", name="Failures").click()
+    page.get_by_role("button", name="Show wrong answers").click()
+    details = page.locator("#failures details")
+    details.first.wait_for()
+    details.first.locator("summary").click()
+    details.first.locator(".text, small").last.wait_for()
+    picture(page, "failures")
+
+
+@pytest.mark.slow
+def test_progress_is_live(page: Any, folder: Path) -> None:
+    store = Store(folder)
+    page.locator("#work").get_by_text("Nobody is at work").wait_for()
+    progress = LiveProgress(job="pack-0: train", done=3, total=9, detail="loss 1", time=time.time())
+    store.write_progress(progress)
+    try:
+        page.locator("#work").get_by_text("pack-0: train: 3 of 9 questions loss 1").wait_for()
+        picture(page, "progress")
+    finally:
+        store.drop_progress()
+    page.locator("#work").get_by_text("Nobody is at work").wait_for()
+
+
+def test_input_is_bounded(gpt2_study: Path) -> None:
+    study = ShownStudy(gpt2_study)
+    for context, question, runs, said in (
+        ("x" * (MOST_CONTEXT + 1), QUESTION, [], "at most 20000 are read"),
+        (TEXT, "x" * 501, [], "at most 500 are read"),
+        (TEXT, QUESTION, ["run"] * 9, "at most 8 answer at once"),
+        (" ", QUESTION, [], "the text is empty"),
+    ):
+        with pytest.raises(UserError, match=said):
+            study.ask(context, question, runs, "greedy")
+
+
+def test_texts_are_escaped_and_the_answer_is_marked() -> None:
+    reply = Reply("<run>", "Ada Lunt", True, (Token(" Ada<", 0.25), Token("\n", 1.0)))
+    html = views.replies(TEXT, [reply])
+    assert "&lt;run&gt;" in html
+    assert "&lt;b&gt;mill" in html
+    assert "<mark>Ada Lunt</mark> drew" in html
+    assert "Ada&lt; <small>25%</small>" in html
+    assert "<b>" not in html
+    assert "does not stand in the text" in views.in_text(TEXT, "Orrin twice")
+
+
+def test_failures_are_those_of_the_chosen_class(gpt2_study: Path, results: Results) -> None:
+    study, run = ShownStudy(gpt2_study), results.runs[0].label
+    every = study.failures(run, "greedy", ALL)
+    wrong = sum(p.exact_match < 1 for p in study.store.read_predictions(
+        study.store.run_folder(results.runs[0].id), "greedy"))  # fmt: skip
+    assert every.count("<details>") == wrong > 0
+    kinds = [
+        study.failures(run, "greedy", kind).count("<details>") for kind in app_page.CLASSES[1:]
+    ]
+    assert sum(kinds) == wrong
+
+
+def test_a_killed_study_is_not_called_live() -> None:
+    old = LiveProgress(job="pack-0", done=1, total=2, detail="", time=time.time() - 600)
+    assert "Nothing heard for 600 s" in views.work(old, 1, 4)
+
+
+def test_mistakes_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = call("app", tmp_path / "none")
+    assert ended.code == 2
+    assert "no study in" in ended.err
+
+
+def test_the_app_listens_to_this_machine_alone(
+    gpt2_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[dict[str, Any]] = []
+    blocks = app_page.gradio().Blocks
+    monkeypatch.setattr(blocks, "launch", lambda self, **how: launched.append(how))
+    assert call("app", gpt2_study).out == "http://127.0.0.1:7860\n"
+    assert call("app", gpt2_study, "--host", "0.0.0.0", "--port", "8000").code == 0
+    assert [(how["server_name"], how["server_port"]) for how in launched] == [
+        ("127.0.0.1", 7860), ("0.0.0.0", 8000),
+    ]  # fmt: skip
+    assert not any(how["share"] for how in launched)
+
+
+def test_without_gradio_the_command_says_what_to_install(
+    gpt2_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    ended = call("app", gpt2_study)
+    assert "pip install 'lorasweep[app]'" in ended.err
+    assert_refused(ended.__class__(ended.code, "", ended.err), "the app needs gradio")
