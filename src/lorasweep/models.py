@@ -114,6 +114,8 @@ def weight_files(folder: Path) -> list[Path]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / WEIGHTS_INDEX}: not an index of safetensors files") from None
     for file in files:
+        if file.parent != folder:
+            raise UserError(f"{folder / WEIGHTS_INDEX}: {file.name} is not in this folder")
         if not file.is_file():
             raise UserError(f"{folder}: {file.name} is missing, which {WEIGHTS_INDEX} names")
     return files

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from lorasweep.findings import Analysis
-from lorasweep.stored import Interval, Stored
+from lorasweep.stored import FileName, Interval, Stored
 from lorasweep.study import Configuration, ImportedConfiguration
 
 SCHEMA = 1
@@ -43,7 +43,7 @@ class Scores(Stored):
 class PackInfo(Stored):
     """The pack that a run was trained in; `seconds` is its training time for all lanes."""
 
-    id: str
+    id: FileName
     lanes: int
     seconds: float
 
@@ -67,7 +67,7 @@ class RunRecord(Stored):
     names an adapter trained elsewhere, of whose training all counts and times are 0.
     """
 
-    id: str
+    id: FileName
     state: State
     label: str
     configuration: Configuration | ImportedConfiguration
@@ -81,8 +81,8 @@ class RunRecord(Stored):
     train_seconds: float
     peak_memory_bytes: int
     train_loss: float | None = None
-    metrics: dict[str, Scores | float] = {}
-    test_metrics: dict[str, Scores | float] = {}
+    metrics: dict[FileName, Scores | float] = {}
+    test_metrics: dict[FileName, Scores | float] = {}
     failure: Failure | None = None
     warnings: list[str] = []
     precision: str
@@ -97,8 +97,8 @@ class BaseRecord(Stored):
     num_parameters: int
     precision: str
     note: str = ""
-    metrics: dict[str, Scores | float] = {}
-    test_metrics: dict[str, Scores | float] = {}
+    metrics: dict[FileName, Scores | float] = {}
+    test_metrics: dict[FileName, Scores | float] = {}
     versions: dict[str, str]
 
 
@@ -159,7 +159,7 @@ class Prediction(Stored):
 class LockedRun(Stored):
     """A run as it was decided: what it trains, with alpha as a number."""
 
-    id: str
+    id: FileName
     configuration: Configuration
     modules: list[str]
     trainable_parameters: int
@@ -170,7 +170,7 @@ class LockedRun(Stored):
 class LockedPack(Stored):
     """A pack as it was decided: its runs in the order of their lanes."""
 
-    id: str
+    id: FileName
     runs: list[LockedRun]
 
 
@@ -190,7 +190,7 @@ class Lock(Stored):
     micro_tokens: int
     versions: dict[str, str]
     packs: list[LockedPack] = []
-    imported: list[str] = []
+    imported: list[FileName] = []
 
 
 class DataCard(Stored):
