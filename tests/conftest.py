@@ -18,7 +18,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+import tiny
 from lorasweep.base import Base, freeze
+from lorasweep.prepare import Prepared, prepare
 from lorasweep.squad import Answer, Paragraph, Question
 from lorasweep.study import PROMPT
 from lorasweep.trees import Tree, TreeBuilder
@@ -61,6 +63,18 @@ def _corpus_texts() -> list[str]:
         for article in json.loads(file.read_text(encoding="utf-8"))["data"]
         for paragraph in article["paragraphs"]
     ]
+
+
+@pytest.fixture(scope="session")
+def file(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """The tiny study's file, beside its model; tests only read both."""
+    return tiny.write_study(tmp_path_factory.mktemp("tiny"), tiny_model("gpt2"), tokenizer)
+
+
+@pytest.fixture(scope="session")
+def prepared(file: Path) -> Prepared:
+    """The tiny study with its questions and trees."""
+    return prepare(tiny.load(file))
 
 
 COMMON_SIZES = {"vocab_size": 600, "bos_token_id": 0, "eos_token_id": 0}

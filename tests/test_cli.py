@@ -4,25 +4,17 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import tiny
 from calling import Ended, assert_refused, call, settings
 from lorasweep import cli, driver
+from lorasweep.study import shipped_studies
 
 HEAVY = ("altair", "datasets", "pandas", "pyarrow", "scipy", "torch", "transformers")
-
-
-@pytest.fixture(scope="module")
-def file(
-    tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Any], tokenizer: Any
-) -> Path:
-    return tiny.write_study(tmp_path_factory.mktemp("tiny"), make_model("gpt2"), tokenizer)
 
 
 @dataclass(frozen=True)
@@ -153,10 +145,19 @@ def test_models_path_prints_a_local_folder(file: Path) -> None:
     assert call("models", "path", model) == Ended(0, f"{model}\n", "")
 
 
+@pytest.mark.parametrize("name", shipped_studies())
+def test_every_shipped_study_dry_runs(name: str, out: Path) -> None:
+    ended = call("run", name, "--dry-run", "--out", out)
+    assert (ended.code, ended.err) == (0, "")
+    assert f"{name}: " in " ".join(ended.out.split())
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["plan", "--help"], ["run", "--help"], ["plan", "quickstart"],
-     ["run", "quickstart", "--dry-run"], ["plan", "report75", "--json"]],
+     ["run", "full-vs-lora", "--dry-run"],
+     ["plan", "report75", "--json"]],
     ids=" ".join,
 )  # fmt: skip
 def test_help_and_plan_import_nothing_heavy(arguments: list[str]) -> None:

@@ -7,20 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub.constants
 import pytest
 
-import tiny
 from calling import assert_refused, call, settings
-
-
-@pytest.fixture(scope="module")
-def file(
-    tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Any], tokenizer: Any
-) -> Path:
-    return tiny.write_study(tmp_path_factory.mktemp("tiny"), make_model("gpt2"), tokenizer)
 
 
 @pytest.fixture

@@ -138,6 +138,26 @@ def test_no_token_is_computed_after_the_last_stop(
     assert stopping
 
 
+def test_what_has_stopped_is_left_out(
+    base: Base, trees: tuple[Tree, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grow, computed = GrowingRows.grow, []
+
+    def counting(rows: GrowingRows, tokens: Tensor) -> Tensor:
+        computed.append(tokens[0].shape)
+        return grow(rows, tokens)
+
+    monkeypatch.setattr(GrowingRows, "grow", counting)
+    (answers,) = decode(base, trees, 1)
+    lengths = [[len(answers[b.question_id].token_ids) for b in tree.branches] for tree in trees]
+    for step, (rows, slots) in enumerate(computed):
+        # One more than is needed where a line break ends an answer: it is chosen, never computed.
+        going_on = [sum(length > step for length in row) for row in lengths]
+        needed = sum(n > 0 for n in going_on) * max(going_on)
+        assert rows * slots < 2 * needed or step == 0
+    assert computed[-1].numel() < computed[0].numel()
+
+
 def test_answers_may_reach_the_models_last_position(
     architecture: str,
     make_model: Callable[..., PreTrainedModel],

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from lorasweep.architectures import num_parameters
 from lorasweep.base import Base, unfreeze
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.lora import Lane
@@ -18,6 +17,7 @@ from lorasweep.records import StepEntry
 from lorasweep.study import Recipe
 from lorasweep.train import Hooks, answer_loss, epoch_batches, train_pack
 from lorasweep.trees import Tree, lay_out
+from lorasweep.weights import num_parameters
 from reference import exact_norms, own_logits, own_loss, relative
 
 MakeModel = Callable[..., PreTrainedModel]

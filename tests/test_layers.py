@@ -18,16 +18,19 @@ LEVELS = {
     for level, parts in {
         0: ("decoders", "errors", "findings", "overrides", "records", "stored", "study"),
         1: (
-            "analysis", "architectures", "failures", "live", "metrics", "models", "plan",
-            "progress", "scoring", "squad", "stats", "stopping", "store", "targets", "trackers",
+            "analysis", "architectures", "estimate", "failures", "forecast", "heartbeat", "metrics",
+            "models", "plan", "progress", "scoring", "squad", "stats", "status", "stopping",
+            "store", "targets", "trackers", "weights",
         ),
         2: (
             "base", "checkpoint", "full", "lora", "machine", "ops", "optimizer", "peft_format",
             "pull", "trees",
         ),
         3: ("decode", "evaluate", "prepare", "selfcheck", "train"),
-        4: ("app", "asking", "driver", "executors", "jobs", "locking", "report", "results",
-            "sharing", "worker"),
+        4: (
+            "app", "asking", "calibration", "driver", "executors", "fitting", "halving", "jobs",
+            "locking", "report", "results", "sharing", "worker",
+        ),
         5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),
     }.items()
     for part in parts

@@ -1,5 +1,4 @@
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,6 @@ from lorasweep.locking import AUTO_MICRO_TOKENS, agree, planned_ids, unfinished
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.records import Lock
 from lorasweep.store import Store
-
-
-@pytest.fixture(scope="module")
-def file(
-    tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Any], tokenizer: Any
-) -> Path:
-    return tiny.write_study(tmp_path_factory.mktemp("tiny"), make_model("gpt2"), tokenizer)
-
-
-@pytest.fixture(scope="module")
-def prepared(file: Path) -> Prepared:
-    return prepare(tiny.load(file))
 
 
 @pytest.fixture
@@ -125,3 +112,12 @@ def test_only_packs_that_lack_a_wanted_record_are_unfinished(store: Store) -> No
     assert [p.id for p in unfinished(packs, store, {"a", "b"})] == ["pack-1"]
     store.write_run(tiny.make_record("b", None, state="failed"))
     assert unfinished(packs, store, {"a", "b"}) == []
+
+
+def test_a_folder_begun_on_another_device_says_where_to_go_on(
+    store: Store, prepared: Prepared
+) -> None:
+    lock = agree(store, prepared)
+    store.write_lock(lock.model_copy(update={"device": "cuda" if lock.device == "cpu" else "cpu"}))
+    with pytest.raises(UserError, match=r"was begun on .*go on where it was begun, or choose"):
+        agree(store, prepared)

@@ -9,16 +9,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig
 from peft.tuners.tuners_utils import check_target_module_exists
+from pydantic import BaseModel
 
 from lorasweep import models
 from lorasweep.architectures import built_in_targets, linear_modules
 from lorasweep.errors import UserError
 from lorasweep.plan import Plan, make_plan, plan_json
-from lorasweep.study import Study, resolve_alpha
+from lorasweep.study import Study, resolve_alpha, shipped_studies
 from lorasweep.targets import resolve_targets
 
 GPT2 = models.read_config("gpt2")
 SMOLLM2 = models.read_config("smollm2-135m")
+
+
+# Configurations and runs of each shipped study.
+SIZES = {
+    "full-vs-lora": (6, 6),
+    "quickstart": (4, 4),
+    "qv": (18, 18),
+    "report75": (75, 50),
+    "report75-faithful": (75, 50),
+}
 
 
 def study(
@@ -74,10 +85,30 @@ def test_report75_warns_of_the_modules_that_gpt2_does_not_have(report75: Plan) -
     assert "from 4 to 0.25" in alpha
 
 
-def test_every_shipped_study_is_planned() -> None:
-    plan = make_plan(Study.load("quickstart"), SMOLLM2)
-    assert len(plan.runs) == 4
-    assert plan.warnings == []
+@pytest.mark.parametrize("name", shipped_studies())
+def test_every_shipped_study_is_planned_from_a_config_alone(name: str, tmp_path: Path) -> None:
+    base = Study.load(name).model.base
+    (tmp_path / "config.json").write_text(json.dumps(models.read_config(base)))
+    loaded = Study.load(name, [f"model.base={tmp_path}"])
+    plan = make_plan(loaded, models.read_config(loaded.model.base))
+    assert loaded.name == name
+    assert (len(plan.configurations), len(plan.runs)) == SIZES[name]
+    assert bool(plan.warnings) is name.startswith("report75")
+
+
+def test_the_faithful_study_differs_from_report75_in_what_its_comments_say() -> None:
+    ours, theirs = (Study.load(name) for name in ("report75", "report75-faithful"))
+    assert ours.grid == theirs.grid
+    assert ours.targets == theirs.targets
+    assert changes(ours.recipe, theirs.recipe) == {"batch_size": 64}
+    assert changes(ours.data, theirs.data) == {
+        "num_eval": 200, "sample": "question", "max_tokens": 256,
+    }  # fmt: skip
+
+
+def changes(one: BaseModel, other: BaseModel) -> dict[str, Any]:
+    before = one.model_dump()
+    return {key: value for key, value in other.model_dump().items() if value != before[key]}
 
 
 def test_parts_of_a_fused_module_are_targets_of_their_own_size() -> None:
@@ -292,8 +323,9 @@ def test_planning_imports_neither_torch_nor_transformers() -> None:
 import sys
 from lorasweep import models, plan
 from lorasweep.study import Study
-study = Study.load("report75")
-plan.plan_json(plan.make_plan(study, models.read_config(study.model.base)))
+for name in ("report75", "full-vs-lora"):
+    study = Study.load(name)
+    plan.plan_json(plan.make_plan(study, models.read_config(study.model.base)))
 print([m for m in ("torch", "transformers", "pandas", "scipy") if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,18 +11,6 @@ from lorasweep.errors import UserError
 from lorasweep.prepare import Prepared, prepare, run_ids
 
 
-@pytest.fixture(scope="module")
-def file(
-    tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Any], tokenizer: Any
-) -> Path:
-    return tiny.write_study(tmp_path_factory.mktemp("tiny"), make_model("gpt2"), tokenizer)
-
-
-@pytest.fixture(scope="module")
-def prepared(file: Path) -> Prepared:
-    return prepare(tiny.load(file))
-
-
 def ids(file: Path, *overrides: str, precision: str = "fp32") -> list[str]:
     found = prepare(tiny.load(file, *overrides))
     return run_ids(found.plan, found.facts, precision)

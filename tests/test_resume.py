@@ -7,12 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import tiny
 from lorasweep.driver import run
@@ -26,41 +24,26 @@ TIMES = {"seconds", "train_seconds", "peak_memory_bytes", "seconds_per_question"
 
 
 @pytest.fixture(scope="module")
-def study_file(
-    tmp_path_factory: pytest.TempPathFactory,
-    tokenizer: PreTrainedTokenizerFast,
-    make_model: Callable[..., PreTrainedModel],
-) -> Path:
-    return tiny.write_study(tmp_path_factory.mktemp("study"), make_model("gpt2"), tokenizer)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    run(tiny.load(study_file, *EACH_STEP), out)
+    run(tiny.load(file, *EACH_STEP), out)
     return out
 
 
-class StopAfter(Silent):
-    """Sends this process SIGTERM when it has heard of progress `count` times."""
+class Notes(Silent):
+    """Keeps what is said."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self) -> None:
+        self.texts: list[str] = []
 
-    def advance(self, amount: int, detail: str = "") -> None:
-        self.count -= 1
-        if self.count == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
+    def note(self, text: str) -> None:
+        self.texts.append(text)
 
 
 def files(out: Path) -> dict[str, Any]:
     """Return all that a study leaves and that must not depend on interruptions."""
     kept = [p for p in sorted(out.rglob("*")) if p.is_file() and "report" not in p.parts]
-    return {
-        str(p.relative_to(out)): _content(p)
-        for p in kept
-        if p.name not in (".busy", "results.json")
-    }
+    return {str(p.relative_to(out)): _content(p) for p in kept if p.name != "results.json"}
 
 
 def _content(path: Path) -> Any:
@@ -77,12 +60,12 @@ def _without_times(value: Any) -> Any:
 
 @pytest.mark.parametrize("moments", [(2,), (3, 2), (4,), (6, 3, 1, 1)])
 def test_a_study_stopped_between_steps_ends_with_the_same_bits(
-    study_file: Path, undisturbed: Path, tmp_path: Path, moments: tuple[int, ...]
+    file: Path, undisturbed: Path, tmp_path: Path, moments: tuple[int, ...]
 ) -> None:
-    study = tiny.load(study_file, *EACH_STEP)
+    study = tiny.load(file, *EACH_STEP)
     for moment in moments:
         with pytest.raises(KeyboardInterrupt):
-            run(study, tmp_path, StopAfter(moment))
+            run(study, tmp_path, tiny.StopAfter(moment))
     run(study, tmp_path)
     assert files(tmp_path) == files(undisturbed)
 
@@ -91,9 +74,21 @@ def test_nothing_is_left_of_checkpoints(undisturbed: Path) -> None:
     assert not Store(undisturbed).checkpoints_folder.exists()
 
 
-def test_a_second_process_is_refused(undisturbed: Path, study_file: Path) -> None:
+def test_a_folder_that_becomes_read_only_costs_checkpoints_and_nothing_else(
+    file: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    """A file in the place of the checkpoints' folder is refused to root too, unlike a mode."""
+    told = Notes()
+    (tmp_path / "checkpoints").touch()
+    run(tiny.load(file, *EACH_STEP), tmp_path, told)
+    assert any("no checkpoint written, training goes on" in text for text in told.texts)
+    (tmp_path / "checkpoints").unlink()
+    assert files(tmp_path) == files(undisturbed)
+
+
+def test_a_second_process_is_refused(undisturbed: Path, file: Path) -> None:
     with Store(undisturbed).exclusive(), pytest.raises(UserError, match="another lorasweep"):
-        run(tiny.load(study_file, *EACH_STEP), undisturbed)
+        run(tiny.load(file, *EACH_STEP), undisturbed)
 
 
 def test_the_second_signal_stops_at_once() -> None:
@@ -107,15 +102,15 @@ def test_the_second_signal_stops_at_once() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def command(study_file: Path, out: Path) -> list[str]:
+def command(file: Path, out: Path) -> list[str]:
     changes = [part for change in EACH_STEP for part in ("--set", change)]
-    words = [sys.executable, "-m", "lorasweep", "run", str(study_file), "--quiet"]
+    words = [sys.executable, "-m", "lorasweep", "run", str(file), "--quiet"]
     return [*words, "--out", str(out), *changes]
 
 
-def killed(study_file: Path, out: Path, after_seconds: float) -> bool:
+def killed(file: Path, out: Path, after_seconds: float) -> bool:
     """Start a real process and kill it with SIGKILL; return False if it was done before."""
-    process = subprocess.Popen(command(study_file, out))
+    process = subprocess.Popen(command(file, out))
     try:
         process.wait(timeout=after_seconds)
     except subprocess.TimeoutExpired:
@@ -124,17 +119,15 @@ def killed(study_file: Path, out: Path, after_seconds: float) -> bool:
 
 
 @pytest.mark.slow
-def test_twenty_kills_leave_the_same_bits(
-    study_file: Path, undisturbed: Path, tmp_path: Path
-) -> None:
+def test_twenty_kills_leave_the_same_bits(file: Path, undisturbed: Path, tmp_path: Path) -> None:
     started = time.monotonic()
-    subprocess.run(command(study_file, tmp_path / "whole"), check=True, timeout=300)
+    subprocess.run(command(file, tmp_path / "whole"), check=True, timeout=300)
     seconds = time.monotonic() - started
     moments, kills = random.Random(0), 0
     for folder in range(20):
         out = tmp_path / str(folder)
         # A run that ends before its moment is compared; the next folder goes on with the kills.
-        while killed(study_file, out, seconds * moments.uniform(0.4, 1.0)):
+        while killed(file, out, seconds * moments.uniform(0.4, 1.0)):
             kills += 1
         assert files(out) == files(undisturbed)
         if kills >= 20:

@@ -176,3 +176,13 @@ def test_a_folder_in_which_nothing_was_written_is_removed_again(tmp_path: Path) 
     with pytest.raises(RuntimeError), Store(tmp_path / "old").exclusive():
         raise RuntimeError
     assert (tmp_path / "old").exists()
+
+
+def test_the_mark_of_a_process_at_work_goes_with_it(store: Store) -> None:
+    assert not store.is_busy()
+    with store.exclusive():
+        store.write_lock(make_lock("a"))
+        assert store.is_busy()
+    assert files_of(store.out) == {"study.lock.json"}
+    (store.out / ".busy").touch()
+    assert not store.is_busy(), "a killed process leaves its mark"

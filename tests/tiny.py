@@ -1,9 +1,12 @@
 """A study that runs in a second: a random model of two layers on the bundled questions."""
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
+from lorasweep.progress import Silent
 from lorasweep.records import (
     BaseRecord,
     DataCard,
@@ -53,6 +56,18 @@ def write_study(folder: Path, model: Any, tokenizer: Any) -> Path:
 def load(file: Path, *overrides: str) -> Study:
     """Read the tiny study with some values changed."""
     return Study.load(file, overrides)
+
+
+class StopAfter(Silent):
+    """Sends this process SIGTERM when it has heard of progress `count` times."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def advance(self, amount: int, detail: str = "") -> None:
+        self.count -= 1
+        if self.count == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def outcomes(results: Any) -> dict[str, Any]:

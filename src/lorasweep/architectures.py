@@ -78,16 +78,11 @@ def linear_modules(config: Config) -> list[LinearModule]:
     a model_type that transformers does not know.
     """
     model_type = config["model_type"]
-    if model_type == "gpt2" and _has_numbers(config, GPT2_KEYS):
+    if model_type == "gpt2" and has_numbers(config, GPT2_KEYS):
         return list(_gpt2_modules(config))
-    if model_type in LLAMA_FAMILY and _has_numbers(config, LLAMA_KEYS):
+    if model_type in LLAMA_FAMILY and has_numbers(config, LLAMA_KEYS):
         return list(_llama_modules(config))
     return list(_modules_of_built_model(config))
-
-
-def num_parameters(config: Config) -> int:
-    """Return the number of all weights, tied ones once; transformers builds the model on meta."""
-    return sum(parameter.numel() for parameter in _build(config).parameters())
 
 
 def built_in_targets(config: Config) -> dict[str, list[str]]:
@@ -141,7 +136,7 @@ def _llama_modules(config: Config) -> Iterator[LinearModule]:
         yield LinearModule(f"{block}.mlp.down_proj", inner, hidden)
 
 
-def _has_numbers(config: Config, keys: Iterable[str]) -> bool:
+def has_numbers(config: Config, keys: Iterable[str]) -> bool:
     """Tell whether the sizes are all there: what a config leaves out is its class's to say."""
     return all(isinstance(config.get(key), int) and config[key] > 0 for key in keys)
 
@@ -150,7 +145,7 @@ def _modules_of_built_model(config: Config) -> Iterator[LinearModule]:
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    model = _build(config)
+    model = build_on_meta(config)
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     for name, module in model.named_modules():
         if module is head:
@@ -162,7 +157,8 @@ def _modules_of_built_model(config: Config) -> Iterator[LinearModule]:
             yield LinearModule(name, module.nx, module.nf, is_fused)
 
 
-def _build(config: Config) -> "PreTrainedModel":
+def build_on_meta(config: Config) -> "PreTrainedModel":
+    """Let transformers build a model without memory; raises UserError where it cannot."""
     import torch
     import transformers
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lorasweep.heartbeat import CHECKPOINTS
 from lorasweep.records import EvalEntry, Failure, StepEntry
 from lorasweep.store import replaced_file
 
@@ -51,6 +52,10 @@ class Checkpoints:
         self.on_trouble = on_trouble
         self.last = time.monotonic()
 
+    def any(self) -> bool:
+        """Say whether a checkpoint has been written here, readable or not."""
+        return bool(self._files())
+
     def due(self) -> bool:
         """Say whether the interval has passed since the last one."""
         return time.monotonic() - self.last >= self.seconds
@@ -83,7 +88,7 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         """Return the checkpoint files, the newest first."""
-        return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
+        return sorted(self.folder.glob(CHECKPOINTS), reverse=True)
 
 
 def _read(file: Path) -> Checkpoint:

@@ -8,8 +8,9 @@ from typing import TypeVar
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.executors.local import run_packs
-from lorasweep.jobs import FinishedRun, Job, Scored
-from lorasweep.live import published
+from lorasweep.halving import cut_in_half
+from lorasweep.heartbeat import died_of_memory
+from lorasweep.jobs import FinishedRun, Scored, job_of
 from lorasweep.locking import agree, planned_ids, unfinished
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
@@ -72,10 +73,10 @@ def _run(
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
-    with store.exclusive(), stop_switch(reporter.note) as stop, published(reporter, store) as told:
+    with store.exclusive(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared)
         store.remove_leftovers()
-        return _Session(prepared, lock, store, told, trackers, stop).run(may_train)
+        return _Session(prepared, lock, store, reporter, trackers, stop).run(may_train)
 
 
 class _Session:
@@ -99,20 +100,7 @@ class _Session:
         """
         prepared, lock = self.prepared, self.lock
         self.reporter.note(f"loading {prepared.study.model.base} in {lock.precision}")
-        job = Job(
-            base=prepared.study.model.base,
-            folder=prepared.folder,
-            note=prepared.note,
-            recipe=prepared.study.recipe,
-            evaluate=prepared.study.evaluate,
-            sets=prepared.sets,
-            precision=lock.precision,
-            device=lock.device,
-            threads=lock.threads,
-            micro_tokens=lock.micro_tokens,
-            checkpoints=self.store.checkpoints_folder,
-            checkpoint_minutes=prepared.study.pack.checkpoint_minutes,
-        )
+        job = job_of(prepared, lock, self.store.checkpoints_folder)
         worker = Worker(job, self.reporter, self.stop)
         self.store.write_lock(lock)
         return worker
@@ -146,7 +134,27 @@ class _Session:
             raise KeyboardInterrupt
 
     def _execute(self, packs: Sequence[LockedPack]) -> Iterator[list[FinishedRun]]:
-        return run_packs(self.worker, packs, self.labels, self.reporter) if packs else iter(())
+        if not packs:
+            return iter(())
+        worker = self.worker
+        tried = [part for pack in packs for part in self._after_a_death(pack)]
+        return run_packs(worker, tried, self.labels, self.reporter, self._halve)
+
+    def _after_a_death(self, pack: LockedPack) -> list[LockedPack]:
+        if died_of_memory(self.store.checkpoints_folder / pack.id):
+            return self._halve(pack, "its process was killed before its first checkpoint")
+        return [pack]
+
+    def _halve(self, pack: LockedPack, why: str) -> list[LockedPack]:
+        """Cut a pack in half; the lock says so before a part is tried."""
+        trees = self.prepared.sets["train"].forest.trees
+        self.lock = cut_in_half(self.lock, pack, why, max(tree.num_tokens for tree in trees))
+        self.store.write_lock(self.lock)
+        self.store.drop_checkpoints(pack.id)
+        runs = {run.id for run in pack.runs}
+        parts = [p for p in self.lock.packs if runs & {run.id for run in p.runs}]
+        self.reporter.note(f"warning: {parts[0].cuts[-1]}")
+        return parts
 
     def _missing(self, metrics: Mapping[str, Scores | float]) -> list[str]:
         wanted = [*self.prepared.study.evaluate.decoders, EVAL_LOSS]

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lorasweep.full import SavedModel
+from lorasweep.lora import Lane
 from lorasweep.machine import Precision
 from lorasweep.peft_format import SavedAdapter
-from lorasweep.prepare import QuestionSet
-from lorasweep.records import EvalEntry, Prediction, RunRecord, Scores, StepEntry
+from lorasweep.prepare import Prepared, QuestionSet
+from lorasweep.records import EvalEntry, Lock, LockedRun, Prediction, RunRecord, Scores, StepEntry
 from lorasweep.study import Evaluate, Recipe
 
 
@@ -27,6 +28,25 @@ class Job:
     micro_tokens: int
     checkpoints: Path
     checkpoint_minutes: float
+
+
+def job_of(prepared: Prepared, lock: Lock, checkpoints: Path) -> Job:
+    """Return what a worker is told of a study, as its folder's lock has decided."""
+    study = prepared.study
+    return Job(
+        base=study.model.base,
+        folder=prepared.folder,
+        note=prepared.note,
+        recipe=study.recipe,
+        evaluate=study.evaluate,
+        sets=prepared.sets,
+        precision=lock.precision,
+        device=lock.device,
+        threads=lock.threads,
+        micro_tokens=lock.micro_tokens,
+        checkpoints=checkpoints,
+        checkpoint_minutes=study.pack.checkpoint_minutes,
+    )
 
 
 @dataclass(frozen=True)
@@ -49,3 +69,13 @@ class Scored:
 
     metrics: dict[str, Scores | float]
     predictions: dict[str, list[Prediction]]
+
+
+def lane_of(run: LockedRun) -> Lane:
+    """Return what a run asks of its lane."""
+    c = run.configuration
+    assert c.rank, "full fine-tuning has no rank, scale or dropout"
+    assert run.scale
+    assert c.dropout is not None
+    assert c.lr_ratio
+    return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed, c.lr_ratio)

@@ -52,8 +52,8 @@ def _new(prepared: Prepared) -> Lock:
 
 
 def _refuse_differences(lock: Lock, prepared: Prepared, store: Store) -> None:
-    before = {**_flat(lock.facts), "model.precision": lock.precision, "device": lock.device}
-    now = {**_flat(prepared.facts), "device": default_device()}
+    before = {**_flat(lock.facts), "model.precision": lock.precision}
+    now = _flat(prepared.facts)
     if prepared.study.model.precision != "auto":
         now["model.precision"] = prepared.study.model.precision
     for name, value in now.items():
@@ -64,6 +64,12 @@ def _refuse_differences(lock: Lock, prepared: Prepared, store: Store) -> None:
                 "choose another folder with --out "
                 "(new grid values, seeds and decoders may join this one)"
             )
+    if lock.device != (device := default_device()):
+        raise UserError(
+            f"{store.out} was begun on {lock.device!r}, and torch has {device!r} here; "
+            "its runs would not be alike: go on where it was begun, or choose another folder with "
+            "--out (`status`, `analyse` and `report` work here too)"
+        )
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 
 Precision = Literal["fp32", "bf16"]
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+MEMINFO, GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def default_device() -> str:
@@ -52,6 +53,49 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
     return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+class TooLargeError(RuntimeError):
+    """A pack will not fit into the memory that is free."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error means that memory ran out, or will."""
+    if isinstance(error, TooLargeError | torch.OutOfMemoryError | MemoryError):
+        return True
+    # The allocator for the processor has no exception of its own.
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def free_memory_bytes() -> int | None:
+    """Return what the system and this process's group still have; None where neither tells."""
+    found = [_system_free(), _group_free()]
+    return min((value for value in found if value is not None), default=None)
+
+
+def _system_free() -> int | None:
+    if not MEMINFO.is_file():
+        return None
+    found = re.search(r"MemAvailable:\s+(\d+) kB", MEMINFO.read_text())
+    return int(found[1]) * 1024 if found else None
+
+
+def _group_free() -> int | None:
+    """Return what a control group (version 2), such as a container's, leaves below its limit."""
+    try:
+        limit, used = ((GROUP / name).read_text() for name in ("memory.max", "memory.current"))
+        cache = re.search(r"^inactive_file (\d+)$", (GROUP / "memory.stat").read_text(), re.M)
+    except OSError:
+        return None
+    if not limit.strip().isdigit():
+        return None
+    return int(limit) - int(used) + (int(cache[1]) if cache else 0)
+
+
+def resident_bytes() -> int:
+    """Return the process's present resident set; 0 where the system does not tell."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", STATUS.read_text()) if STATUS.is_file() else None
+    return int(found[1]) * 1024 if found else 0
 
 
 def reset_peak_memory() -> None:

@@ -8,14 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from lorasweep.architectures import (
-    LinearModule,
-    built_in_targets,
-    linear_modules,
-    num_parameters,
-)
+from lorasweep.architectures import LinearModule, built_in_targets, linear_modules
 from lorasweep.study import Configuration, Scaling, Study, canonical_json, resolve_alpha
 from lorasweep.targets import Target, TargetSets, resolve, with_parts
+from lorasweep.weights import num_parameters
 
 AUTO_LANES = 4
 # Where a method usually trains well: its name for people, the lowest and the highest.
@@ -131,7 +127,7 @@ def _distinct(
     num_weights: int,
 ) -> tuple[list[PlannedRun], list[int]]:
     """Return the runs, and for each configuration the index of the one that does its work."""
-    label = _Labels(written)
+    label = Labels(written)
     index_of: dict[str, int] = {}
     runs: list[PlannedRun] = []
     run_of = []
@@ -153,7 +149,7 @@ def _planned_run(
     written: Configuration,
     names: tuple[str, ...],
     modules: Sequence[LinearModule],
-    label: "_Labels",
+    label: "Labels",
 ) -> PlannedRun:
     rank, scaling = written.rank, written.scaling
     assert written.alpha is not None, "only full fine-tuning has none"
@@ -167,7 +163,7 @@ def _planned_run(
     return PlannedRun(resolved, names, rank * sizes, scale, label(resolved))
 
 
-class _Labels:
+class Labels:
     """Names runs such as "r4 lr1e-3 attn", with the other axes where they vary in the study."""
 
     def __init__(self, written: Sequence[Configuration]) -> None:
@@ -176,6 +172,7 @@ class _Labels:
         self.varies = {axis for axis, found in values.items() if len(found) > 1}
 
     def __call__(self, point: Configuration) -> str:
+        """Return the name of one run."""
         first = "full" if point.method == "full" else f"r{point.rank}"
         parts = [first, f"lr{_scientific(point.lr)}", point.targets or ""]
         shown = {

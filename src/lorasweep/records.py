@@ -127,16 +127,6 @@ class EvalEntry(Stored):
 HistoryEntry = Annotated[StepEntry | EvalEntry, Field(discriminator="kind")]
 
 
-class LiveProgress(Stored):
-    """How far the job of a study at work is, in questions; `time` is in seconds since 1970."""
-
-    job: str
-    done: int
-    total: int
-    detail: str
-    time: float
-
-
 class Prediction(Stored):
     """One answer to a question; a row of predictions/<decoder>.parquet.
 
@@ -168,10 +158,15 @@ class LockedRun(Stored):
 
 
 class LockedPack(Stored):
-    """A pack as it was decided: its runs in the order of their lanes."""
+    """A pack as it was decided: its runs in the order of their lanes.
+
+    A pack that memory did not hold was cut in half, as often as `cuts` has reasons: its
+    micro-batches are halved each time too.
+    """
 
     id: FileName
     runs: list[LockedRun]
+    cuts: list[str] = []
 
 
 class Lock(Stored):

@@ -6,6 +6,7 @@ from typing import Any
 
 from lorasweep.analysis import analyse, questions_of
 from lorasweep.errors import UserError, nearest
+from lorasweep.halving import cuts_of
 from lorasweep.plan import Plan
 from lorasweep.records import DataCard, Lock, Results, RunRecord, scores_of
 from lorasweep.squad import Paragraph
@@ -38,7 +39,7 @@ def summarise(
         runs=runs,
         configurations=_configurations(plan, ids),
         chosen=best[0].id if best and best[0].state == "done" else None,
-        warnings=[*warnings, *_failures(runs)],
+        warnings=[*warnings, *cuts_of(lock, set(ids)), *_failures(runs)],
         data=dict(cards),
         recipe=plan.study.recipe.model_dump(mode="json"),
         prompt=plan.study.data.prompt,

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,6 @@ from lorasweep.records import (
     BaseRecord,
     EvalEntry,
     HistoryEntry,
-    LiveProgress,
     Lock,
     Prediction,
     Results,
@@ -31,7 +30,9 @@ from lorasweep.records import (
 )
 
 R = TypeVar("R", bound=BaseModel)
-BUSY, PROGRESS = ".busy", "progress.json"
+BUSY = ".busy"
+# How long a new process waits, since `status` holds the mark for a moment to see if it is held.
+SECONDS_OF_A_LOOK = 0.5
 # What is written aside: the name, the process, and an ending that nobody else gives.
 ASIDE = re.compile(r"^\..+\.\d+\.lorasweep\.part$")
 
@@ -84,27 +85,40 @@ class Store:
         is_new = not self.out.exists()
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.out / BUSY, timeout=0):
-                yield
+            with FileLock(self.out / BUSY, timeout=SECONDS_OF_A_LOOK):
+                try:
+                    yield
+                finally:
+                    self._leave()
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"{self.out}: this is a file; a study needs a folder") from None
         except Timeout:
             raise UserError(f"{self.out}: another lorasweep is at work in this folder") from None
         finally:
-            if is_new and self.out.is_dir() and {f.name for f in self.out.iterdir()} <= {BUSY}:
-                shutil.rmtree(self.out)
+            if is_new and self.out.is_dir() and not any(self.out.iterdir()):
+                self.out.rmdir()
 
-    def read_progress(self) -> LiveProgress | None:
-        """Return how far a study at work is; None where none is at work."""
-        return _read(self.out / PROGRESS, LiveProgress)
+    def _leave(self) -> None:
+        """Remove the mark of a process at work, while nobody else can have it."""
+        with suppress(OSError):  # Windows keeps an open file; a folder may be read-only by now
+            (self.out / BUSY).unlink()
 
-    def write_progress(self, progress: LiveProgress) -> None:
-        """Write how far the study is."""
-        write_json(self.out / PROGRESS, progress.model_dump(mode="json"))
+    def is_busy(self) -> bool:
+        """Say whether a process is at work in the folder; a mark that a kill left does not count.
 
-    def drop_progress(self) -> None:
-        """Remove the progress of a study that is no longer at work."""
-        (self.out / PROGRESS).unlink(missing_ok=True)
+        Where the folder cannot be written to, nobody is.
+        """
+        if not (self.out / BUSY).exists():
+            return False
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self.out / BUSY, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            return False
 
     def remove_leftovers(self) -> None:
         """Remove what a killed process was writing aside, in the places where studies write."""

@@ -12,12 +12,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from lorasweep.errors import UserError
+from lorasweep.estimate import Estimate
 from lorasweep.findings import DecoderAnalysis
+from lorasweep.forecast import Forecast
 from lorasweep.models import ModelInfo
 from lorasweep.plan import Plan
 from lorasweep.progress import Bars, PlainLines, Reporter, Silent
 from lorasweep.records import Results, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.results import ranked
+from lorasweep.status import Status
+
+NO_ESTIMATE = (
+    "no estimate of time and memory: nothing was measured on this machine yet; "
+    "--calibrate does that in a minute or two"
+)
 
 if TYPE_CHECKING:
     from lorasweep.asking import Reply
@@ -39,8 +47,8 @@ def reporting(quiet: bool) -> Iterator[Reporter]:
         yield PlainLines(console)
 
 
-def print_plan(plan: Plan) -> None:
-    """Print a study's runs and packs as a table, and its warnings."""
+def print_plan(plan: Plan, expected: Forecast | None) -> None:
+    """Print a study's runs and packs as a table, its warnings, and what it will take."""
     table = Table(title=f"{plan.study.name}: {len(plan.configurations)} configurations, "
                         f"{len(plan.runs)} runs, {len(plan.packs)} packs")  # fmt: skip
     for name in ("run", "modules", "trainable", "scale", "configurations", "pack"):
@@ -58,6 +66,76 @@ def print_plan(plan: Plan) -> None:
     console = _console()
     console.print(table)
     _print_warnings(console, plan.warnings)
+    if expected is None:
+        console.print(NO_ESTIMATE, markup=False, highlight=False, soft_wrap=True)
+    else:
+        _print_forecast(console, expected)
+
+
+def _print_forecast(console: Console, expected: Forecast) -> None:
+    if expected.packs:
+        table = Table(title="estimate of what is left")
+        for name in ("pack", "training", "answers", "peak memory"):
+            table.add_column(name, justify="left" if name == "pack" else "right")
+        for pack, found in expected.packs.items():
+            table.add_row(pack, *_estimated(found))
+        console.print(table)
+    seconds, memory = expected.seconds, expected.peak_memory_bytes
+    total = "not known" if seconds is None else f"about {duration(seconds)}"
+    lines = [f"runs done: {expected.num_done}"] if expected.num_done else []
+    if expected.packs:
+        peak = f", up to {gigabytes(memory)} of memory" if memory else ""
+        lines.append(f"time in total: {total}{peak}; estimated from {expected.source}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _estimated(found: Estimate | None) -> tuple[str, str, str]:
+    if found is None:
+        return "not measured", "", ""
+    times = duration(found.train_seconds), duration(found.answer_seconds)
+    return *times, gigabytes(found.peak_memory_bytes)
+
+
+def gigabytes(num_bytes: int) -> str:
+    """Return a number of bytes in units of 10^9."""
+    return f"{num_bytes / 1e9:.1f} GB"
+
+
+def print_status(status: Status) -> None:
+    """Print how many runs are in each state, the best so far, time left, and every pack."""
+    console = _console()
+    at_work = "a process is at work" if status.is_busy else "no process is at work"
+    counts = ", ".join(f"{number} {state}" for state, number in status.counts.items() if number)
+    lines = [f"{status.study}: {counts or 'no runs'}; {at_work}"]
+    if status.best is not None:
+        lines.append(f"best so far: {status.best.label}, F1 {status.best.f1:.1f}")
+    if status.counts["running"] or status.counts["waiting"]:
+        left = status.seconds_left
+        known = "not known yet" if left is None else f"about {duration(left)}"
+        lines.append(f"time left: {known}{'' if status.is_busy else ' once it goes on'}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(_packs(status))
+    _print_warnings(console, status.cuts)
+
+
+def _packs(status: Status) -> Table:
+    table = Table()
+    for name in ("pack", "run", "state", "trained", "F1"):
+        table.add_column(name, justify="left" if name in ("pack", "run", "state") else "right")
+    for run in status.runs:
+        f1 = "" if run.f1 is None else f"{run.f1:.1f}"
+        table.add_row(run.pack, run.label, run.state, f"{100 * run.share_trained:.0f} %", f1)
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Return a number of seconds as people say it: "45 s", "12 min", "3 h 20 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -> None:

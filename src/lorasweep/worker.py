@@ -18,18 +18,23 @@ from lorasweep.checkpoint import Checkpoints
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, evaluation_loss, predictions_of, scores_of
+from lorasweep.fitting import refuse_too_large
 from lorasweep.full import FullWeights, SavedModel
-from lorasweep.jobs import FinishedRun, Job, Scored
+from lorasweep.heartbeat import Pulse, beating
+from lorasweep.jobs import FinishedRun, Job, Scored, lane_of
 from lorasweep.lora import Adapters, Lane
-from lorasweep.machine import peak_memory_bytes, reset_peak_memory, versions
-from lorasweep.ops.allocator import keep_freed_memory
+from lorasweep.machine import (
+    peak_memory_bytes,
+    reset_peak_memory,
+    versions,
+)
+from lorasweep.ops.allocator import give_back_freed_memory, keep_freed_memory
 from lorasweep.peft_format import UNQUANTISED, SavedAdapter, TrainedOn, answering_lane, load_adapter
 from lorasweep.progress import Reporter, labels_line
 from lorasweep.records import (
     EVAL_LOSS,
     BaseRecord,
     LockedPack,
-    LockedRun,
     PackInfo,
     Prediction,
     RunRecord,
@@ -59,6 +64,7 @@ class Worker:
 
     def __init__(self, job: Job, reporter: Reporter, stop: StopSwitch) -> None:
         self.job, self.reporter, self.stop = job, reporter, stop
+        self.micro_tokens = job.micro_tokens
         torch.set_num_threads(job.threads)
         keep_freed_memory()
         self.trees = {role: self._layout(q.forest.trees) for role, q in job.sets.items()}
@@ -138,17 +144,31 @@ class Worker:
         return Scored({**scores[0], **losses}, predictions[0])
 
     def run_pack(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
-        """Train a pack's runs in lockstep, then score them."""
-        if pack.runs[0].configuration.method == "full":
-            return [self._run_in_full(pack, labels)]
-        return self._run_adapters(pack, labels)
+        """Train a pack's runs in lockstep, then score them.
 
-    def _run_in_full(self, pack: LockedPack, labels: Sequence[str]) -> FinishedRun:
+        Raises what `machine.is_out_of_memory` knows where memory does not hold the pack.
+        """
+        self.micro_tokens = max(1, self.job.micro_tokens >> len(pack.cuts))
+        try:
+            with beating(self.job.checkpoints / pack.id) as pulse:
+                if pack.runs[0].configuration.method == "full":
+                    return [self._run_in_full(pack, labels, pulse)]
+                return self._run_adapters(pack, labels, pulse)
+        finally:
+            self.micro_tokens = self.job.micro_tokens
+
+    def let_go(self) -> None:
+        """Hand memory that nothing uses back, on the processor and on the card."""
+        give_back_freed_memory()
+        if self.job.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _run_in_full(self, pack: LockedPack, labels: Sequence[str], pulse: Pulse) -> FinishedRun:
         point = pack.runs[0].configuration
         reset_peak_memory()
         with self._in_full(self.job.folder) as base:
             weights = FullWeights(Lane((), 0, 1.0, point.lr, 0.0, point.seed), base.model)
-            trained = self._train(weights, pack, labels, self._full_tokens)
+            trained = self._train(weights, pack, labels, self._full_tokens, pulse)
             peak = max(trained.peak_memory_bytes, peak_memory_bytes())
             decoders = self.job.evaluate.decoders if trained.failures[0] is None else []
             scores, predictions = self._answer(1, decoders, "eval", pack.id)
@@ -159,10 +179,14 @@ class Worker:
             return FinishedRun(record, trained.histories[0])
         return FinishedRun(record, trained.histories[0], None, model, predictions[0])
 
-    def _run_adapters(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
+    def _run_adapters(
+        self, pack: LockedPack, labels: Sequence[str], pulse: Pulse
+    ) -> list[FinishedRun]:
+        if self.job.device == "cpu" and not self._checkpoints(pack).any():
+            refuse_too_large(self.base, self.trees["train"], pack, self.micro_tokens)
         with self.base.adapted([lane_of(run) for run in pack.runs]) as adapters:
             reset_peak_memory()
-            trained = self._train(adapters, pack, labels, self.job.micro_tokens)
+            trained = self._train(adapters, pack, labels, self.micro_tokens, pulse)
             peak = max(trained.peak_memory_bytes, peak_memory_bytes())
             lives = any(failure is None for failure in trained.failures)
             decoders = self.job.evaluate.decoders if lives else []
@@ -179,7 +203,12 @@ class Worker:
         ]
 
     def _train(
-        self, trained: Trainable, pack: LockedPack, labels: Sequence[str], micro_tokens: int
+        self,
+        trained: Trainable,
+        pack: LockedPack,
+        labels: Sequence[str],
+        micro_tokens: int,
+        pulse: Pulse,
     ) -> Trained:
         job, lanes = self.job, len(pack.runs)
         total = job.recipe.epochs * job.sets["train"].forest.num_questions
@@ -187,7 +216,7 @@ class Worker:
 
         hooks = Hooks(
             evaluate=lambda: self._losses(lanes, "eval"),
-            on_step=self._tell,
+            on_step=lambda event: self._tell(event, pulse),
             stop_requested=self.stop.ask,
         )
         outcome = train_pack(
@@ -197,7 +226,8 @@ class Worker:
         self.reporter.finish()
         return outcome
 
-    def _tell(self, event: StepEvent) -> None:
+    def _tell(self, event: StepEvent, pulse: Pulse) -> None:
+        pulse.step(event.step, event.num_steps, event.is_resumed)
         if event.is_resumed:
             self.reporter.skip(event.num_questions)
         else:
@@ -215,12 +245,12 @@ class Worker:
     def _full_tokens(self) -> int:
         """Tokens of a micro-batch of full fine-tuning, whose weights need the memory."""
         share = FULL_SHARE if self.job.recipe.micro_batch == "auto" else 1
-        return self.job.micro_tokens // share
+        return self.micro_tokens // share
 
     @property
     def _forward_tokens(self) -> int:
         """Tokens of a pass without a backward one, which keeps no activations."""
-        return FORWARD_SHARE * self.job.micro_tokens
+        return FORWARD_SHARE * self.micro_tokens
 
     def _losses(self, num_lanes: int, role: str) -> list[float]:
         return evaluation_loss(self.base, self.trees[role], num_lanes, self._forward_tokens)
@@ -294,16 +324,6 @@ class Worker:
                 pack.runs, labels, trained.failures, trained.histories, scores, strict=True
             )
         ]
-
-
-def lane_of(run: LockedRun) -> Lane:
-    """Return what a run asks of its lane."""
-    c = run.configuration
-    assert c.rank, "full fine-tuning has no rank, scale or dropout"
-    assert run.scale
-    assert c.dropout is not None
-    assert c.lr_ratio
-    return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed, c.lr_ratio)
 
 
 def _loss_line(event: StepEvent) -> str:

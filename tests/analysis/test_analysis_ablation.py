@@ -62,6 +62,15 @@ def test_the_option_names_the_table_that_holds_the_value(tmp_path: Path) -> None
     assert "--set 'grid.1.rank=[2, 4, 8]'" in [edge.option for edge in found.edges]
 
 
+def test_full_fine_tunings_table_is_none_to_extend(tmp_path: Path) -> None:
+    full = {"method": "full", "targets": None, "rank": None, "lr": [2e-3], "alpha": None}
+    found = taken_apart(tmp_path, [0.1, 0.3, 0.4, 0.6], full, GRID)
+    assert [edge.option for edge in found.edges] == [
+        "--set 'grid.1.rank=[2, 4, 8]'",
+        "--set 'grid.1.lr=[0.001, 0.002, 0.004]'",
+    ]
+
+
 def test_a_best_value_inside_the_grid_gives_no_option(tmp_path: Path) -> None:
     assert taken_apart(tmp_path, [0.5, 0.5, 0.5, 0.5]).edges == []
 

@@ -1,7 +1,7 @@
 """A finished tiny study, and what is watched while another is run."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,6 @@ import pytest
 
 import tiny
 from lorasweep import Study, driver, evaluate, run
-
-
-@pytest.fixture(scope="module")
-def file(
-    tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Any], tokenizer: Any
-) -> Path:
-    return tiny.write_study(tmp_path_factory.mktemp("tiny"), make_model("gpt2"), tokenizer)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,8 +1,6 @@
 """Studies that train a model in full beside adapters."""
 
 import json
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -11,25 +9,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import tiny
 from lorasweep import run
-from lorasweep.progress import Silent
 from lorasweep.records import Results
 from lorasweep.store import Store
 
 FULL = '{method = "full", lr = 1e-3}'
 LORA = '{rank = 2, alpha = "2r", lr = 1e-3}'
 BOTH = (f"grid=[{FULL}, {LORA}]", "pack.checkpoint_minutes=0", "recipe.epochs=2")
-
-
-class StopAfter(Silent):
-    """Sends this process SIGTERM when it has heard of progress `count` times."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def advance(self, amount: int, detail: str = "") -> None:
-        self.count -= 1
-        if self.count == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +77,7 @@ def test_a_stopped_full_run_goes_on_with_the_same_bits(
     study = tiny.load(file, *BOTH, f"grid=[{FULL}]")
     with pytest.raises(KeyboardInterrupt):
         # The base model's answers come first, as one.
-        run(study, tmp_path, StopAfter(moment + 1))
+        run(study, tmp_path, tiny.StopAfter(moment + 1))
     (found,) = run(study, tmp_path).runs
     expected = results_of(both).runs[0]
     assert found.id == expected.id

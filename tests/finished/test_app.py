@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from lorasweep.app import views
 from lorasweep.app.study import ALL, MOST_CONTEXT, ShownStudy
 from lorasweep.asking import Reply, Token
 from lorasweep.errors import UserError
-from lorasweep.records import LiveProgress
 from lorasweep.store import Store
 
 pytest.importorskip("gradio", reason="needs the extra app")
@@ -146,17 +144,19 @@ def test_wrong_answers_are_browsed(page: Any) -> None:
 
 
 @pytest.mark.slow
-def test_progress_is_live(page: Any, folder: Path) -> None:
-    store = Store(folder)
-    page.locator("#work").get_by_text("Nobody is at work").wait_for()
-    progress = LiveProgress(job="pack-0: train", done=3, total=9, detail="loss 1", time=time.time())
-    store.write_progress(progress)
-    try:
-        page.locator("#work").get_by_text("pack-0: train: 3 of 9 questions loss 1").wait_for()
-        picture(page, "progress")
-    finally:
-        store.drop_progress()
-    page.locator("#work").get_by_text("Nobody is at work").wait_for()
+def test_progress_is_live(page: Any, folder: Path, results: Results) -> None:
+    store, run = Store(folder), results.runs[0]
+    work, record = page.locator("#work"), store.read_run(run.id)
+    work.get_by_text("Runs: 2 done. Nobody is at work").wait_for()
+    assert record is not None
+    with store.exclusive():
+        (store.run_folder(run.id) / "record.json").unlink()
+        try:
+            work.get_by_text(f"{run.label}: 0% trained").wait_for()
+            picture(page, "progress")
+        finally:
+            store.write_run(record)
+    work.get_by_text("Runs: 2 done. Nobody is at work").wait_for()
 
 
 def test_input_is_bounded(gpt2_study: Path) -> None:
@@ -192,11 +192,6 @@ def test_failures_are_those_of_the_chosen_class(gpt2_study: Path, results: Resul
         study.failures(run, "greedy", kind).count("<details>") for kind in app_page.CLASSES[1:]
     ]
     assert sum(kinds) == wrong
-
-
-def test_a_killed_study_is_not_called_live() -> None:
-    old = LiveProgress(job="pack-0", done=1, total=2, detail="", time=time.time() - 600)
-    assert "Nothing heard for 600 s" in views.work(old, 1, 4)
 
 
 def test_mistakes_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,8 @@ def _edge(warning: stats.EdgeWarning, grid: Tables) -> Edge | None:
     tables = [
         (index, table[warning.axis])
         for index, table in enumerate(grid)
-        if warning.value in table[warning.axis]
+        # Full fine-tuning has none of LoRA's axes, and its learning rates are others.
+        if table.get("method") != "full" and warning.value in table[warning.axis]
     ]
     if not tables:
         return None

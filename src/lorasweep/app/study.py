@@ -11,6 +11,7 @@ from lorasweep.failures import FailureClass, rows_of
 from lorasweep.records import Results
 from lorasweep.results import ranked, run_called
 from lorasweep.squad import Paragraph
+from lorasweep.status import status_of
 from lorasweep.store import Store
 
 MOST_CONTEXT, MOST_QUESTION, MOST_RUNS = 20_000, 500, 8
@@ -65,10 +66,7 @@ class ShownStudy:
 
     def work(self) -> str:
         """Return how far the study is, as HTML."""
-        lock = self.store.read_lock()
-        runs = [run for pack in lock.packs for run in pack.runs] if lock else []
-        done = sum(self.store.read_run(run.id) is not None for run in runs)
-        return views.work(self.store.read_progress(), done, len(runs))
+        return views.work(status_of(self.store.out))
 
     def ask(self, context: str, question: str, runs: list[str], decoder: str) -> str:
         """Return the answers of the base model and of runs, as HTML.

@@ -1,21 +1,19 @@
 """What the app shows, as rows and as HTML; every text of a study or a visitor is escaped."""
 
-import time
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 from lorasweep.failures import Row
 from lorasweep.failures.spans import occurrences, words_of
-from lorasweep.records import BaseRecord, LiveProgress, Results, RunRecord, eval_loss_of, scores_of
+from lorasweep.records import BaseRecord, Results, RunRecord, eval_loss_of, scores_of
 from lorasweep.results import ranked
+from lorasweep.status import Status
 
 if TYPE_CHECKING:
     from lorasweep.asking import Reply
 
 HEADERS = ["run", "EM", "F1", "F1, 95 % interval", "evaluation loss", "trainable numbers"]
-# A study that was killed leaves its progress behind.
-SECONDS_UNTIL_SILENT = 120
 MOST_FAILURES = 50
 
 STYLE = """
@@ -60,16 +58,18 @@ def _row(name: str, record: RunRecord | BaseRecord, decoder: str) -> list[str]:
     return [name, f"{scores.exact_match:.1f}", f"{scores.f1:.1f}", bounds, *last]
 
 
-def work(progress: LiveProgress | None, num_done: int, num_planned: int) -> str:
-    """Return how far the study is: its runs, and the present job where one is at work."""
-    runs = f"<p>{num_done} of {num_planned} runs are finished.</p>"
-    if progress is None:
-        return f"{runs}<p>Nobody is at work in this folder.</p>"
-    job = escape(f"{progress.job}: {progress.done} of {progress.total} questions {progress.detail}")
-    bar = f'<progress max="{max(1, progress.total)}" value="{progress.done}"></progress>'
-    silent = time.time() - progress.time
-    doubt = f" Nothing heard for {silent:.0f} s." if silent > SECONDS_UNTIL_SILENT else ""
-    return f"{runs}<p>{bar} {job}{doubt}</p>"
+def work(status: Status) -> str:
+    """Return how far the study is: its runs by state, and those that are in training."""
+    counts = ", ".join(f"{number} {state}" for state, number in status.counts.items() if number)
+    left = "" if not status.seconds_left else f", about {status.seconds_left / 60:.0f} minutes left"
+    bars = "".join(
+        f'<p><progress max="1" value="{run.share_trained:.3f}"></progress> {escape(run.label)}: '
+        f"{run.share_trained:.0%} trained</p>"
+        for run in status.runs
+        if run.state == "running"
+    )
+    who = f"At work{left}." if status.is_busy else "Nobody is at work in this folder."
+    return f"<p>Runs: {counts}. {who}</p>{bars}"
 
 
 def replies(context: str, found: "Sequence[Reply]") -> str:

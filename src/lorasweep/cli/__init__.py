@@ -9,7 +9,7 @@ from lorasweep.cli.asking import ask, show
 from lorasweep.cli.base_models import models_app
 from lorasweep.cli.scoring import compare, score
 from lorasweep.cli.sharing import export, import_
-from lorasweep.cli.studies import analyse, decode, plan, report, run
+from lorasweep.cli.studies import analyse, decode, plan, report, run, status
 from lorasweep.errors import UserError
 
 INTERRUPTED = 130
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, decode, plan, analyse, report, ask, export, import_, score, compare):
+for command in (run, decode, plan, status, analyse, report, ask, export, import_, score, compare):
     app.command(command.__name__.rstrip("_"))(command)
 app.command("app")(show)
 app.add_typer(models_app, name="models")

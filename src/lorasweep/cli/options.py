@@ -10,6 +10,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one value of the study."),
 ]
+OutOption = Annotated[Path | None, typer.Option(help="The folder; default out/NAME.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Folder = Annotated[Path, typer.Argument(help="A study's folder.")]

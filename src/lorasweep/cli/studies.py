@@ -1,4 +1,4 @@
-"""Commands on studies: train, plan, decode, analyse, report."""
+"""Commands on studies: train, plan, status, decode, analyse, report."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorasweep.cli.options import Folder, JsonOption, QuietOption, SetOption, StudyArgument
+from lorasweep.cli.options import (
+    Folder,
+    JsonOption,
+    OutOption,
+    QuietOption,
+    SetOption,
+    StudyArgument,
+)
 
 if TYPE_CHECKING:
     from lorasweep.study import Study
@@ -14,7 +21,7 @@ if TYPE_CHECKING:
 
 def run(
     study: StudyArgument,
-    out: Annotated[Path | None, typer.Option(help="The folder; default out/NAME.")] = None,
+    out: OutOption = None,
     set_: SetOption = None,
     track: Annotated[
         list[str] | None,
@@ -26,13 +33,13 @@ def run(
 ) -> None:
     """Train, score and report whatever a study still lacks in its folder."""
     loaded = _load(study, set_)
+    folder = out or Path("out") / loaded.name
     if dry_run:
-        _print_plan(loaded, as_json)
+        _print_plan(loaded, folder, as_json)
         return
     from lorasweep.driver import run as run_study
     from lorasweep.terminal import print_leaderboard, reporting
 
-    folder = out or Path("out") / loaded.name
     with reporting(quiet) as reporter:
         results = run_study(loaded, folder, reporter, track or ())
     if as_json:
@@ -62,9 +69,40 @@ def decode(
         print_leaderboard(results, folder, decoder)
 
 
-def plan(study: StudyArgument, set_: SetOption = None, as_json: JsonOption = False) -> None:
-    """Show what a study comes to: configurations, runs, packs and warnings; nothing is loaded."""
-    _print_plan(_load(study, set_), as_json)
+def plan(
+    study: StudyArgument,
+    out: OutOption = None,
+    set_: SetOption = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Time a few steps and answers on this machine.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a study comes to: runs, packs, warnings, and an estimate of time and memory.
+
+    Nothing is loaded, unless --calibrate asks for it.
+    """
+    loaded = _load(study, set_)
+    if calibrate:
+        from lorasweep.calibration import calibrate as measure
+        from lorasweep.terminal import reporting
+
+        with reporting(quiet=as_json) as reporter:
+            measure(loaded, reporter)
+    _print_plan(loaded, out or Path("out") / loaded.name, as_json)
+
+
+def status(folder: Folder, as_json: JsonOption = False) -> None:
+    """Show how a study's folder stands, also while another process is at work in it."""
+    from lorasweep.status import status_of
+
+    found = status_of(folder)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=1))
+        return
+    from lorasweep.terminal import print_status
+
+    print_status(found)
 
 
 def analyse(folder: Folder, as_json: JsonOption = False) -> None:
@@ -94,14 +132,17 @@ def _load(study: str, overrides: list[str] | None) -> "Study":
     return Study.load(study, overrides or ())
 
 
-def _print_plan(study: "Study", as_json: bool) -> None:
+def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
+    from lorasweep.forecast import forecast
     from lorasweep.models import read_config
     from lorasweep.plan import make_plan, plan_json
 
     planned = make_plan(study, read_config(study.model.base))
+    expected = forecast(planned, folder)
     if as_json:
-        print(json.dumps(plan_json(planned), indent=1))
+        estimated = {"estimate": expected.as_json() if expected else None}
+        print(json.dumps(plan_json(planned) | estimated, indent=1))
         return
     from lorasweep.terminal import print_plan
 
-    print_plan(planned)
+    print_plan(planned, expected)

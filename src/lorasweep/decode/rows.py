@@ -44,7 +44,8 @@ class GrowingRows:
 
     The slots of branch q are q * copies to (q + 1) * copies - 1. `prefill` computes trunks and
     prompts, `grow` appends one token to every slot; both return the logits [K, R, S, V] of every
-    slot's next token (anything where a row has no branch).
+    slot's next token (anything where a row has no branch). `keep` leaves out what has stopped:
+    R and S shrink, and `slots_KRS3` says which lane, row and slot each was at first.
     """
 
     def __init__(self, base: Base, trees: Sequence[Tree], num_lanes: int, copies: int = 1) -> None:
@@ -53,8 +54,11 @@ class GrowingRows:
         self.rows = lay_out(trees, base.device)
         self.branch_RS = self._branch_numbers().repeat_interleave(copies, dim=1)
         self.position_RS = self._first_positions().repeat_interleave(copies, dim=1)
-        # One mask for all lanes; a mask for each lane's rows once slots have changed places.
+        # One for all lanes; one for each lane's rows once slots have changed places.
         self.seen_RSC = self._prompts_seen()
+        shape = (num_lanes, *self.branch_RS.shape)
+        everything = torch.ones(shape, dtype=torch.bool, device=base.device)
+        self.slots_KRS3 = everything.nonzero().view(*shape, 3)
 
     def _branch_numbers(self) -> Tensor:
         """Return [R, Q]: the number of each branch in its tree, PADDING where there is none."""
@@ -99,13 +103,44 @@ class GrowingRows:
         self.position_RS = (self.position_RS + 1).clamp_(max=self.base.max_tokens - 1)
         return self.base.head(hidden)
 
+    def keep(self, alive_KRS: Tensor) -> Tensor:
+        """Compute the slots that are alive and few others from here on; return who is alive now.
+
+        Rows and slots are left out where that at least halves the slots, because what is kept of
+        the cache is copied.
+        """
+        needed_KR = alive_KRS.any(-1)
+        num_rows, num_slots = int(needed_KR.sum(1).max()), int(alive_KRS.sum(-1).max())
+        if 2 * num_rows * num_slots > alive_KRS[0].numel():
+            return alive_KRS
+        rows_KR = _first_the_true(needed_KR, num_rows)
+        slots_KRS = _first_the_true(_taken(alive_KRS, rows_KR), num_slots)
+        self.position_RS = self._narrowed(self.position_RS, rows_KR, slots_KRS).flatten(0, 1)
+        self.seen_RSC = self._narrowed(self.seen_RSC, rows_KR, slots_KRS).flatten(0, 1)
+        alive_KRS = self._narrowed(alive_KRS.flatten(0, 1), rows_KR, slots_KRS)
+        self.slots_KRS3 = self._narrowed(self.slots_KRS3.flatten(0, 1), rows_KR, slots_KRS)
+        lanes_K1 = torch.arange(self.num_lanes, device=rows_KR.device)[:, None]
+        self.cache.batch_select_indices((lanes_K1 * needed_KR.shape[1] + rows_KR).flatten())
+        return alive_KRS
+
+    def _narrowed(self, of_rows: Tensor, rows_KR: Tensor, slots_KRS: Tensor) -> Tensor:
+        """Return [K, R', S', ...]: what is kept of [R, S, ...] or of [K * R, S, ...]."""
+        lanes_KRS = self._of_all_lanes(of_rows).view(self.num_lanes, -1, *of_rows.shape[1:])
+        kept = _taken(_taken(lanes_KRS, rows_KR).flatten(0, 1), slots_KRS.flatten(0, 1))
+        return kept.view(*slots_KRS.shape, *of_rows.shape[2:])
+
+    def _of_all_lanes(self, of_rows: Tensor) -> Tensor:
+        """Return [K * R, ...] of what is one for all lanes [R, ...], or already for each."""
+        lanes = self.num_lanes * self.slots_KRS3.shape[1] // len(of_rows)
+        return of_rows.repeat(lanes, *[1] * (of_rows.dim() - 1))
+
     def follow(self, parents_KRS: Tensor) -> None:
         """Let every slot go on from the tokens of another slot of its branch, lane by lane.
 
         Nothing is moved: a slot sees other tokens from here on.
         """
         parents = parents_KRS.flatten(0, 1)[..., None]
-        seen = self.seen_RSC.repeat(len(parents) // len(self.seen_RSC), 1, 1)
+        seen = self._of_all_lanes(self.seen_RSC)
         self.seen_RSC = seen.gather(1, parents.expand(-1, -1, seen.shape[-1]))
 
     def _forward(self, input_ids: Tensor, position_ids_RT: Tensor, mask: Tensor) -> Tensor:
@@ -115,9 +150,21 @@ class GrowingRows:
         """
         hidden: Tensor = self.base.body(
             input_ids=input_ids,
-            position_ids=position_ids_RT.repeat(self.num_lanes, 1),
+            position_ids=self._of_all_lanes(position_ids_RT),
             attention_mask=bias_of(mask, self.base.model.dtype),
             past_key_values=self.cache,
             use_cache=True,
         ).last_hidden_state
         return hidden.view(self.num_lanes, -1, *hidden.shape[1:])
+
+
+def _first_the_true(of_each: Tensor, count: int) -> Tensor:
+    """Return [..., count]: the places of those that are true, then of some that are not."""
+    ranked = torch.sort(of_each.to(torch.uint8), dim=-1, descending=True, stable=True)
+    return ranked.indices[..., :count]
+
+
+def _taken(values: Tensor, places: Tensor) -> Tensor:
+    """Return values [X, Y', ...] of [X, Y, ...] at places [X, Y']."""
+    first = torch.arange(len(places), device=places.device)[:, None]
+    return values[first, places]

@@ -20,17 +20,23 @@ from lorasweep.decoders import Decoder
 USUAL_NUCLEUS = 256
 # So many that a number times any sum of probabilities stays below the sum.
 RANDOM_BITS = 52
+# Slots whose probabilities are held together: in float64 they are large.
+AT_ONCE = 64
 
 
 def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int) -> Choose:
     """Return how a sampling decoder chooses the tokens of these rows."""
     uniforms_RSN = _uniforms(rows, seed, max_new_tokens)
 
-    def choose(logits: Tensor, done: Tensor, step: int) -> Tensor:
-        # Lane by lane, because probabilities in float64 are large.
-        uniforms_RS = uniforms_RSN[..., step]
-        return torch.stack(
-            [_at(warp(lane.double(), decoder).softmax(-1), uniforms_RS) for lane in logits]
+    def choose(logits: Tensor, slots: Tensor, step: int) -> Tensor:
+        uniforms = uniforms_RSN[slots[:, 1], slots[:, 2], step]
+        return torch.cat(
+            [
+                _at(warp(some.double(), decoder).softmax(-1), numbers)
+                for some, numbers in zip(
+                    torch.split(logits, AT_ONCE), torch.split(uniforms, AT_ONCE), strict=True
+                )
+            ]
         )
 
     return choose

@@ -4,7 +4,7 @@ What is said so far, without its leading space, begins a piece of one line of th
 starts at a word's start; the end token is allowed where it stops at a word's end. A border of
 words is anywhere but between two characters of one word (letters, digits, marks and "_").
 
-Shapes: K lanes, R rows, S slots, V tokens of the vocabulary.
+Shapes: M slots that have not stopped, V tokens of the vocabulary.
 """
 
 import unicodedata
@@ -71,13 +71,13 @@ class SpanChooser:
         self.first = [allowed(vocabulary, s, Said(b"", s.starts)) for s in self.spans]
         self.said: dict[tuple[int, ...], Said] = {}
 
-    def __call__(self, logits: Tensor, done: Tensor, step: int) -> Tensor:
-        """Choose tokens [K, R, S] by logits [K, R, S, V]; the end token where a slot is done."""
-        chosen = torch.full_like(done, self.vocabulary.end_id, dtype=torch.long, device="cpu")
-        scores = logits.cpu()
-        for slot in (~done).nonzero().tolist():
-            chosen[tuple(slot)] = self._choose(tuple(slot), scores[tuple(slot)], step)
-        return chosen.to(logits.device)
+    def __call__(self, logits: Tensor, slots: Tensor, step: int) -> Tensor:
+        """Choose tokens [M] by logits [M, V] of the slots [M, 3]."""
+        chosen = [
+            self._choose(tuple(slot), scores_V, step)
+            for slot, scores_V in zip(slots.tolist(), logits.cpu(), strict=True)
+        ]
+        return torch.tensor(chosen, device=logits.device)
 
     def _choose(self, slot: tuple[int, ...], scores_V: Tensor, step: int) -> int:
         spans = self.spans[slot[1]]

@@ -1,6 +1,7 @@
 """Decoders that choose a slot's next token once and for all: the loop they share, and greedy.
 
-Shapes: K lanes, R rows, S slots, V tokens of the vocabulary, N steps.
+Shapes: K lanes, R rows, S slots, M slots that have not stopped, V tokens of the vocabulary,
+N steps.
 """
 
 from collections.abc import Callable
@@ -12,27 +13,32 @@ from lorasweep.decode.answers import stops
 from lorasweep.decode.rows import GrowingRows
 from lorasweep.trees import PADDING
 
-# From logits [K, R, S, V], what has stopped [K, R, S] and the number of the step to [K, R, S].
+# From logits [M, V], whose they are (lane, row and slot: [M, 3]) and the step's number to [M].
 Choose = Callable[[Tensor, Tensor, int], Tensor]
 
 
 @torch.inference_mode()
 def grow_until_stopped(rows: GrowingRows, choose: Choose, max_new_tokens: int) -> Tensor:
-    """Grow all slots by chosen tokens until each has stopped; return the tokens [K, R, S, N]."""
+    """Grow all slots by chosen tokens until each has stopped; return the tokens [K, R, S, N].
+
+    What has stopped holds end tokens and is not computed any further.
+    """
     logits = rows.prefill()
-    done_KRS = (rows.branch_RS == PADDING).expand(logits.shape[:-1]).clone()
-    tokens_KRS = choose(logits, done_KRS, 0)
-    chosen = [tokens_KRS]
-    for step in range(1, max_new_tokens):
-        done_KRS |= stops(rows.base, tokens_KRS)
-        if bool(done_KRS.all()):
+    alive_KRS = (rows.branch_RS != PADDING).expand(logits.shape[:-1]).clone()
+    shape = (*alive_KRS.shape, max_new_tokens)
+    tokens_KRSN = torch.full(shape, rows.base.end_id, device=logits.device)
+    for step in range(max_new_tokens):
+        slots_M3 = rows.slots_KRS3[alive_KRS]
+        tokens_M = choose(logits[alive_KRS], slots_M3, step)
+        tokens_KRSN[..., step][tuple(slots_M3.T)] = tokens_M
+        alive_KRS[alive_KRS.clone()] = ~stops(rows.base, tokens_M)
+        if step + 1 == max_new_tokens or not bool(alive_KRS.any()):
             break
-        found = choose(rows.grow(tokens_KRS), done_KRS, step)
-        tokens_KRS = found.masked_fill(done_KRS, rows.base.end_id)
-        chosen.append(tokens_KRS)
-    return torch.stack(chosen, dim=-1)
+        alive_KRS = rows.keep(alive_KRS)
+        logits = rows.grow(tokens_KRSN[..., step][rows.slots_KRS3.unbind(-1)])
+    return tokens_KRSN
 
 
-def likeliest(logits: Tensor, done: Tensor, step: int) -> Tensor:
+def likeliest(logits: Tensor, slots: Tensor, step: int) -> Tensor:
     """Choose the token with the highest logit."""
     return logits.argmax(-1)

@@ -1,0 +1,110 @@
+"""`lorasweep plan` says what is left and what it takes, from earlier runs or a calibration."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from calling import assert_refused, call, settings
+from lorasweep import models, run
+from lorasweep.calibration import calibrate
+from lorasweep.forecast import Forecast, calibration_file, forecast
+from lorasweep.plan import make_plan
+from lorasweep.progress import Silent
+from lorasweep.study import Study
+
+FULL_TOO = 'grid=[{rank = [2, 4], alpha = "2r"}, {method = "full"}]'
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine's cache that is empty."""
+    monkeypatch.setenv("LORASWEEP_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def finished(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "out"
+    run(tiny.load(file), out)
+    return out
+
+
+def forecast_of(study: Study, out: Path) -> Forecast | None:
+    return forecast(make_plan(study, models.read_config(study.model.base)), out)
+
+
+def told(*words: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(call("plan", *words, "--json").out)["estimate"]
+    return found
+
+
+def test_without_anything_measured_there_is_no_estimate(file: Path, tmp_path: Path) -> None:
+    ended = call("plan", file, "--out", tmp_path / "out")
+    assert ended.code == 0
+    assert "nothing was measured on this machine yet; --calibrate does that" in ended.out
+    assert told(file, "--out", tmp_path / "out") is None
+
+
+def test_a_finished_folder_tells_what_more_values_take(file: Path, finished: Path) -> None:
+    wider = settings("grid.rank=[2, 3, 4]")
+    found = told(file, "--out", finished, *wider)
+    assert found["num_done"] == 4
+    assert list(found["packs"]) == ["pack-0"]
+    assert found["source"] == f"4 finished runs in {finished}"
+    assert found["seconds"] > 0
+    assert found["base_seconds"] == 0
+    assert found["peak_memory_bytes"] > 1e6
+    ended = call("plan", file, "--out", finished, *wider)
+    assert "runs done: 4" in ended.out
+    assert f"estimated from 4 finished runs in {finished}" in ended.out
+
+
+def test_nothing_is_left_of_a_finished_study(file: Path, finished: Path) -> None:
+    found = forecast_of(tiny.load(file), finished)
+    assert found is not None
+    assert (found.num_done, found.packs, found.seconds) == (4, {}, 0.0)
+    assert "time in total" not in call("plan", file, "--out", finished).out
+
+
+def test_a_method_that_was_not_measured_is_not_guessed(file: Path, finished: Path) -> None:
+    found = forecast_of(tiny.load(file, FULL_TOO), finished)
+    assert found is not None
+    assert None in found.packs.values()
+    assert found.seconds is None
+    assert "not measured" in call("plan", file, "--out", finished, *settings(FULL_TOO)).out
+
+
+def test_a_calibration_is_kept_for_later_plans(file: Path, cache: Path, tmp_path: Path) -> None:
+    study, out = tiny.load(file, FULL_TOO), tmp_path / "out"
+    ended = call("plan", file, "--calibrate", "--out", out, *settings(FULL_TOO))
+    assert ended.code == 0
+    assert "calibrating: 24 questions of training" in ended.err
+    assert "estimated from a calibration on this machine" in ended.out
+    assert not out.exists()
+    assert [path.name for path in cache.rglob("*.json")] == [calibration_file(study).name]
+    found = forecast_of(study, out)
+    assert found is not None
+    assert len(found.packs) == 2
+    assert found.seconds is not None
+    assert found.seconds > 0
+    more = forecast_of(tiny.load(file, FULL_TOO, "recipe.epochs=4", "data.num_train=48"), out)
+    assert more is not None
+    assert more.seconds is not None
+    assert more.seconds > 4 * found.seconds
+    assert forecast_of(tiny.load(file, FULL_TOO, "data.max_tokens=400"), out) is None
+
+
+def test_a_calibration_writes_nothing_of_a_study_that_cannot_run(file: Path, cache: Path) -> None:
+    ended = call("plan", file, "--calibrate", *settings("data.train=nothing.json"))
+    assert_refused(ended, "no file nothing.json")
+    assert not cache.exists()
+
+
+def test_a_damaged_calibration_says_how_to_renew_it(file: Path, tmp_path: Path) -> None:
+    study = tiny.load(file)
+    calibrate(study, Silent())
+    calibration_file(study).write_text("{")
+    assert_refused(call("plan", file, "--out", tmp_path / "out"), "damaged; `lorasweep plan STUDY")
