@@ -56,12 +56,11 @@ def test_a_model_that_brings_code_is_refused(tmp_path: Path, make_model: Any) ->
         locate(str(tmp_path))
 
 
-def test_a_tokenizer_that_brings_code_is_refused(tmp_path: Path, make_model: Any) -> None:
-    make_model("gpt2").save_pretrained(tmp_path)
+def test_a_tokenizer_that_brings_code_is_refused(tmp_path: Path) -> None:
     maps = {"AutoTokenizer": ["evil.Slow", "evil.Fast"]}
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "Evil", "auto_map": maps})
     (tmp_path / "evil.py").write_text("raise SystemExit('was run')")
-    with pytest.raises(UserError, match="lorasweep runs no code from a model"):
+    with pytest.raises(UserError, match="the tokenizer brings its own Python code"):
         load_tokenizer(tmp_path)
 
 

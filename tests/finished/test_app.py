@@ -3,6 +3,9 @@
 import os
 import shutil
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,15 +48,26 @@ def folder(gpt2_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    """The app, served to this machine by a thread."""
+    """The app as the command serves it, in a process of its own."""
     with socket.socket() as free:
         free.bind((app_page.LOOPBACK, 0))
         port = free.getsockname()[1]
-    page = app_page.build(ShownStudy(folder))
-    page.launch(server_name=app_page.LOOPBACK, server_port=port, prevent_thread_lock=True,
-                **app_page.HOW_TO_LAUNCH)  # fmt: skip
-    yield f"http://{app_page.LOOPBACK}:{port}"
-    page.close()
+    command = [sys.executable, "-m", "lorasweep", "app", str(folder), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as app:
+        try:
+            _wait_for(port)
+            yield f"http://{app_page.LOOPBACK}:{port}"
+        finally:
+            app.terminate()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(PATIENCE // 500):
+        with socket.socket() as probe:
+            if probe.connect_ex((app_page.LOOPBACK, port)) == 0:
+                return
+        time.sleep(0.5)
+    raise AssertionError("the app does not answer")
 
 
 @pytest.fixture
@@ -204,8 +218,12 @@ def test_the_app_listens_to_this_machine_alone(
     gpt2_study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched: list[dict[str, Any]] = []
-    blocks = app_page.gradio().Blocks
-    monkeypatch.setattr(blocks, "launch", lambda self, **how: launched.append(how))
+
+    class Page:
+        def launch(self, **how: Any) -> None:
+            launched.append(how)
+
+    monkeypatch.setattr(app_page, "build", lambda study: Page())
     assert call("app", gpt2_study).out == "http://127.0.0.1:7860\n"
     assert call("app", gpt2_study, "--host", "0.0.0.0", "--port", "8000").code == 0
     assert [(how["server_name"], how["server_port"]) for how in launched] == [
@@ -217,8 +235,6 @@ def test_the_app_listens_to_this_machine_alone(
 def test_without_gradio_the_command_says_what_to_install(
     gpt2_study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "gradio", None)
     ended = call("app", gpt2_study)
     assert "pip install 'lorasweep[app]'" in ended.err
