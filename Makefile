@@ -28,6 +28,7 @@ check: setup
 
 bench: setup
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/decoding.py
 
 docs: setup
 	$(BIN)/python docs/make_commands.py

@@ -1,181 +1,143 @@
 """Seconds per question of one training step: PEFT with transformers' model against lorasweep.
 
-GPT-2 124M of random weights with the real tokenizer, rank 4 on c_attn + c_proj, batches of 32
-questions of real SQuAD paragraphs, dropout 0 for all. Contenders take turns, five rounds, and the
-median counts: the machines are shared, so only ratios within one run mean anything.
+Contenders take turns and the median round counts: the machines are shared, so only ratios within
+one run mean anything. Each contender's memory is the peak of a process of its own. The ceiling is
+the rate of plain products at the layers' shapes, measured between the rounds.
 
-    python benchmarks/training.py [--rounds 5] [--out benchmarks/results]
+    python benchmarks/training.py [--rounds 5] [--dropout 0.05] [--plain-allocator] [--out FOLDER]
+
+For other instruction sets, run it under ONEDNN_MAX_CPU_ISA=AVX512_CORE or AVX2.
 """
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
-from torch import Tensor, nn
-from torch.nn import functional as F
-from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from contenders import NAMES, Work, contender, examples, gpt2_tokenizer
 
-from lorasweep.base import DTYPES, freeze
-from lorasweep.lora import Lane
-from lorasweep.machine import describe, resolve_precision
+from lorasweep.machine import describe, peak_memory_bytes, resolve_precision
 from lorasweep.ops.allocator import keep_freed_memory
-from lorasweep.squad import load, sample
-from lorasweep.study import PROMPT, Recipe
-from lorasweep.train import Hooks, train_pack
-from lorasweep.trees import Tree, TreeBuilder
 
-SHARED = Path(__file__).parents[2] / "shared"
-TARGETS = ("attn.c_attn", "attn.c_proj")
-BATCH, PADDED, MICRO_BATCH, MICRO_TOKENS = 32, 256, 8, 2048
-Contender = Callable[[], float]
+LAYER_SHAPES = ((768, 2304), (768, 768), (768, 3072), (3072, 768))
 
 
-def examples(unit: str, tokenizer: Any) -> tuple[Tree, ...]:
-    """Return trees of at least 32 real questions, drawn by paragraph or one by one."""
-    data = load([str(SHARED / "data" / "squad" / "train-44-articles.json")])
-    paragraphs = sample(data.paragraphs, BATCH, seed=0, unit=unit)
-    return TreeBuilder(tokenizer, PROMPT, 1024).build(paragraphs).trees
-
-
-def new_model() -> GPT2LMHeadModel:
-    """Return GPT-2 small with random weights and no dropout of its own."""
-    torch.manual_seed(0)
-    config = GPT2Config(resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, attn_implementation="sdpa")
-    return GPT2LMHeadModel(config)
-
-
-def questions(trees: Sequence[Tree]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Return prompt and answer tokens of every question."""
-    return [(t.trunk_ids + b.prompt_ids, b.answer_ids) for t in trees for b in t.branches]
-
-
-class Peft:
-    """PEFT on the plain model: padded to 256, or `tuned`: grouped by length, head where needed."""
-
-    def __init__(
-        self, trees: Sequence[Tree], base_dtype: torch.dtype, autocast: bool, tuned: bool
-    ) -> None:
-        config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=16, fan_in_fan_out=True,
-                            target_modules=list(TARGETS))  # fmt: skip
-        self.model = get_peft_model(new_model().to(base_dtype), config)
-        self.rows, self.tuned, self.autocast = questions(trees), tuned, autocast
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.01)
-        self.trained = trained
-
-    def step(self) -> float:
-        """Train one batch; return seconds per question."""
+def matrix_rate(num_tokens: int = 1024, repeats: int = 5) -> float:
+    """Return operations per second of packed products at GPT-2's shapes, in the fast precision."""
+    dtype = torch.bfloat16 if resolve_precision("auto", "cpu") == "bf16" else torch.float32
+    operations, seconds = 0, 0.0
+    for inputs, outputs in LAYER_SHAPES:
+        x, w = torch.randn(num_tokens, inputs, dtype=dtype), torch.randn(outputs, inputs)
+        packed = torch.ops.mkldnn._reorder_linear_weight(w.to(dtype), None)
+        torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
         started = time.perf_counter()
-        for group in self._groups():
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-                loss = self._loss(group) * len(group) / len(self.rows)
-            loss.backward()
-        nn.utils.clip_grad_norm_(self.trained, 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return (time.perf_counter() - started) / len(self.rows)
-
-    def _groups(self) -> Iterator[list[Any]]:
-        rows = self.rows
-        if self.tuned:
-            rows = sorted(rows, key=lambda row: -len(row[0]) - len(row[1]))
-        return (rows[i : i + MICRO_BATCH] for i in range(0, len(rows), MICRO_BATCH))
-
-    def _loss(self, rows: Sequence[Any]) -> Tensor:
-        width = max(len(p) + len(a) for p, a in rows) if self.tuned else PADDED
-        ids = torch.zeros(len(rows), width, dtype=torch.long)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-        for r, (prompt, answer) in enumerate(rows):
-            tokens = (prompt + answer)[:width]
-            ids[r, : len(tokens)], mask[r, : len(tokens)] = torch.tensor(tokens), 1
-            labels[r, len(prompt) : len(tokens)] = ids[r, len(prompt) : len(tokens)]
-        if not self.tuned:
-            return self.model(input_ids=ids, attention_mask=mask, labels=labels).loss
-        inner = self.model.base_model.model
-        hidden = inner.transformer(input_ids=ids, attention_mask=mask).last_hidden_state[:, :-1]
-        places = labels[:, 1:] != -100
-        return F.cross_entropy(inner.lm_head(hidden[places]).float(), labels[:, 1:][places])
+        for _ in range(repeats):
+            torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
+        seconds += time.perf_counter() - started
+        operations += 2 * repeats * num_tokens * inputs * outputs
+    return operations / seconds
 
 
-class Lorasweep:
-    """One lane of ours over trees."""
-
-    def __init__(self, trees: Sequence[Tree], tokenizer: Any, precision: str) -> None:
-        self.trees = trees
-        self.base = freeze(new_model(), tokenizer)
-        self.base.cast(DTYPES[precision])
-        modules = tuple(n for n in self.base.linears if n.endswith(TARGETS))
-        self.lane = Lane(modules, 4, 4.0, 1e-3, 0.0, 0)
-
-    def step(self) -> float:
-        """Train one batch; return seconds per question."""
-        num_questions = sum(len(tree.branches) for tree in self.trees)
-        recipe = Recipe(epochs=1, batch_size=num_questions)
-        with self.base.adapted([self.lane]) as adapters:
-            hooks = Hooks(evaluate=lambda: [0.0])
-            done = train_pack(self.base, adapters, self.trees, recipe, MICRO_TOKENS, hooks)
-        return done.seconds / num_questions
-
-
-def contenders() -> dict[str, Contender]:
-    """Return every contender's step, by name."""
-    tokenizer = AutoTokenizer.from_pretrained(SHARED / "models" / "gpt2-tokenizer")
-    by_paragraph, by_question = (examples(u, tokenizer) for u in ("paragraph", "question"))
-    fp32 = torch.float32
-    fast = resolve_precision("auto", "cpu")
-    return {
-        "recipe, fp32": Peft(by_question, fp32, autocast=False, tuned=False).step,
-        "recipe, bf16 autocast": Peft(by_question, fp32, autocast=True, tuned=False).step,
-        "tuned": Peft(by_question, DTYPES[fast], autocast=fast == "bf16", tuned=True).step,
-        "lorasweep, by question": Lorasweep(by_question, tokenizer, fast).step,
-        "lorasweep, by paragraph": Lorasweep(by_paragraph, tokenizer, fast).step,
-    }
-
-
-def measure(rounds: int) -> dict[str, float]:
-    """Return the median seconds per question of each contender, after one round unmeasured."""
-    steps = contenders()
-    times: dict[str, list[float]] = {name: [] for name in steps}
+def measure(rounds: int, dropout: float) -> tuple[dict[str, float], float]:
+    """Return each contender's median seconds per question after one round unmeasured, and the
+    median ceiling in operations per second."""
+    steps = {name: contender(name, dropout).step for name in NAMES}
+    times: dict[str, list[float]] = {name: [] for name in NAMES}
+    rates = []
     for round_ in range(rounds + 1):
         for name, step in steps.items():
             seconds = step()
             if round_:
                 times[name].append(seconds)
-    return {name: statistics.median(found) for name, found in times.items()}
+        rates.append(matrix_rate())
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    return medians, statistics.median(rates)
 
 
-def table(medians: dict[str, float]) -> str:
-    """Return the Markdown table."""
+def peak_memory(name: str, options: argparse.Namespace) -> int:
+    """Return the peak resident set, in bytes, of a process that takes two steps."""
+    words = [sys.executable, __file__, "--memory-of", name, "--dropout", str(options.dropout)]
+    if options.plain_allocator:
+        words.append("--plain-allocator")
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1])
+
+
+def findings(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure everything."""
+    memory = {name: peak_memory(name, options) for name in NAMES}
+    medians, ceiling = measure(options.rounds, options.dropout)
+    tokenizer = gpt2_tokenizer()
+    work = {
+        f"lorasweep, by {unit}": Work.of(examples(unit, tokenizer))
+        for unit in ("question", "paragraph")
+    }
+    return {
+        "machine": describe(),
+        "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "all that it has"),
+        "rounds": options.rounds,
+        "dropout": options.dropout,
+        "keeps_freed_memory": not options.plain_allocator,
+        "seconds_per_question": medians,
+        "peak_memory_bytes": memory,
+        "ceiling_operations_per_second": ceiling,
+        "share_of_ceiling": {
+            name: w.operations_per_question / medians[name] / ceiling for name, w in work.items()
+        },
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the Markdown table, with what it was measured on."""
+    medians, memory = found["seconds_per_question"], found["peak_memory_bytes"]
     recipe, tuned = medians["recipe, fp32"], medians["tuned"]
-    lines = ["| contender | ms a question | against recipe fp32 | against tuned |",
-             "|---|---|---|---|"]  # fmt: skip
-    lines += [
-        f"| {name} | {1000 * s:.1f} | {recipe / s:.1f}x | {tuned / s:.1f}x |"
-        for name, s in medians.items()
+    allocator = "freed memory kept" if found["keeps_freed_memory"] else "the allocator's defaults"
+    lines = [
+        f"{found['machine']}; instructions: {found['isa']}; {found['rounds']} rounds, medians; "
+        f"dropout {found['dropout']}; {allocator}; products reach "
+        f"{found['ceiling_operations_per_second'] / 1e12:.2f} TFLOP/s",
+        "",
+        "| contender | ms a question | against recipe fp32 | against tuned | of the ceiling "
+        "| peak GB |",
+        "|---|---|---|---|---|---|",
     ]
-    return "\n".join(lines)
+    for name, seconds in medians.items():
+        share = found["share_of_ceiling"].get(name)
+        lines.append(
+            f"| {name} | {1000 * seconds:.1f} | {recipe / seconds:.1f}x | {tuned / seconds:.1f}x | "
+            f"{'' if share is None else f'{100 * share:.0f} %'} | {memory[name] / 1e9:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measure, print the table, and keep both as files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--plain-allocator", action="store_true")
+    parser.add_argument("--memory-of", choices=NAMES, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
-    keep_freed_memory()
-    medians = measure(options.rounds)
-    text = f"{describe()}; {options.rounds} rounds, medians\n\n{table(medians)}\n"
+    if not options.plain_allocator:
+        keep_freed_memory()
+    if options.memory_of:
+        stepping = contender(options.memory_of, options.dropout)
+        stepping.step()
+        stepping.step()
+        print(peak_memory_bytes())
+        return
+    found = findings(options)
     options.out.mkdir(parents=True, exist_ok=True)
-    found = {"machine": describe(), "rounds": options.rounds, "seconds_per_question": medians}
     (options.out / "training.json").write_text(json.dumps(found, indent=1) + "\n")
-    (options.out / "training.md").write_text(text)
-    print(text)
+    (options.out / "training.md").write_text(table(found))
+    print(table(found))
 
 
 if __name__ == "__main__":
