@@ -7,18 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from calling import assert_refused, call
-from lorasweep import Results
+from lorasweep import Results, heartbeat
 from lorasweep.app import views
 from lorasweep.app.study import ALL, MOST_CONTEXT, ShownStudy
 from lorasweep.asking import Reply, Token
 from lorasweep.errors import UserError
-from lorasweep.store import Store
+from lorasweep.heartbeat import Heartbeat
+from lorasweep.store import Store, write_json
 
 pytest.importorskip("gradio", reason="needs the extra app")
 from lorasweep.app import page as app_page
@@ -157,20 +159,38 @@ def test_wrong_answers_are_browsed(page: Any) -> None:
     picture(page, "failures")
 
 
+@contextmanager
+def at_work(out: Path, run: str) -> Iterator[None]:
+    """Let a folder look as if one of its runs were in training."""
+    store = Store(out)
+    record = store.read_run(run)
+    assert record is not None
+    beat = store.checkpoints_folder / record.pack.id / heartbeat.FILE
+    with store.exclusive():
+        write_json(beat, Heartbeat(num_steps_done=1, num_steps=4).model_dump(mode="json"))
+        (store.run_folder(run) / "record.json").unlink()
+        yield
+        store.write_run(record)
+        store.drop_checkpoints(record.pack.id)
+
+
+def test_a_run_in_training_shows_its_share(copied_study: Path, results: Results) -> None:
+    study, run = ShownStudy(copied_study), results.runs[0]
+    assert study.work() == "<p>Runs: 2 done. Nobody is at work in this folder.</p>"
+    with at_work(copied_study, run.id):
+        shown = study.work()
+    assert "<p>Runs: 1 done, 1 running. At work" in shown
+    assert f'value="0.250"></progress> {run.label}: 25% trained</p>' in shown
+
+
 @pytest.mark.slow
 def test_progress_is_live(page: Any, folder: Path, results: Results) -> None:
-    store, run = Store(folder), results.runs[0]
-    work, record = page.locator("#work"), store.read_run(run.id)
-    work.get_by_text("Runs: 2 done. Nobody is at work").wait_for()
-    assert record is not None
-    with store.exclusive():
-        (store.run_folder(run.id) / "record.json").unlink()
-        try:
-            work.get_by_text(f"{run.label}: 0% trained").wait_for()
-            picture(page, "progress")
-        finally:
-            store.write_run(record)
-    work.get_by_text("Runs: 2 done. Nobody is at work").wait_for()
+    work, run = page.locator("#work"), results.runs[0]
+    work.get_by_text("Nobody is at work").wait_for()
+    with at_work(folder, run.id):
+        work.get_by_text(f"{run.label}: 25% trained").wait_for()
+        picture(page, "progress")
+    work.get_by_text("Nobody is at work").wait_for()
 
 
 def test_input_is_bounded(gpt2_study: Path) -> None:
