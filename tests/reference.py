@@ -4,6 +4,7 @@ Nothing here goes through our modules, masks or positions: a question is one pla
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -13,12 +14,15 @@ from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from lorasweep.base import Base
+from lorasweep.decode import Answer
 from lorasweep.evaluate import paragraph_losses
 from lorasweep.lora import Adapters, Lane
 from lorasweep.trees import Branch, Tree
 
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 
+# Best logits closer than this may change places by rounding.
+NEAR_TIE = 1e-4
 ATTENTION, MLP, ALL = ("attn",), ("mlp",), ("attn", "mlp")
 
 
@@ -134,3 +138,48 @@ def peft_parameters(tuned: PeftModel, lane: Lane) -> dict[str, tuple[nn.Paramete
 def relative(found: Tensor, expected: Tensor) -> float:
     """The Frobenius norm of the difference over that of what is expected."""
     return float((found - expected).norm() / expected.norm())
+
+
+@dataclass
+class Reference:
+    """What generate gives for a question: tokens up to our stop, and at each the lead of the best
+    logit over the second."""
+
+    token_ids: list[int]
+    leads: list[float]
+
+
+@torch.no_grad()
+def generate(base: Base, model: torch.nn.Module, row: Tree, max_new_tokens: int) -> Reference:
+    """Transformers' own greedy generation for one question, cut at our stop."""
+    ids = torch.tensor([row.trunk_ids + row.branches[0].prompt_ids])
+    output = model.generate(  # type: ignore[operator]
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        pad_token_id=base.end_id,
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
+    tokens = output.sequences[0, ids.shape[1] :].tolist()
+    best = [logits[0].topk(2).values for logits in output.logits]
+    leads = [float(first - second) for first, second in best]
+    for place, token in enumerate(tokens):
+        if token == base.end_id:
+            return Reference(tokens[:place], leads[: place + 1])
+        if "\n" in base.tokenizer.decode([token]):
+            return Reference(tokens[: place + 1], leads[: place + 1])
+    return Reference(tokens, leads)
+
+
+def agrees(answer: Answer, reference: Reference) -> bool:
+    """True where all tokens agree, False where they part at a near tie; parting elsewhere fails."""
+    ours = list(answer.token_ids)
+    if ours == reference.token_ids:
+        return True
+    pairs = zip(ours, reference.token_ids, strict=False)
+    shorter = min(len(ours), len(reference.token_ids))
+    parting = next((i for i, (a, b) in enumerate(pairs) if a != b), shorter)
+    assert reference.leads[parting] < NEAR_TIE, (answer, reference, parting)
+    return False

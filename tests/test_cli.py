@@ -72,7 +72,7 @@ def test_the_default_folder_is_out_and_the_studys_name(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(driver, "run", lambda study, out, reporter: asked.append(out))
+    monkeypatch.setattr(driver, "run", lambda study, out, reporter, track: asked.append(out))
     call("run", file, "--quiet")
     call("run", file, "--quiet", "--set", "name=other")
     assert asked == [Path("out/tiny"), Path("out/other")]
@@ -180,7 +180,7 @@ def test_help_names_every_command_and_says_something_of_each() -> None:
     text = call("--help").out
     for command in cli.app.registered_commands:
         assert command.callback is not None
-        assert f"  {command.callback.__name__}  " in text
+        assert f"  {command.name}  " in text
         assert command.callback.__doc__
 
 

@@ -1,66 +1,18 @@
 """Fact 4: greedy decoding gives the tokens of transformers' generate, a question at a time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import pytest
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lorasweep.base import Base, freeze
 from lorasweep.decode import Answer, GrowingRows, decode_greedy, prompts_of, read_answer
 from lorasweep.trees import Tree, separate_rows
-from reference import mixed_lanes, questions, randomise_B, with_peft
+from reference import agrees, generate, mixed_lanes, questions, randomise_B, with_peft
 
 ALL_AT_ONCE = 100_000
-NEAR_TIE = 1e-4
 NUM_NEW = 24
-
-
-@dataclass
-class Reference:
-    """What generate gives for a question: tokens up to our stop, and at each the lead of the best
-    logit over the second."""
-
-    token_ids: list[int]
-    leads: list[float]
-
-
-@torch.no_grad()
-def generate(base: Base, model: torch.nn.Module, row: Tree, max_new_tokens: int) -> Reference:
-    """Transformers' own greedy generation for one question, cut at our stop."""
-    ids = torch.tensor([row.trunk_ids + row.branches[0].prompt_ids])
-    output = model.generate(  # type: ignore[operator]
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        do_sample=False,
-        max_new_tokens=max_new_tokens,
-        pad_token_id=base.end_id,
-        return_dict_in_generate=True,
-        output_logits=True,
-    )
-    tokens = output.sequences[0, ids.shape[1] :].tolist()
-    best = [logits[0].topk(2).values for logits in output.logits]
-    leads = [float(first - second) for first, second in best]
-    for place, token in enumerate(tokens):
-        if token == base.end_id:
-            return Reference(tokens[:place], leads[: place + 1])
-        if "\n" in base.tokenizer.decode([token]):
-            return Reference(tokens[: place + 1], leads[: place + 1])
-    return Reference(tokens, leads)
-
-
-def agrees(answer: Answer, reference: Reference) -> bool:
-    """True where all tokens agree, False where they part at a near tie; parting elsewhere fails."""
-    ours = list(answer.token_ids)
-    if ours == reference.token_ids:
-        return True
-    pairs = zip(ours, reference.token_ids, strict=False)
-    shorter = min(len(ours), len(reference.token_ids))
-    parting = next((i for i, (a, b) in enumerate(pairs) if a != b), shorter)
-    assert reference.leads[parting] < NEAR_TIE, (answer, reference, parting)
-    return False
 
 
 @pytest.fixture

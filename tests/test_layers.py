@@ -20,7 +20,7 @@ LEVELS = {
         1: (
             "analysis", "answer_scores", "architectures", "estimate", "failures", "forecast",
             "heartbeat", "metrics", "models", "plan", "progress", "race", "scoring", "squad",
-            "stats", "status", "stopping", "store", "targets", "weights",
+            "stats", "status", "stopping", "store", "targets", "trackers", "weights",
         ),
         2: (
             "base", "checkpoint", "full", "lanes", "lora", "machine", "ops", "optimizer",
@@ -28,8 +28,8 @@ LEVELS = {
         ),
         3: ("decode", "evaluate", "hooks", "prepare", "selfcheck", "train"),
         4: (
-            "calibration", "driver", "executors", "fitting", "halving", "jobs", "locking",
-            "report", "results", "worker",
+            "app", "asking", "calibration", "driver", "executors", "fitting", "halving", "jobs",
+            "locking", "report", "results", "sharing", "worker",
         ),
         5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),
     }.items()

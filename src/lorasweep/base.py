@@ -123,8 +123,13 @@ def load_tokenizer(folder: Path) -> Any:
     Raises UserError for one that does not load, has no end token, or gives no character offsets.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise UserError(
+                f"{folder}: the tokenizer brings its own Python code, and lorasweep runs no code "
+                "from a model; choose one that transformers has built in"
+            ) from None
         raise UserError(f"{folder}: transformers cannot load this tokenizer: {error}") from None
     if len(tokenizer) < 2:
         raise UserError(f"{folder}: no tokenizer files (tokenizer.json and its config)")
@@ -141,8 +146,9 @@ def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True
-        )
+            folder, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True,
+            trust_remote_code=False, use_safetensors=True,
+        )  # fmt: skip
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: transformers cannot load this model: {error}") from None
     model, loading = loaded

@@ -21,7 +21,6 @@ from lorasweep.records import (
     BaseRecord,
     Lock,
     LockedPack,
-    LockedRun,
     Results,
     RunRecord,
     Scores,
@@ -31,16 +30,22 @@ from lorasweep.results import summarise, with_analysis
 from lorasweep.stopping import StopSwitch, stop_switch
 from lorasweep.store import Store
 from lorasweep.study import Study
+from lorasweep.trackers import Trackers
 from lorasweep.worker import Worker
 
 
-def run(study: Study, out: Path | str, reporter: Reporter | None = None) -> Results:
+def run(
+    study: Study, out: Path | str, reporter: Reporter | None = None, track: Sequence[str] = ()
+) -> Results:
     """Run what a study still lacks in a folder, and return all its results.
 
     Everything finished stays on disk if this is interrupted; the next call goes on from there.
+    `track` names experiment trackers that hear of every run when it is finished.
     Raises UserError for a study that cannot be run, before anything is written.
     """
-    return _run(study, Store(Path(out)), reporter or Silent(), may_train=True)
+    told = reporter or Silent()
+    trackers = Trackers(track, Path(out), told.note)
+    return _run(study, Store(Path(out)), told, trackers, may_train=True)
 
 
 def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -55,7 +60,8 @@ def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None =
     names = list(dict.fromkeys([*study.evaluate.decoders, *decoders]))
     evaluate = study.evaluate.model_copy(update={"decoders": names})
     more = study.model_copy(update={"evaluate": evaluate})
-    return _run(more, store, reporter or Silent(), may_train=False)
+    told = reporter or Silent()
+    return _run(more, store, told, Trackers((), store.out, told.note), may_train=False)
 
 
 def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -66,7 +72,9 @@ def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = Non
     """
     store, study = _kept_study(out)
     packs = to_resume(store, runs)
-    return _run(study, store, reporter or Silent(), may_train=False, resumed=packs)
+    told = reporter or Silent()
+    trackers = Trackers((), store.out, told.note)
+    return _run(study, store, told, trackers, may_train=False, resumed=packs)
 
 
 def _kept_study(out: Path | str) -> tuple[Store, Study]:
@@ -82,6 +90,7 @@ def _run(
     study: Study,
     store: Store,
     reporter: Reporter,
+    trackers: Trackers,
     may_train: bool,
     resumed: Sequence[LockedPack] = (),
 ) -> Results:
@@ -91,7 +100,8 @@ def _run(
     with store.exclusive(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared)
         store.remove_leftovers()
-        return _Session(prepared, lock, store, reporter, stop, resumed).run(may_train)
+        session = _Session(prepared, lock, store, reporter, trackers, stop, resumed)
+        return session.run(may_train)
 
 
 class _Session:
@@ -103,10 +113,11 @@ class _Session:
         lock: Lock,
         store: Store,
         reporter: Reporter,
+        trackers: Trackers,
         stop: StopSwitch,
         resumed: Sequence[LockedPack],
     ) -> None:
-        self.prepared, self.lock, self.store = prepared, lock, store
+        self.prepared, self.lock, self.store, self.trackers = prepared, lock, store, trackers
         self.reporter, self.stop, self.resumed = reporter, stop, resumed
         self.ids = planned_ids(prepared, lock.precision)
         runs = prepared.plan.runs
@@ -207,18 +218,16 @@ class _Session:
             self._write_predictions(self.store.base_folder, scored, role)
             self.store.write_base(with_metrics(record, role, {**before, **scored.metrics}))
 
-    def _score_run(self, run: LockedRun, role: str) -> None:
+    def _score_run(self, record: RunRecord, role: str) -> None:
         """Compute the metrics of a finished run that its record lacks."""
-        record = self.store.read_run(run.id)
-        assert record is not None
         before = metrics_in(record, role)
         if missing := self._missing(before):
-            scored = self._scored_from_disk(run, missing, role)
-            self._write_predictions(self.store.run_folder(run.id), scored, role)
+            scored = self._scored_from_disk(record, missing, role)
+            self._write_predictions(self.store.run_folder(record.id), scored, role)
             # What training recorded stays as it is; only what is new joins it.
             self.store.write_run(with_metrics(record, role, {**scored.metrics, **before}))
 
-    def _scored_from_disk(self, run: LockedRun, decoders: Sequence[str], role: str) -> Scored:
+    def _scored_from_disk(self, run: RunRecord, decoders: Sequence[str], role: str) -> Scored:
         if run.configuration.method == "full":
             folder = self.store.model_folder(run.id)
             return self.worker.score_model(run, folder, decoders, role)
@@ -237,14 +246,12 @@ class _Session:
         for decoder, rows in scored.predictions.items():
             self.store.write_predictions(folder, decoder, rows, role)
 
-    def _finished_runs(self) -> list[LockedRun]:
-        """Return the study's runs that are done, in the order of their packs."""
+    def _finished_runs(self) -> list[RunRecord]:
+        """Return the study's runs that are done, imported ones last."""
         wanted = set(self.ids)
-        runs = [run for pack in self.lock.packs for run in pack.runs if run.id in wanted]
-        records = [self.store.read_run(run.id) for run in runs]
-        return [
-            r for r, record in zip(runs, records, strict=True) if record and record.state == "done"
-        ]
+        ids = [run.id for pack in self.lock.packs for run in pack.runs if run.id in wanted]
+        records = [self.store.read_run(run_id) for run_id in [*ids, *self.lock.imported]]
+        return [record for record in records if record and record.state == "done"]
 
     def _keep(self, finished: FinishedRun, before: RunRecord | None) -> None:
         """Write a run; its record comes last, so that a run without one is not half done.
@@ -263,6 +270,7 @@ class _Session:
         for decoder, rows in finished.predictions.items():
             self.store.write_predictions(self.store.run_folder(record.id), decoder, rows)
         self.store.write_run(record)
+        self.trackers.send(self.prepared.study.name, record, finished.history)
 
     def _summarise(self) -> Results:
         results = summarise(

@@ -14,17 +14,20 @@ from lorasweep.errors import UserError, nearest
 
 SMOLLM2 = "smollm2-135m"
 HUB_ID_OF_ALIAS = {"gpt2": "openai-community/gpt2"}
+SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
+LICENCES = {"openai-community/gpt2": "mit", SMOLLM2_ON_HUB: "apache-2.0"}
 SHIPPED_CONFIGS = {
     "gpt2": "openai-community__gpt2.json",
     "openai-community/gpt2": "openai-community__gpt2.json",
     SMOLLM2: "smollm2-135m.json",
-    "HuggingFaceTB/SmolLM2-135M-Instruct": "smollm2-135m.json",
+    SMOLLM2_ON_HUB: "smollm2-135m.json",
 }
 ALIASES = (SMOLLM2, *HUB_ID_OF_ALIAS)
 
 NOTE_FILE = "lorasweep.json"
 CHECKSUMS = "SHA256SUMS"
 CONFIG = "config.json"
+CARD = "README.md"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = (
@@ -40,7 +43,7 @@ TOKENIZER_FILES = (
     "vocab.txt",
 )
 # "model*": some repositories hold the same weights a second time under another name
-HUB_PATTERNS = [CONFIG, "generation_config.json", *TOKENIZER_FILES, "model*.safetensors*"]
+HUB_PATTERNS = [CONFIG, CARD, "generation_config.json", *TOKENIZER_FILES, "model*.safetensors*"]
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 State = Literal["pulled", "not pulled", "in the Hub cache"]
@@ -111,6 +114,8 @@ def weight_files(folder: Path) -> list[Path]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / WEIGHTS_INDEX}: not an index of safetensors files") from None
     for file in files:
+        if file.parent != folder:
+            raise UserError(f"{folder / WEIGHTS_INDEX}: {file.name} is not in this folder")
         if not file.is_file():
             raise UserError(f"{folder}: {file.name} is missing, which {WEIGHTS_INDEX} names")
     return files
@@ -146,6 +151,24 @@ def note_of(folder: Path) -> str:
     except (FileNotFoundError, ValueError):
         return ""
     return str(noted.get("note", "")) if isinstance(noted, dict) else ""
+
+
+def hub_id_of(base: str) -> str | None:
+    """Return what the Hub calls a base model; None for a folder, whose name says nothing there."""
+    if _is_path(base):
+        return None
+    return SMOLLM2_ON_HUB if base == SMOLLM2 else HUB_ID_OF_ALIAS.get(base, base)
+
+
+def licence_of(base: str, folder: Path) -> str | None:
+    """Return a base model's licence as the Hub writes it; None where its card does not say."""
+    from huggingface_hub import metadata_load
+
+    if known := LICENCES.get(hub_id_of(base) or ""):
+        return known
+    said = metadata_load(folder / CARD) if (folder / CARD).is_file() else None
+    licence = (said or {}).get("license")
+    return licence if isinstance(licence, str) else None
 
 
 def list_models() -> list[ModelInfo]:

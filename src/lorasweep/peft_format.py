@@ -1,5 +1,7 @@
 """Adapters on disk in PEFT's format: adapter_config.json and adapter_model.safetensors.
 
+Beside them lorasweep.json says what base weights the adapter was trained on.
+
 Source of the format: PEFT's LoraConfig and its safetensors keys,
 base_model.model.<module>.lora_A.weight [r, in] and lora_B.weight [out, r].
 """
@@ -7,7 +9,7 @@ base_model.model.<module>.lora_A.weight [r, in] and lora_B.weight [out, r].
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ from torch import Tensor
 
 from lorasweep.architectures import FUSED, outputs_of, whole_of
 from lorasweep.errors import UserError
+from lorasweep.lora import Lane
+from lorasweep.models import NOTE_FILE
 
 Weights = dict[str, tuple[Tensor, Tensor]]
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<part>[AB])\.weight$")
+# What TrainedOn says of weights that nobody noted anything of.
+UNQUANTISED = "none that is known"
 # Settings of PEFT's LoraConfig under which the same two matrices mean something else, or are not
 # the whole adapter.
 OTHER_KINDS = (
@@ -32,6 +38,18 @@ OTHER_KINDS = (
 )
 # Other ways to initialise (PiSSA, OLoRA, CorDA, ...) change the base model's weights too.
 KEEPING_THE_BASE = (True, False, "gaussian", "eva", "orthogonal")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedOn:
+    """The base weights that an adapter was trained on; on others it answers slightly differently.
+
+    `precision` is what they were rounded to, and `quantisation` how they were quantised before.
+    """
+
+    base: str
+    precision: str
+    quantisation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,14 @@ class SavedAdapter:
     dropout: float
     base: str
     stored_transposed: bool
+    trained_on: TrainedOn | None = None
+
+
+def answering_lane(adapter: SavedAdapter) -> Lane:
+    """Return the lane that an adapter from disk takes to answer; nothing of it is trained."""
+    # On disk, parts of a fused module are one adapter of a larger rank than the run's.
+    rank = max(A.shape[0] for A, _ in adapter.weights.values())
+    return Lane(tuple(adapter.weights), rank, adapter.scale, 0.0, 0.0, 0)
 
 
 def save_adapter(folder: Path, adapter: SavedAdapter) -> None:
@@ -65,6 +91,8 @@ def save_adapter(folder: Path, adapter: SavedAdapter) -> None:
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     ranks = {module: A.shape[0] for module, (A, _) in fused.items()}
     (folder / CONFIG).write_text(json.dumps(_config(adapter, ranks), indent=2) + "\n")
+    if adapter.trained_on is not None:
+        (folder / NOTE_FILE).write_text(json.dumps(asdict(adapter.trained_on), indent=2) + "\n")
 
 
 def _wholes(adapter: SavedAdapter) -> Weights:
@@ -129,7 +157,21 @@ def load_adapter(folder: Path) -> SavedAdapter:
     return SavedAdapter(
         weights, rank, scale, config.get("lora_dropout", 0.0),
         str(config.get("base_model_name_or_path")), bool(config.get("fan_in_fan_out")),
+        _read_trained_on(folder / NOTE_FILE),
     )  # fmt: skip
+
+
+def _read_trained_on(file: Path) -> TrainedOn | None:
+    """Return what a file of ours says of the base weights; None where there is none."""
+    try:
+        noted = json.loads(file.read_text("utf-8"))
+        return TrainedOn(*(str(noted[field.name]) for field in fields(TrainedOn)))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{file}: says nothing of the base that the adapter was trained on"
+        ) from None
 
 
 def _own_alpha(config: Mapping[str, Any], module: str, alpha: float) -> float:

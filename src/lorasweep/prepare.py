@@ -108,7 +108,8 @@ def _question_sets(
 
 def _max_tokens(study: Study, folder: Path) -> int:
     """Return the positions that a question may take: the study's, or all that the model knows."""
-    known = getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", None)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    known = getattr(config, "max_position_embeddings", None)
     wanted = study.data.max_tokens
     if known and wanted and wanted > known:
         raise UserError(f"data.max_tokens = {wanted}: {study.model.base} knows {known} positions")

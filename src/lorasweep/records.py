@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from lorasweep.findings import Analysis
-from lorasweep.stored import Interval, Stored
-from lorasweep.study import Configuration, Race, Unit
+from lorasweep.stored import FileName, Interval, Stored
+from lorasweep.study import Configuration, ImportedConfiguration, Race, Unit
 
 SCHEMA = 1
 # The name of the evaluation loss among metrics; the others are decoders.
@@ -50,7 +50,7 @@ class Scores(Stored):
 class PackInfo(Stored):
     """The pack that a run was trained in; `seconds` is its training time for all lanes."""
 
-    id: str
+    id: FileName
     lanes: int
     seconds: float
 
@@ -111,12 +111,13 @@ class RunRecord(Stored):
     and decoding; `peak_memory_bytes` is that of the pack's process while training. Where a race
     made a pack narrower, each step's time is divided by the lanes of that step.
     `stop` is there for a run that lost a race, and stays when it is resumed and done after all.
+    `imported_from` names an adapter trained elsewhere: all counts and times of its training are 0.
     """
 
-    id: str
+    id: FileName
     state: State
     label: str
-    configuration: Configuration
+    configuration: Configuration | ImportedConfiguration
     modules: list[str]
     trainable_parameters: int
     scale: float | None
@@ -127,13 +128,14 @@ class RunRecord(Stored):
     train_seconds: float
     peak_memory_bytes: int
     train_loss: float | None = None
-    metrics: dict[str, Scores | float] = {}
-    test_metrics: dict[str, Scores | float] = {}
+    metrics: dict[FileName, Scores | float] = {}
+    test_metrics: dict[FileName, Scores | float] = {}
     failure: Failure | None = None
     stop: Stop | None = None
     warnings: list[str] = []
     precision: str
     versions: dict[str, str]
+    imported_from: str | None = None
 
 
 class BaseRecord(Stored):
@@ -143,8 +145,8 @@ class BaseRecord(Stored):
     num_parameters: int
     precision: str
     note: str = ""
-    metrics: dict[str, Scores | float] = {}
-    test_metrics: dict[str, Scores | float] = {}
+    metrics: dict[FileName, Scores | float] = {}
+    test_metrics: dict[FileName, Scores | float] = {}
     versions: dict[str, str]
 
 
@@ -198,7 +200,7 @@ class Prediction(Stored):
 class LockedRun(Stored):
     """A run as it was decided: what it trains, with alpha as a number."""
 
-    id: str
+    id: FileName
     configuration: Configuration
     modules: list[str]
     trainable_parameters: int
@@ -213,7 +215,7 @@ class LockedPack(Stored):
     micro-batches are halved each time too.
     """
 
-    id: str
+    id: FileName
     runs: list[LockedRun]
     cuts: list[str] = []
 
@@ -222,7 +224,8 @@ class Lock(Stored):
     """What was decided before training and is used on resume, as study.lock.json.
 
     `facts` are what later calls on the same folder must agree with, by the names that a message
-    uses; `micro_tokens` bounds a micro-batch of all lanes together.
+    uses; `micro_tokens` bounds a micro-batch of all lanes together. `imported` are the ids of
+    adapters trained elsewhere that are scored beside the runs.
     """
 
     study: dict[str, Any]
@@ -233,6 +236,7 @@ class Lock(Stored):
     micro_tokens: int
     versions: dict[str, str]
     packs: list[LockedPack] = []
+    imported: list[FileName] = []
 
 
 class DataCard(Stored):

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from lorasweep.analysis import analyse, questions_of
 from lorasweep.answer_scores import scores_of as scores_of_answers
-from lorasweep.errors import UserError
+from lorasweep.errors import UserError, nearest
 from lorasweep.halving import cuts_of
 from lorasweep.plan import Plan
 from lorasweep.records import (
@@ -34,7 +34,7 @@ def summarise(
     cards: Mapping[str, DataCard],
     warnings: Sequence[str],
 ) -> Results:
-    """Gather the records of the plan's runs; runs that are not finished are left out."""
+    """Gather the records of the plan's runs and of imported ones, as far as they are finished."""
     base = store.read_base()
     assert base is not None, "the base model is scored before anything is summarised"
     records = (store.read_run(run_id) for run_id in ids)
@@ -43,6 +43,7 @@ def summarise(
         for run, record in zip(plan.runs, records, strict=True)
         if record is not None
     ]
+    runs += [record for run_id in lock.imported if (record := store.read_run(run_id))]
     best = sorted(runs, key=lambda run: -_f1(run))[:1]
     return Results(
         schema=1,
@@ -153,3 +154,20 @@ def ranked(results: Results, decoder: str = "greedy") -> list[RunRecord]:
     scored = [(scores_of(run.metrics, decoder), run) for run in results.runs]
     found = [(scores.f1, run) for scores, run in scored if scores is not None]
     return [run for _, run in sorted(found, key=lambda pair: -pair[0])]
+
+
+def run_called(results: Results, name: str) -> RunRecord:
+    """Return the finished run of an id, of the beginning of one id, or of a label.
+
+    Raises UserError for a name that means no run or several, and for a run that failed.
+    """
+    names = results.names
+    exact = [run for run in results.runs if name in (run.id, run.label, names[run.id])]
+    found = exact or [run for run in results.runs if name and run.id.startswith(name)]
+    if len(found) != 1:
+        several = f"; it may mean {', '.join(run.id for run in found)}" if found else ""
+        known = nearest(name, [*names, *names.values()])
+        raise UserError(f"no run {name!r} in {results.study}{several or known}")
+    if found[0].state != "done":
+        raise UserError(f"run {name!r} has {found[0].state}: it left nothing to use")
+    return found[0]

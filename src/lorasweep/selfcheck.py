@@ -6,16 +6,18 @@ no positions or ignores our masks is caught here, before it can train on wrong s
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lorasweep.base import Base, freeze
+from lorasweep.base import Base, freeze, load_model, load_tokenizer
 from lorasweep.decode import GrowingRows, prompts_of
 from lorasweep.errors import UserError
-from lorasweep.trees import Tree, lay_out, separate_rows
+from lorasweep.squad import load
+from lorasweep.trees import Tree, TreeBuilder, lay_out, separate_rows
 
 # The largest difference of a logit that fp32 rounding explains. The check is always made in fp32,
 # before weights are rounded: two sound ways through a model in bf16 differ by 1 in the worst logit
@@ -27,6 +29,22 @@ ROUNDING = 0.2
 
 # Enough to tell a branch that sees another one; more would take long for a large model.
 NUM_PROBED_TREES, NUM_PROBED_BRANCHES = 2, 3
+
+
+def load_checked(folder: Path, device: str, dtype: torch.dtype, trees: Sequence[Tree]) -> Base:
+    """Load a base model, freeze it and round it; a few of the trees check our way through it."""
+    probe = probe_of(trees)
+    base = freeze_checked(load_model(folder, torch.device(device)), load_tokenizer(folder), probe)
+    round_checked(base, dtype, probe)
+    return base
+
+
+def bundled_trees(builder: TreeBuilder) -> tuple[Tree, ...]:
+    """Return trees of the bundled corpus, for a check without a study's own data."""
+    trees = builder.build(load(["bundled"]).paragraphs, too_long="skip").trees
+    if not trees:
+        raise UserError(f"data.max_tokens = {builder.max_tokens} leaves no room for questions")
+    return trees
 
 
 def probe_of(trees: Sequence[Tree]) -> list[Tree]:

@@ -1,8 +1,12 @@
 """What all types that are on disk have in common."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 Interval = tuple[float, float]
+# What names a file or a folder: a study's folder from elsewhere must not point out of itself.
+FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 
 
 class Stored(BaseModel):

@@ -225,6 +225,22 @@ class Configuration(BaseModel):
     lr_ratio: float | None = 1.0
 
 
+class ImportedConfiguration(BaseModel):
+    """What is known of an adapter trained elsewhere; it stands where a Configuration does."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: Literal["imported"] = "imported"
+    targets: None = None
+    rank: int
+    lr: None = None
+    alpha: float
+    dropout: float | None
+    seed: None = None
+    scaling: None = None
+    lr_ratio: None = None
+
+
 class Study(Section):
     """A study: base model, data, recipe, grid and evaluation."""
 

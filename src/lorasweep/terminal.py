@@ -5,10 +5,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from lorasweep.errors import UserError
 from lorasweep.estimate import Estimate
 from lorasweep.findings import DecoderAnalysis
 from lorasweep.forecast import Forecast
@@ -25,6 +28,9 @@ NO_ESTIMATE = (
     "no estimate of time and memory: nothing was measured on this machine yet; "
     "--calibrate does that in a minute or two"
 )
+
+if TYPE_CHECKING:
+    from lorasweep.asking import Reply
 
 
 @contextmanager
@@ -189,7 +195,7 @@ def _leaderboard(results: Results, decoder: str) -> Table:
         scores = scores_of(run.metrics, decoder)
         name = ("* " if run.id in tied else "  ") + results.names[run.id]
         table.add_row(name, *_scores(scores), _loss(run), f"{run.trainable_parameters:,}",
-                      f"{run.train_seconds:.1f}")  # fmt: skip
+                      "" if run.imported_from else f"{run.train_seconds:.1f}")  # fmt: skip
     base = eval_loss_of(results.base.metrics)
     table.add_row("  base model", *_scores(scores_of(results.base.metrics, decoder)),
                   "" if base is None else f"{base:.3f}", "0", "")  # fmt: skip
@@ -203,6 +209,34 @@ def print_models(models: Sequence[ModelInfo]) -> None:
         table.add_column(name)
     for model in models:
         table.add_row(model.name, model.state, str(model.folder or ""), model.note)
+    _console().print(table)
+
+
+def text_of(source: str) -> str:
+    """Return the text of a file, or the source itself where no file is called so.
+
+    Raises UserError where it looks like the name of a file that is not there.
+    """
+    try:
+        return Path(source).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{source}: not a text file in UTF-8") from None
+    except (OSError, ValueError):  # no file, or a text that no file could be called
+        if not any(map(str.isspace, source)) and Path(source).suffix:
+            raise UserError(f"no file {source}") from None
+        return source
+
+
+def print_replies(replies: "Sequence[Reply]") -> None:
+    """Print answers side by side, with the least probable of their tokens."""
+    table = Table()
+    for name in ("run", "answer", "least probable token"):
+        table.add_column(name)
+    for reply in replies:
+        least = min(reply.tokens, key=lambda token: token.probability, default=None)
+        doubt = "" if least is None else f"{least.probability:.0%} {least.text!r}"
+        text = reply.text if reply.ended else f"{reply.text} ..."
+        table.add_row(escape(reply.who), escape(text), escape(doubt))
     _console().print(table)
 
 

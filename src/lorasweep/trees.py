@@ -97,6 +97,21 @@ class TreeBuilder:
             )
         return Forest(tuple(trees), ids)
 
+    def unanswered(self, context: str, question: str) -> Tree:
+        """Return the tree of one question whose answer is yet to be generated.
+
+        Raises UserError where it leaves no room for an answer.
+        """
+        prompt_ids, _ = self._tokens(self._prompt(context, question))
+        if len(prompt_ids) + self.answer_room > self.max_tokens:
+            raise UserError(
+                f"text and question take {len(prompt_ids)} tokens, and an answer up to "
+                f"{self.answer_room}; there is room for {self.max_tokens} in all"
+            )
+        # The label is no input: it stands for whatever comes.
+        branch = Branch("asked", prompt_ids[-1:], (self.tokenizer.eos_token_id,))
+        return Tree("asked", prompt_ids[:-1], (branch,))
+
     def _room(self) -> str:
         return f" with {self.answer_room} for the answer" if self.answer_room else ""
 
@@ -104,11 +119,14 @@ class TreeBuilder:
         head, _ = self.prompt.split("{question}")
         return head.replace("{context}", paragraph.context).rstrip()
 
+    def _prompt(self, context: str, question: str) -> str:
+        head, tail = self.prompt.split("{question}")
+        return head.replace("{context}", context) + question.strip() + tail
+
     def _encode(self, paragraph: Paragraph, question: Question) -> "_Row":
         """Tokenize prompt and answer as one string, and cut it where the answer begins."""
         answer = question.answers[0].text.strip() if question.answers else ""
-        head, tail = self.prompt.split("{question}")
-        prompt = head.replace("{context}", paragraph.context) + question.text.strip() + tail
+        prompt = self._prompt(paragraph.context, question.text)
         prompt_ids, offsets = self._tokens(prompt)
         full_ids, full_offsets = self._tokens(f"{prompt} {answer}")
         cut = _cut(full_offsets, len(prompt))

@@ -34,18 +34,18 @@ from lorasweep.machine import (
     versions,
 )
 from lorasweep.ops.allocator import give_back_freed_memory, keep_freed_memory
-from lorasweep.peft_format import SavedAdapter, load_adapter
+from lorasweep.peft_format import UNQUANTISED, SavedAdapter, TrainedOn, answering_lane, load_adapter
 from lorasweep.progress import Reporter, labels_line
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import (
     EVAL_LOSS,
     BaseRecord,
     LockedPack,
-    LockedRun,
     Prediction,
+    RunRecord,
     Scores,
 )
-from lorasweep.selfcheck import freeze_checked, probe_of, round_checked
+from lorasweep.selfcheck import load_checked
 from lorasweep.stopping import StopSwitch
 from lorasweep.study import fingerprint
 from lorasweep.train import train_pack
@@ -75,13 +75,9 @@ class Worker:
 
         While a model is trained or scored in full, it is that one, and this one is let go.
         """
-        model = load_model(self.job.folder, torch.device(self.job.device))
-        tokenizer = load_tokenizer(self.job.folder)
-        trees = [tree for role in ("eval", "train") for tree in self.job.sets[role].forest.trees]
-        probe = probe_of(trees)
-        base = freeze_checked(model, tokenizer, probe)
-        round_checked(base, DTYPES[self.job.precision], probe)
-        return base
+        job = self.job
+        trees = [tree for role in ("eval", "train") for tree in job.sets[role].forest.trees]
+        return load_checked(job.folder, job.device, DTYPES[job.precision], trees)
 
     def _layout(self, trees: Sequence[Tree]) -> tuple[Tree, ...]:
         return tuple(trees) if self.base.shares_trunks else separate_rows(trees)
@@ -107,14 +103,11 @@ class Worker:
         return self._score(missing, role, "base model", loss)
 
     def score_adapter(
-        self, run: LockedRun, adapter: Path, missing: Sequence[str], role: str
+        self, run: RunRecord, adapter: Path, missing: Sequence[str], role: str
     ) -> Scored:
         """Score an adapter from disk on the evaluation or test set, by the missing metrics."""
         saved = load_adapter(adapter)
-        # On disk, parts of a fused module are one adapter of a larger rank than the run's.
-        rank = max(A.shape[0] for A, _ in saved.weights.values())
-        lane = Lane(tuple(saved.weights), rank, saved.scale, 0.0, 0.0, run.configuration.seed)
-        with self.base.adapted([lane]) as adapters:
+        with self.base.adapted([answering_lane(saved)]) as adapters:
             adapters.put(0, saved.weights)
             return self._score(missing, role, run.id, self._loss(missing, role))
 
@@ -133,7 +126,7 @@ class Worker:
             del self.base
 
     def score_model(
-        self, run: LockedRun, folder: Path, missing: Sequence[str], role: str
+        self, run: RunRecord, folder: Path, missing: Sequence[str], role: str
     ) -> Scored:
         """Score a fully trained model from disk on the evaluation or test set."""
         with self._in_full(folder):
@@ -334,8 +327,10 @@ class Worker:
         lane = adapters.lanes[k]
         weights = {m: (A.clone(), B.clone()) for m, (A, B) in adapters.weights_of(k).items()}
         stored = {self.base.linears[whole_of(module)].stored_transposed for module in weights}
+        job = self.job
+        trained_on = TrainedOn(job.base, job.precision, job.note or UNQUANTISED)
         return SavedAdapter(
-            weights, lane.rank, lane.scale, lane.dropout, self.job.base, stored == {True}
+            weights, lane.rank, lane.scale, lane.dropout, job.base, stored == {True}, trained_on
         )
 
 

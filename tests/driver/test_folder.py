@@ -18,7 +18,8 @@ from lorasweep.store import Store
 
 RUN_FILES = {
     "record.json", "history.jsonl", "adapter/adapter_config.json",
-    "adapter/adapter_model.safetensors", "predictions/greedy.json", "predictions/greedy.parquet",
+    "adapter/adapter_model.safetensors", "adapter/lorasweep.json", "predictions/greedy.json",
+    "predictions/greedy.parquet",
 }  # fmt: skip
 NUMBER = (int, float)
 

@@ -105,8 +105,12 @@ def costs(answers: Answers) -> Costs:
     means = answers.f1_of_runs.mean(axis=1)
     return Costs(
         by_parameters=_front(answers, means, lambda run: run.trainable_parameters),
-        by_seconds=_front(answers, means, lambda run: run.train_seconds),
-        by_memory=_front(answers, means, lambda run: run.peak_memory_bytes),
+        by_seconds=_front(
+            answers, means, lambda run: np.nan if run.imported_from else run.train_seconds
+        ),
+        by_memory=_front(
+            answers, means, lambda run: np.nan if run.imported_from else run.peak_memory_bytes
+        ),
     )
 
 
@@ -123,8 +127,8 @@ def names_in_line(names: Sequence[str]) -> str:
 
 def _setting(run: RunRecord) -> tuple[str, ...]:
     """Return what runs share that differ in their seed only."""
-    configuration = run.configuration.model_copy(update={"seed": 0})
-    return configuration.model_dump_json(), *run.modules
+    configuration = run.configuration.model_dump_json(exclude={"seed"})
+    return configuration, run.imported_from or "", *run.modules
 
 
 def _seed_spread(runs: Sequence[RunRecord], spread: stats.SeedSpread) -> SeedSpread:
@@ -226,6 +230,8 @@ def _front(answers: Answers, means: Floats, cost_of: Callable[[RunRecord], float
     cheapest_first = np.lexsort((-means, costs))
     front: list[int] = []
     for row in cheapest_first:
+        if np.isnan(costs[row]):  # not known of an imported adapter; these are the last
+            break
         if not front or means[row] > means[front[-1]]:
             front.append(int(row))
     return [answers.ids[row] for row in front]

@@ -5,8 +5,10 @@ from typing import NoReturn
 
 import typer
 
+from lorasweep.cli.asking import ask, show
 from lorasweep.cli.base_models import models_app
 from lorasweep.cli.scoring import compare, score
+from lorasweep.cli.sharing import export, import_
 from lorasweep.cli.studies import analyse, decode, plan, report, resume, run, status
 from lorasweep.errors import UserError
 
@@ -19,8 +21,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, decode, resume, plan, status, analyse, report, score, compare):
-    app.command()(command)
+for command in (
+    run, decode, resume, plan, status, analyse, report, ask, export, import_, score, compare,
+):  # fmt: skip
+    app.command(command.__name__.rstrip("_"))(command)
+app.command("app")(show)
 app.add_typer(models_app, name="models")
 
 

@@ -25,6 +25,10 @@ def run(
     study: StudyArgument,
     out: OutOption = None,
     set_: SetOption = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Tell tensorboard, mlflow, wandb or trackio of runs."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -39,7 +43,7 @@ def run(
     from lorasweep.terminal import print_leaderboard, reporting
 
     with reporting(quiet) as reporter:
-        results = run_study(loaded, folder, reporter)
+        results = run_study(loaded, folder, reporter, track or ())
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:

@@ -9,7 +9,7 @@ from lorasweep.report.blocks import Block, Items, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.tables import Cell, Column, Table
-from lorasweep.study import Configuration, resolve_alpha
+from lorasweep.study import Configuration, ImportedConfiguration, resolve_alpha
 
 LAYER = re.compile(r"\.\d+\.")
 AXES = ("method", "targets", "rank", "lr", "alpha", "dropout", "scaling", "lr_ratio", "seed")
@@ -29,7 +29,7 @@ def grid(outcome: Outcome, say: Strings) -> Section:
     return Section("grid", say("grid.title"), blocks)
 
 
-def alpha_of(point: Configuration) -> float | None:
+def alpha_of(point: Configuration | ImportedConfiguration) -> float | None:
     """Return alpha as a number; None for full fine-tuning."""
     if point.alpha is None or point.rank is None:
         return None

@@ -215,8 +215,8 @@ def _row(outcome: Outcome, run: RunRecord, say: Strings) -> list[Cell]:
         outcome.names[run.id], _star(outcome, run, say), *_score_cells(run), run.train_loss,
         say(f"state.{run.state}"),
         point.rank, point.lr, alpha_of(point), point.dropout,
-        point.targets, point.seed, run.trainable_parameters, run.train_seconds,
-        run.peak_memory_bytes or None,
+        point.targets, point.seed, run.trainable_parameters,
+        None if run.imported_from else run.train_seconds, run.peak_memory_bytes or None,
     ]  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The app: a study's folder in the browser, by gradio; nothing is trained or written."""

@@ -1,0 +1,130 @@
+"""The app's page: leaderboard, questions, failures and progress, put together with gradio."""
+
+import os
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from lorasweep.app import views
+from lorasweep.app.study import (
+    CLASSES,
+    DECODERS,
+    MOST_CONTEXT,
+    MOST_QUESTION,
+    ShownStudy,
+)
+from lorasweep.errors import UserError
+
+SECONDS_BETWEEN_LOOKS = 3
+LONGEST_QUEUE = 16
+LOOPBACK = "127.0.0.1"
+
+
+def serve(out: Path, host: str = LOOPBACK, port: int = 7860) -> None:
+    """Show a study's folder at http://HOST:PORT until interrupted.
+
+    Raises UserError where gradio is not installed, the folder holds no study, or the port is taken.
+    """
+    page = build(ShownStudy(out))
+    try:
+        page.launch(server_name=host, server_port=port, **HOW_TO_LAUNCH)
+    except OSError as error:
+        raise UserError(f"--port {port}: {error}") from None
+
+
+HOW_TO_LAUNCH: dict[str, Any] = {
+    # Nothing of a study goes to anybody else: no tunnel, no other files, no fonts from elsewhere.
+    "share": False,
+    "css": views.STYLE,
+    "max_file_size": 1,
+    "footer_links": [],
+    "ssr_mode": False,
+    "quiet": True,
+}
+
+
+def gradio() -> Any:
+    """Import gradio; raises UserError where it is not installed."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when it is imported
+    try:
+        import gradio as found
+    except ImportError:
+        raise UserError("the app needs gradio: pip install 'lorasweep[app]'") from None
+    return found
+
+
+def build(study: ShownStudy) -> Any:
+    """Return the page, a gradio.Blocks; one question is answered at a time, a few may wait."""
+    gr = gradio()
+    with gr.Blocks(title="lorasweep", analytics_enabled=False) as page:
+        gr.Markdown(f"# {study.store.out.resolve().name}")
+        timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
+        with gr.Tab("Leaderboard"):
+            _leaderboard(gr, study, page, timer)
+        with gr.Tab("Ask"):
+            _ask(gr, study, page)
+        with gr.Tab("Failures"):
+            _failures(gr, study, page)
+    page.queue(max_size=LONGEST_QUEUE, default_concurrency_limit=1, api_open=False)
+    return page
+
+
+def _leaderboard(gr: Any, study: ShownStudy, page: Any, timer: Any) -> None:
+    work = gr.HTML(elem_id="work")
+    decoder = gr.Dropdown(study.decoders or ["greedy"], value="greedy", label="decoder")
+    table = gr.HTML(elem_id="runs")
+    gr.Markdown("95 % intervals by resampling paragraphs; `*` is tied for best.")
+
+    def look(chosen: str) -> tuple[str, str, Any]:
+        choices = gr.Dropdown(choices=study.decoders or ["greedy"])
+        return study.work(), study.leaderboard(chosen), choices
+
+    looks = {"inputs": decoder, "outputs": [work, table, decoder], "api_visibility": "private"}
+    gr.on([page.load, timer.tick], look, show_progress="hidden", **looks)
+    decoder.input(study.leaderboard, decoder, table, api_visibility="private")
+
+
+def _ask(gr: Any, study: ShownStudy, page: Any) -> None:
+    context = gr.Textbox(label="text", lines=6, max_length=MOST_CONTEXT, elem_id="text")
+    question = gr.Textbox(label="question", max_length=MOST_QUESTION, elem_id="question")
+    with gr.Row():
+        runs = gr.CheckboxGroup([], label="runs, beside the base model", elem_id="asked")
+        decoder = gr.Dropdown(list(DECODERS), value="greedy", label="decoder")
+    button = gr.Button("Ask", variant="primary")
+    answers = gr.HTML(elem_id="answers")
+    page.load(lambda: _choices(gr.CheckboxGroup, study), None, runs, api_visibility="private")
+    gr.on(
+        [button.click, question.submit], _told(study.ask), [context, question, runs, decoder],
+        answers, api_visibility="private", concurrency_limit=1,
+    )  # fmt: skip
+
+
+def _failures(gr: Any, study: ShownStudy, page: Any) -> None:
+    with gr.Row():
+        run = gr.Dropdown([], label="run", elem_id="failing")
+        decoder = gr.Dropdown(study.decoders or ["greedy"], value="greedy", label="decoder")
+        kind = gr.Dropdown(CLASSES, value=CLASSES[0], label="class")
+    button = gr.Button("Show wrong answers")
+    found = gr.HTML(elem_id="failures")
+    page.load(lambda: _choices(gr.Dropdown, study), None, run, api_visibility="private")
+    button.click(_told(study.failures), [run, decoder, kind], found, api_visibility="private")
+
+
+def _choices(component: Any, study: ShownStudy) -> Any:
+    """Return the component with the runs to choose from, the best one chosen."""
+    names = study.runs
+    is_many = component.__name__ == "CheckboxGroup"
+    return component(choices=names, value=names[:1] if is_many else next(iter(names), None))
+
+
+def _told(answer: Callable[..., str]) -> Callable[..., str]:
+    """Return the function with a user's mistake as what it shows."""
+
+    def told(*arguments: Any) -> str:
+        try:
+            return answer(*arguments)
+        except UserError as error:
+            return f'<p role="alert">{escape(str(error))}</p>'
+
+    return told

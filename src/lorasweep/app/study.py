@@ -1,0 +1,97 @@
+"""The folder that the app shows, read anew whenever it is asked, and its runs ready to answer."""
+
+from functools import cached_property
+from pathlib import Path
+
+from lorasweep.analysis import questions_of
+from lorasweep.app import views
+from lorasweep.asking import Panel
+from lorasweep.errors import UserError
+from lorasweep.failures import FailureClass, rows_of
+from lorasweep.records import Results
+from lorasweep.results import ranked, run_called
+from lorasweep.squad import Paragraph
+from lorasweep.status import status_of
+from lorasweep.store import Store
+
+MOST_CONTEXT, MOST_QUESTION, MOST_RUNS = 20_000, 500, 8
+DECODERS = ("greedy", "span", "beam-4", "top-k-10", "nucleus-0.9", "temperature-0.7")
+ALL = "all classes"
+CLASSES = [ALL, *FailureClass]
+
+
+class ShownStudy:
+    """A study's folder; raises UserError where there is none."""
+
+    def __init__(self, out: Path) -> None:
+        self.store = Store(out)
+        if self.store.read_lock() is None:
+            raise UserError(f"no study in {out}: run `lorasweep run STUDY --out {out}` first")
+
+    @property
+    def results(self) -> Results | None:
+        """The results so far; None before the first pack is finished."""
+        return self.store.read_results() if self.store.results_file.is_file() else None
+
+    @property
+    def runs(self) -> list[str]:
+        """What the finished runs are called, the best first."""
+        found = self.results
+        return [found.names[run.id] for run in ranked(found)] if found else []
+
+    @property
+    def decoders(self) -> list[str]:
+        """The decoders that have scores."""
+        found = self.results
+        return (
+            [n for n, v in found.base.metrics.items() if not isinstance(v, float)] if found else []
+        )
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The base model and its runs, loaded with the first question."""
+        return Panel(self.store.out)
+
+    @cached_property
+    def paragraphs(self) -> tuple[Paragraph, ...]:
+        """The evaluation questions with their contexts."""
+        lock, results = self.store.read_lock(), self.results
+        if lock is None or results is None:
+            raise UserError("no run is finished yet")
+        return questions_of(lock, results.data.get("eval"))
+
+    def leaderboard(self, decoder: str) -> str:
+        """Return the leaderboard, as HTML."""
+        return views.leaderboard(self.results, decoder)
+
+    def work(self) -> str:
+        """Return how far the study is, as HTML."""
+        return views.work(status_of(self.store.out))
+
+    def ask(self, context: str, question: str, runs: list[str], decoder: str) -> str:
+        """Return the answers of the base model and of runs, as HTML.
+
+        Raises UserError for more than one visitor may ask for at once.
+        """
+        for what, text, most in (
+            ("text", context, MOST_CONTEXT), ("question", question, MOST_QUESTION),
+        ):  # fmt: skip
+            if len(text) > most:
+                raise UserError(f"the {what} has {len(text)} characters; at most {most} are read")
+        if len(runs) > MOST_RUNS:
+            raise UserError(f"{len(runs)} runs are chosen; at most {MOST_RUNS} answer at once")
+        if not context.strip():
+            raise UserError("the text is empty")
+        self.panel.results = self.results or self.panel.results
+        return views.replies(context.strip(), self.panel.answer(context, question, runs, decoder))
+
+    def failures(self, run: str, decoder: str, kind: str) -> str:
+        """Return a run's wrong answers of a class, as HTML."""
+        results = self.results
+        if results is None:
+            raise UserError("no run is finished yet")
+        found = run_called(results, run)
+        predictions = self.store.read_predictions(self.store.run_folder(found.id), decoder)
+        contexts = {q.id: p.context for p in self.paragraphs for q in p.questions}
+        rows = rows_of([p for p in predictions if p.draw == 0], self.paragraphs)
+        return views.failures(rows, contexts, "" if kind == ALL else kind)

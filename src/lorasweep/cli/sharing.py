@@ -1,0 +1,55 @@
+"""Commands that give runs to others: a folder, merged weights, the Hub."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorasweep.cli.options import Folder, JsonOption, QuietOption
+
+
+def export(
+    folder: Folder,
+    run: Annotated[str, typer.Option(metavar="ID", help="The run's id or label.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write; default DIR/exports/ID.")
+    ] = None,
+    merged: Annotated[
+        bool, typer.Option("--merged", help="Write the base model with the adapter in its weights.")
+    ] = False,
+    push: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Upload it to the Hub too.")
+    ] = None,
+) -> None:
+    """Write a run as PEFT or transformers loads it, with a card made from its record."""
+    from lorasweep.sharing import export as exporting
+
+    if push is not None:
+        exporting.check_repository(push)
+    place = exporting.export(folder, run, out, merged)
+    print(place)
+    if push is not None:
+        print(exporting.push(place, push))
+
+
+def import_(
+    adapter: Annotated[Path, typer.Argument(help="A folder with an adapter in PEFT's format.")],
+    study: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder of the finished study to join.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it; default its folder's name.")
+    ] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a PEFT adapter trained elsewhere beside the runs of a finished study."""
+    from lorasweep.sharing.importing import import_adapter
+    from lorasweep.terminal import print_leaderboard, reporting
+
+    with reporting(quiet) as reporter:
+        results = import_adapter(adapter, study, name, reporter)
+    if as_json:
+        print(results.model_dump_json(by_alias=True, indent=1))
+    elif not quiet:
+        print_leaderboard(results, study, ["greedy"])

@@ -1,0 +1,261 @@
+"""The app in headless Chromium, with real (tiny) adapters."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calling import assert_refused, call
+from lorasweep import Results, heartbeat
+from lorasweep.app import views
+from lorasweep.app.study import ALL, MOST_CONTEXT, ShownStudy
+from lorasweep.asking import Reply, Token
+from lorasweep.errors import UserError
+from lorasweep.heartbeat import Heartbeat
+from lorasweep.store import Store, write_json
+
+pytest.importorskip("gradio", reason="needs the extra app")
+from lorasweep.app import page as app_page
+
+TEXT = "The <b>mill</b> at Orrin burned twice. Ada Lunt drew the first chart of the bay in 1841."
+QUESTION = "Who drew the chart?"
+PATIENCE = 60_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Headless Chromium; Playwright's own browsers are never fetched."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def folder(gpt2_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(gpt2_study, tmp_path_factory.mktemp("app") / "shown"))
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """The app as the command serves it, in a process of its own."""
+    with socket.socket() as free:
+        free.bind((app_page.LOOPBACK, 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "lorasweep", "app", str(folder), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as app:
+        try:
+            _wait_for(port)
+            yield f"http://{app_page.LOOPBACK}:{port}"
+        finally:
+            app.terminate()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(PATIENCE // 500):
+        with socket.socket() as probe:
+            if probe.connect_ex((app_page.LOOPBACK, port)) == 0:
+                return
+        time.sleep(0.5)
+    raise AssertionError("the app does not answer")
+
+
+@pytest.fixture
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    opened = chromium.new_page(viewport={"width": 1200, "height": 1000})
+    opened.set_default_timeout(PATIENCE)
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(address)
+    yield opened
+    strangers = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    opened.close()
+    assert strangers == [], "the app asks nobody else for anything"
+
+
+def picture(page: Any, name: str) -> None:
+    """Keep a picture to look at, where LORASWEEP_PICTURES names a folder."""
+    if place := os.environ.get("LORASWEEP_PICTURES"):
+        page.screenshot(path=f"{place}/{name}.png", full_page=True)
+
+
+@pytest.mark.slow
+def test_the_leaderboard_has_every_run_with_its_interval(page: Any, results: Results) -> None:
+    page.locator("#runs tbody tr").nth(len(results.runs)).wait_for()
+    rows = [row.locator("td").all_inner_texts() for row in page.locator("#runs tbody tr").all()]
+    by_name = {name.removeprefix("* "): row for name, *row in rows}
+    assert by_name.keys() == {"base model", *(run.label for run in results.runs)}
+    for run in results.runs:
+        scores = run.metrics["greedy"]
+        assert not isinstance(scores, float)
+        assert scores.f1_interval is not None
+        low, high = scores.f1_interval
+        assert by_name[run.label][1:3] == [f"{scores.f1:.1f}", f"{low:.1f} to {high:.1f}"]
+    picture(page, "leaderboard")
+
+
+@pytest.mark.slow
+def test_a_visitor_asks_all_runs_side_by_side(page: Any, folder: Path, results: Results) -> None:
+    page.get_by_role("tab", name="Ask").click()
+    page.locator("#text textarea").fill(TEXT)
+    page.locator("#question textarea, #question input").first.fill(QUESTION)
+    for box in page.locator("#asked input[type=checkbox]").all():
+        box.check()
+    page.get_by_role("button", name="Ask").click()
+    answers = page.locator("#answers .reply")
+    answers.nth(len(results.runs)).wait_for()
+    found = ShownStudy(folder).panel.answer(TEXT, QUESTION, ShownStudy(folder).runs)
+    assert answers.locator("h3").all_inner_texts() == [reply.who for reply in found]
+    shown = [text.partition(" (cut")[0] for text in answers.locator(".answer").all_inner_texts()]
+    assert [text.split() for text in shown] == [(r.text or "nothing").split() for r in found]
+    assert "%" in answers.first.locator(".tokens").inner_text()
+    assert page.locator("#answers b").count() == 0, "the text is shown, never run"
+    picture(page, "ask")
+
+
+@pytest.mark.slow
+def test_other_decoders_mark_the_answer_in_the_text(page: Any) -> None:
+    page.get_by_role("tab", name="Ask").click()
+    page.locator("#text textarea").fill(TEXT)
+    page.locator("#question textarea, #question input").first.fill(QUESTION)
+    page.get_by_label("decoder").nth(1).click()
+    page.get_by_role("option", name="span").click()
+    page.get_by_role("button", name="Ask").click()
+    first = page.locator("#answers .reply").first
+    first.locator("mark").wait_for()
+    answer = first.locator(".answer").inner_text().partition(" (cut")[0]
+    assert first.locator("mark").inner_text().strip(".,") in answer
+    picture(page, "span")
+
+
+@pytest.mark.slow
+def test_mistakes_are_told(page: Any) -> None:
+    page.get_by_role("tab", name="Ask").click()
+    page.locator("#text textarea").fill(TEXT)
+    page.get_by_role("button", name="Ask").click()
+    page.locator("#answers").get_by_text("the question is empty").wait_for()
+
+
+@pytest.mark.slow
+def test_wrong_answers_are_browsed(page: Any) -> None:
+    page.get_by_role("tab", name="Failures").click()
+    page.get_by_role("button", name="Show wrong answers").click()
+    details = page.locator("#failures details")
+    details.first.wait_for()
+    details.first.locator("summary").click()
+    details.first.locator(".text, small").last.wait_for()
+    picture(page, "failures")
+
+
+@contextmanager
+def at_work(out: Path, run: str) -> Iterator[None]:
+    """Let a folder look as if one of its runs were in training."""
+    store = Store(out)
+    record = store.read_run(run)
+    assert record is not None
+    beat = store.checkpoints_folder / record.pack.id / heartbeat.FILE
+    with store.exclusive():
+        write_json(beat, Heartbeat(num_steps_done=1, num_steps=4).model_dump(mode="json"))
+        (store.run_folder(run) / "record.json").unlink()
+        yield
+        store.write_run(record)
+        store.drop_checkpoints(record.pack.id)
+
+
+def test_a_run_in_training_shows_its_share(copied_study: Path, results: Results) -> None:
+    study, run = ShownStudy(copied_study), results.runs[0]
+    assert study.work() == "<p>Runs: 2 done. Nobody is at work in this folder.</p>"
+    with at_work(copied_study, run.id):
+        shown = study.work()
+    assert "<p>Runs: 1 done, 1 running. At work" in shown
+    assert f'value="0.250"></progress> {run.label}: 25% trained</p>' in shown
+
+
+@pytest.mark.slow
+def test_progress_is_live(page: Any, folder: Path, results: Results) -> None:
+    work, run = page.locator("#work"), results.runs[0]
+    work.get_by_text("Nobody is at work").wait_for()
+    with at_work(folder, run.id):
+        work.get_by_text(f"{run.label}: 25% trained").wait_for()
+        picture(page, "progress")
+    work.get_by_text("Nobody is at work").wait_for()
+
+
+def test_input_is_bounded(gpt2_study: Path) -> None:
+    study = ShownStudy(gpt2_study)
+    for context, question, runs, said in (
+        ("x" * (MOST_CONTEXT + 1), QUESTION, [], "at most 20000 are read"),
+        (TEXT, "x" * 501, [], "at most 500 are read"),
+        (TEXT, QUESTION, ["run"] * 9, "at most 8 answer at once"),
+        (" ", QUESTION, [], "the text is empty"),
+    ):
+        with pytest.raises(UserError, match=said):
+            study.ask(context, question, runs, "greedy")
+
+
+def test_texts_are_escaped_and_the_answer_is_marked() -> None:
+    reply = Reply("<run>", "Ada Lunt", True, (Token(" Ada<", 0.25), Token("\n", 1.0)))
+    html = views.replies(TEXT, [reply])
+    assert "&lt;run&gt;" in html
+    assert "&lt;b&gt;mill" in html
+    assert "<mark>Ada Lunt</mark> drew" in html
+    assert "Ada&lt; <small>25%</small>" in html
+    assert "<b>" not in html
+    assert "does not stand in the text" in views.in_text(TEXT, "Orrin twice")
+
+
+def test_failures_are_those_of_the_chosen_class(gpt2_study: Path, results: Results) -> None:
+    study, run = ShownStudy(gpt2_study), results.runs[0].label
+    every = study.failures(run, "greedy", ALL)
+    wrong = sum(p.exact_match < 1 for p in study.store.read_predictions(
+        study.store.run_folder(results.runs[0].id), "greedy"))  # fmt: skip
+    assert every.count("<details>") == wrong > 0
+    kinds = [
+        study.failures(run, "greedy", kind).count("<details>") for kind in app_page.CLASSES[1:]
+    ]
+    assert sum(kinds) == wrong
+
+
+def test_mistakes_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = call("app", tmp_path / "none")
+    assert ended.code == 2
+    assert "no study in" in ended.err
+
+
+def test_the_app_listens_to_this_machine_alone(
+    gpt2_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[dict[str, Any]] = []
+
+    class Page:
+        def launch(self, **how: Any) -> None:
+            launched.append(how)
+
+    monkeypatch.setattr(app_page, "build", lambda study: Page())
+    assert call("app", gpt2_study).out == "http://127.0.0.1:7860\n"
+    assert call("app", gpt2_study, "--host", "0.0.0.0", "--port", "8000").code == 0
+    assert [(how["server_name"], how["server_port"]) for how in launched] == [
+        ("127.0.0.1", 7860), ("0.0.0.0", 8000),
+    ]  # fmt: skip
+    assert not any(how["share"] for how in launched)
+
+
+def test_without_gradio_the_command_says_what_to_install(
+    gpt2_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    ended = call("app", gpt2_study)
+    assert "pip install 'lorasweep[app]'" in ended.err
+    assert_refused(ended.__class__(ended.code, "", ended.err), "the app needs gradio")

@@ -1,0 +1,166 @@
+"""Import: a PEFT adapter trained elsewhere is scored beside a study's own runs."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from calling import Ended, assert_refused, call
+from lorasweep import Results
+from lorasweep.asking import Panel
+from lorasweep.peft_format import CONFIG
+from lorasweep.store import Store
+
+MakeModel = Callable[..., Any]
+
+
+def foreign_adapter(folder: Path, model: Any, **changes: Any) -> Path:
+    """An adapter that PEFT made, with answers of its own."""
+    torch.manual_seed(1)
+    settings: dict[str, Any] = {"task_type": "CAUSAL_LM", "r": 3, "target_modules": ["c_attn"],
+                                "fan_in_fan_out": True}  # fmt: skip
+    tuned = get_peft_model(model, LoraConfig(**{**settings, **changes}))
+    with torch.no_grad():
+        for name, parameter in tuned.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.3)
+    tuned.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def adapter(make_model: MakeModel, tmp_path: Path) -> Path:
+    return foreign_adapter(tmp_path / "theirs", make_model("gpt2"))
+
+
+def imported(adapter: Path, out: Path, *words: str) -> Ended:
+    return call("import", adapter, "--study", out, "--json", *words)
+
+
+def test_an_imported_adapter_stands_beside_the_runs(
+    adapter: Path, copied_study: Path, results: Results
+) -> None:
+    ended = imported(adapter, copied_study)
+    assert ended.code == 0, ended.err
+    found = Store(copied_study).read_results()
+    *ours, theirs = found.runs
+    assert [run.id for run in ours] == [run.id for run in results.runs]
+    assert (theirs.label, theirs.imported_from, theirs.state) == (
+        "imported theirs",
+        "theirs",
+        "done",
+    )
+    assert theirs.configuration.method == "imported"
+    assert (theirs.configuration.rank, theirs.configuration.lr) == (3, None)
+    assert theirs.metrics.keys() == ours[0].metrics.keys()
+    assert found.configurations == results.configurations
+    greedy = (found.analysis.decoders if found.analysis else {})["greedy"]
+    assert theirs.id in {comparison.run for comparison in greedy.comparisons} | {greedy.best}
+    assert greedy.costs is not None
+    assert theirs.id not in greedy.costs.by_seconds, "nobody knows what it cost"
+    assert "imported theirs" in (copied_study / "report" / "index.html").read_text()
+
+
+def test_it_answers_as_peft_says(adapter: Path, copied_study: Path) -> None:
+    imported(adapter, copied_study)
+    panel = Panel(copied_study)
+    plain = AutoModelForCausalLM.from_pretrained(panel.folder, dtype=torch.float32)
+    tuned = peft.PeftModel.from_pretrained(plain, adapter).eval()
+    context, question = "Red clay is found north of the river.", "Where is red clay?"
+    reply = panel.answer(context, question, ["imported theirs"])[-1]
+    prompt = panel.study.data.prompt.format(context=context, question=question)
+    ids = panel.base.tokenizer(prompt, return_tensors="pt")["input_ids"]
+    told = tuned.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False,
+                          max_new_tokens=6, pad_token_id=0)[0, ids.shape[1] :]  # fmt: skip
+    text = panel.base.text(told[: len(reply.tokens)].tolist())
+    assert "".join(token.text for token in reply.tokens) == text
+
+
+def test_importing_again_changes_nothing_and_a_later_run_keeps_it(
+    adapter: Path, copied_study: Path
+) -> None:
+    first = json.loads(imported(adapter, copied_study).out)
+    assert json.loads(imported(adapter, copied_study).out)["runs"] == first["runs"]
+    again = call("decode", copied_study, "--decoder", "span", "--json")
+    runs = json.loads(again.out)["runs"]
+    assert [run["id"] for run in runs] == [run["id"] for run in first["runs"]]
+    assert "span" in runs[-1]["metrics"]
+
+
+def test_an_exported_run_comes_back_with_its_scores(
+    copied_study: Path, results: Results, tmp_path: Path
+) -> None:
+    run = results.runs[1]
+    call("export", copied_study, "--run", run.id, "--out", tmp_path / "shared")
+    imported(tmp_path / "shared", copied_study, "--name", "our own")
+    back = Store(copied_study).read_results().runs[-1]
+    assert back.label == "imported our own"
+    ours, theirs = run.metrics["greedy"], back.metrics["greedy"]
+    assert not isinstance(ours, float)
+    assert not isinstance(theirs, float)
+    assert theirs.f1 == ours.f1
+    assert back.metrics["eval_loss"] == pytest.approx(run.metrics["eval_loss"], rel=1e-6)
+
+
+def test_the_leaderboard_shows_it_without_a_time(adapter: Path, copied_study: Path) -> None:
+    ended = call("import", adapter, "--study", copied_study, "--name", "of a friend")
+    assert "imported of a friend" in ended.out
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "dora": ({"use_dora": True}, "only plain LoRA is read; this one sets use_dora"),
+    "whole modules": ({"modules_to_save": ["ln_f"]}, "this one sets modules_to_save"),
+    "embeddings": ({"target_modules": ["wpe"], "fan_in_fan_out": False}, "is no part of a plain"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_represented_is_refused(
+    kind: str, make_model: MakeModel, copied_study: Path, tmp_path: Path
+) -> None:
+    changes, said = REFUSED[kind]
+    adapter = foreign_adapter(tmp_path / kind, make_model("gpt2"), **changes)
+    assert_unchanged(adapter, copied_study, said)
+
+
+def test_adapters_of_other_bases_are_refused(
+    make_model: MakeModel, adapter: Path, copied_study: Path, tmp_path: Path
+) -> None:
+    wider = foreign_adapter(tmp_path / "wider", make_model("gpt2", n_embd=64))
+    assert_unchanged(wider, copied_study, "maps 64 to 192 numbers, but in", "32 to 96")
+    llama = {"target_modules": ["q_proj"], "fan_in_fan_out": False}
+    other = foreign_adapter(tmp_path / "other", make_model("llama"), **llama)
+    assert_unchanged(other, copied_study, "has no model.layers.0.self_attn.q_proj")
+    assert_unchanged(tmp_path / "nothing", copied_study, "no adapter here")
+
+
+def test_a_base_of_another_name_on_the_hub_is_refused(
+    adapter: Path, copied_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lorasweep.sharing import importing
+
+    config = json.loads((adapter / CONFIG).read_text())
+    (adapter / CONFIG).write_text(json.dumps({**config, "base_model_name_or_path": "gpt2"}))
+    monkeypatch.setattr(importing, "hub_id_of", lambda name: f"hub/{Path(name).name}")
+    assert_unchanged(adapter, copied_study, "an adapter of hub/gpt2, but", "is hub/model")
+
+
+def test_an_unfinished_study_is_refused(
+    adapter: Path, copied_study: Path, results: Results
+) -> None:
+    shutil.rmtree(Store(copied_study).run_folder(results.runs[0].id))
+    assert_unchanged(adapter, copied_study, "has runs that are not finished")
+    assert_refused(imported(adapter, copied_study / "none"), "no study in")
+
+
+def assert_unchanged(adapter: Path, out: Path, *said: str) -> None:
+    before = sorted(out.rglob("*"))
+    assert_refused(imported(adapter, out), *said)
+    assert sorted(out.rglob("*")) == before
