@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from lorasweep.report import charts
@@ -58,7 +59,7 @@ def _write_pictures(folder: Path, pictures: dict[str, str]) -> None:
 
 def _page(outcome: Outcome, sections: list[Section], pictures: dict[str, str], say: Strings) -> str:
     """Return the page; each picture is shown until, or where no, script draws its chart."""
-    scripts = _scripts() if pictures else []
+    scripts = _scripts(sections)
     return (
         _environment()
         .get_template("page.html")
@@ -67,7 +68,7 @@ def _page(outcome: Outcome, sections: list[Section], pictures: dict[str, str], s
             sections=sections,
             pictures={name: _data_url(picture) for name, picture in pictures.items()},
             say=say,
-            style=Markup(_asset("style.css")),
+            style=Markup(_asset("style.css") + _asset("browser.css")),
             scripts=[Markup(script) for script in scripts],
             script_hashes=" ".join(_hash(script) for script in scripts),
         )
@@ -83,14 +84,21 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["page_spec"] = charts.page_spec
+    environment.filters["embedded"] = _embedded
     return environment
 
 
-def _scripts() -> list[str]:
-    """Return the scripts of the page; none of them may close its own tag."""
-    return [
-        text.replace("</script", "<\\/script") for text in (charts.javascript(), _asset("page.js"))
-    ]
+def _embedded(data: object) -> Markup:
+    """Return data as JSON in as few bytes as an element of the page can hold it in."""
+    return htmlsafe_json_dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _scripts(sections: list[Section]) -> list[str]:
+    """Return the scripts that the blocks need; none of them may close its own tag."""
+    kinds = {block.kind for section in sections for block in section.blocks}
+    charted = [charts.javascript(), _asset("page.js")] if "figure" in kinds else []
+    browsed = [_asset("browser.js")] if "browser" in kinds else []
+    return [text.replace("</script", "<\\/script") for text in (*charted, *browsed)]
 
 
 def _hash(script: str) -> str:

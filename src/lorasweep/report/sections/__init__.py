@@ -21,6 +21,7 @@ from lorasweep.report.sections.limitations import limitations
 from lorasweep.report.sections.lora import lora
 from lorasweep.report.sections.losses import losses
 from lorasweep.report.sections.method import method
+from lorasweep.report.sections.predictions import predictions
 from lorasweep.report.sections.references import references
 from lorasweep.report.sections.reproduce import reproduce
 from lorasweep.report.sections.scores import leaderboard, summary
@@ -38,6 +39,7 @@ SECTIONS: list[Callable[[Outcome, Strings], Section]] = [
     decoding,
     failures,
     answers,
+    predictions,
     losses,
     health,
     discussion,
