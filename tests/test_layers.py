@@ -28,7 +28,7 @@ LEVELS = {
         ),
         3: ("decode", "evaluate", "prepare", "selfcheck", "train"),
         4: (
-            "calibration", "driver", "executors", "fitting", "halving", "jobs", "locking",
+            "calibration", "driver", "executors", "fitting", "halving", "jobs", "locking", "notebook",
             "report", "results", "worker",
         ),
         5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),

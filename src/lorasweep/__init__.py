@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lorasweep.driver import run as run
     from lorasweep.errors import UserError as UserError
-    from lorasweep.records import Results as Results
+    from lorasweep.notebook import Results as Results
     from lorasweep.study import Study as Study
 
 _HOMES = {
-    "Results": "lorasweep.records",
+    "Results": "lorasweep.notebook",
     "Study": "lorasweep.study",
     "UserError": "lorasweep.errors",
     "run": "lorasweep.driver",

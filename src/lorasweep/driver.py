@@ -1,10 +1,12 @@
 """Run a study: prepare, agree on a lock, execute what is missing, summarise, analyse, report."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from lorasweep import records
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.executors.local import run_packs
@@ -12,16 +14,16 @@ from lorasweep.halving import cut_in_half
 from lorasweep.heartbeat import died_of_memory
 from lorasweep.jobs import FinishedRun, Scored, job_of
 from lorasweep.locking import agree, planned_ids, unfinished
+from lorasweep.notebook import Results
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
-from lorasweep.progress import Reporter, Silent
+from lorasweep.progress import Reporter, notebook_reporter
 from lorasweep.records import (
     EVAL_LOSS,
     BaseRecord,
     Lock,
     LockedPack,
     LockedRun,
-    Results,
     RunRecord,
     Scores,
 )
@@ -33,13 +35,16 @@ from lorasweep.study import Study
 from lorasweep.worker import Worker
 
 
-def run(study: Study, out: Path | str, reporter: Reporter | None = None) -> Results:
-    """Run what a study still lacks in a folder, and return all its results.
+def run(study: Study, out: Path | str | None = None, reporter: Reporter | None = None) -> Results:
+    """Run what a study still lacks in a folder, out/NAME by default, and return all its results.
 
+    Without a reporter, a notebook shows the progress.
     Everything finished stays on disk if this is interrupted; the next call goes on from there.
     Raises UserError for a study that cannot be run, before anything is written.
     """
-    return _run(study, Store(Path(out)), reporter or Silent(), may_train=True)
+    folder = Path("out") / study.name if out is None else Path(out)
+    with _reporting(reporter) as told:
+        return _run(study, Store(folder), told, may_train=True)
 
 
 def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -58,7 +63,12 @@ def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None =
     names = list(dict.fromkeys([*study.evaluate.decoders, *decoders]))
     evaluate = study.evaluate.model_copy(update={"decoders": names})
     more = study.model_copy(update={"evaluate": evaluate})
-    return _run(more, store, reporter or Silent(), may_train=False)
+    with _reporting(reporter) as told:
+        return _run(more, store, told, may_train=False)
+
+
+def _reporting(reporter: Reporter | None) -> AbstractContextManager[Reporter]:
+    return notebook_reporter() if reporter is None else nullcontext(reporter)
 
 
 def _run(study: Study, store: Store, reporter: Reporter, may_train: bool) -> Results:
@@ -68,7 +78,8 @@ def _run(study: Study, store: Store, reporter: Reporter, may_train: bool) -> Res
     with store.exclusive(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared)
         store.remove_leftovers()
-        return _Session(prepared, lock, store, reporter, stop).run(may_train)
+        _Session(prepared, lock, store, reporter, stop).run(may_train)
+        return Results.load(store.out)
 
 
 class _Session:
@@ -96,7 +107,7 @@ class _Session:
         self.store.write_lock(lock)
         return worker
 
-    def run(self, may_train: bool) -> Results:
+    def run(self, may_train: bool) -> None:
         packs = unfinished(self.lock.packs, self.store, set(self.ids))
         if packs and not may_train:
             raise UserError(
@@ -116,9 +127,8 @@ class _Session:
         for run in self._finished_runs():
             self._score_run(run, "eval")
         self._score_test(self._summarise())
-        results = with_analysis(self.store, self.prepared.sets["eval"].data.paragraphs)
+        with_analysis(self.store, self.prepared.sets["eval"].data.paragraphs)
         write_report(self.store.out)
-        return results
 
     def _stop_if_asked(self) -> None:
         if self.stop.requested:
@@ -178,7 +188,7 @@ class _Session:
         folder = self.store.adapter_folder(run.id)
         return self.worker.score_adapter(run, folder, decoders, role)
 
-    def _score_test(self, results: Results) -> None:
+    def _score_test(self, results: records.Results) -> None:
         """Score the chosen run and the base model on the test set, where there is one."""
         chosen = [run for run in self._finished_runs() if run.id == results.chosen]
         if "test" in self.prepared.sets and chosen:
@@ -211,7 +221,7 @@ class _Session:
             self.store.write_predictions(self.store.run_folder(record.id), decoder, rows)
         self.store.write_run(record)
 
-    def _summarise(self) -> Results:
+    def _summarise(self) -> records.Results:
         results = summarise(
             self.store, self.lock, self.prepared.plan, self.ids, self.prepared.cards,
             self.prepared.warnings,

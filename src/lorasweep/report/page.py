@@ -29,7 +29,7 @@ def write_report(out: Path, language: str = "en") -> Path:
     """
     say = Strings.load(language)
     outcome = load_outcome(out)
-    sections = [section(outcome, say) for section in SECTIONS]
+    sections = make_sections(outcome, say)
     pictures = {
         figure.id: charts.svg(figure.spec) for section in sections for figure in section.figures()
     }
@@ -41,6 +41,27 @@ def write_report(out: Path, language: str = "en") -> Path:
         written = written_report(outcome.results.study, sections, say)
         (folder / "report.md").write_text(written, encoding="utf-8")
     return out / "report" / "index.html"
+
+
+def make_sections(outcome: Outcome, say: Strings) -> list[Section]:
+    """Return the sections of the report in reading order."""
+    return [section(outcome, say) for section in SECTIONS]
+
+
+def notebook_html(study: str, sections: list[Section]) -> str:
+    """Return the summary and the leaderboard for a notebook, and the names of all there is."""
+    shown = {section.id: section for section in sections}
+    return (
+        _environment()
+        .get_template("notebook.html")
+        .render(
+            study=study,
+            summary=shown["summary"],
+            leaderboard=next(each for each in shown["leaderboard"].tables()),
+            tables=[table.id for section in sections for table in section.tables()],
+            charts=[figure.id for section in sections for figure in section.figures()],
+        )
+    )
 
 
 def _write_tables(folder: Path, sections: list[Section]) -> None:
