@@ -28,8 +28,8 @@ LEVELS = {
         ),
         3: ("decode", "evaluate", "prepare", "selfcheck", "train"),
         4: (
-            "calibration", "driver", "executors", "fitting", "halving", "jobs", "locking", "notebook",
-            "report", "results", "worker",
+            "calibration", "driver", "executors", "fitting", "halving", "jobs", "locking",
+            "notebook", "report", "results", "worker",
         ),
         5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),
     }.items()
