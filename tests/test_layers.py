@@ -29,7 +29,7 @@ LEVELS = {
         3: ("decode", "evaluate", "hooks", "prepare", "selfcheck", "train"),
         4: (
             "app", "asking", "calibration", "driver", "executors", "fitting", "halving", "jobs",
-            "locking", "report", "results", "sharing", "worker",
+            "locking", "notebook", "report", "results", "sharing", "worker",
         ),
         5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),
     }.items()

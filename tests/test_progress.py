@@ -4,7 +4,14 @@ import pytest
 from rich.console import Console
 
 from lorasweep import progress
-from lorasweep.progress import Bars, PlainLines, Reporter, Silent, labels_line
+from lorasweep.progress import (
+    Bars,
+    PlainLines,
+    Reporter,
+    Silent,
+    labels_line,
+    notebook_reporter,
+)
 
 
 class Clock:
@@ -100,6 +107,25 @@ def test_bars_show_each_job_and_keep_notes() -> None:
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
     a_job(Silent())
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("is_jupyter", "has_widgets", "kind"),
+    [(False, True, Silent), (True, True, Bars), (True, False, PlainLines)],
+)
+def test_calls_from_python_say_nothing_outside_of_a_notebook(
+    is_jupyter: bool, has_widgets: bool, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def console(force_jupyter: bool | None = None) -> Console:
+        made = Console(file=io.StringIO(), force_jupyter=False)
+        made.is_jupyter = is_jupyter
+        return made
+
+    monkeypatch.setattr(progress, "Console", console)
+    monkeypatch.setattr(progress, "find_spec", lambda name: "ipywidgets" if has_widgets else None)
+    monkeypatch.setattr(Bars, "__enter__", lambda bars: bars)
+    with notebook_reporter() as reporter:
+        assert type(reporter) is kind
 
 
 def test_long_packs_are_named_by_their_first_runs() -> None:

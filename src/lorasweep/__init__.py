@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from lorasweep.driver import resume as resume
     from lorasweep.driver import run as run
     from lorasweep.errors import UserError as UserError
-    from lorasweep.records import Results as Results
+    from lorasweep.notebook import Results as Results
     from lorasweep.study import Study as Study
 
 _HOMES = {
-    "Results": "lorasweep.records",
+    "Results": "lorasweep.notebook",
     "Study": "lorasweep.study",
     "UserError": "lorasweep.errors",
     "resume": "lorasweep.driver",

@@ -1,11 +1,13 @@
 """Run a study: prepare, agree on a lock, execute what is missing, summarise, analyse, report."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from lorasweep import records
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.executors.local import run_packs
@@ -13,15 +15,15 @@ from lorasweep.halving import cut_in_half
 from lorasweep.heartbeat import died_of_memory
 from lorasweep.jobs import FinishedRun, RaceJob, Scored, job_of
 from lorasweep.locking import agree, planned_ids, to_resume, unfinished
+from lorasweep.notebook import Results
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
-from lorasweep.progress import Reporter, Silent
+from lorasweep.progress import Reporter, notebook_reporter
 from lorasweep.records import (
     EVAL_LOSS,
     BaseRecord,
     Lock,
     LockedPack,
-    Results,
     RunRecord,
     Scores,
 )
@@ -35,17 +37,22 @@ from lorasweep.worker import Worker
 
 
 def run(
-    study: Study, out: Path | str, reporter: Reporter | None = None, track: Sequence[str] = ()
+    study: Study,
+    out: Path | str | None = None,
+    reporter: Reporter | None = None,
+    track: Sequence[str] = (),
 ) -> Results:
-    """Run what a study still lacks in a folder, and return all its results.
+    """Run what a study still lacks in a folder, out/NAME by default, and return all its results.
 
+    Without a reporter, a notebook shows the progress.
     Everything finished stays on disk if this is interrupted; the next call goes on from there.
     `track` names experiment trackers that hear of every run when it is finished.
     Raises UserError for a study that cannot be run, before anything is written.
     """
-    told = reporter or Silent()
-    trackers = Trackers(track, Path(out), told.note)
-    return _run(study, Store(Path(out)), told, trackers, may_train=True)
+    folder = Path("out") / study.name if out is None else Path(out)
+    with _reporting(reporter) as told:
+        trackers = Trackers(track, folder, told.note)
+        return _run(study, Store(folder), told, trackers, may_train=True)
 
 
 def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -60,8 +67,8 @@ def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None =
     names = list(dict.fromkeys([*study.evaluate.decoders, *decoders]))
     evaluate = study.evaluate.model_copy(update={"decoders": names})
     more = study.model_copy(update={"evaluate": evaluate})
-    told = reporter or Silent()
-    return _run(more, store, told, Trackers((), store.out, told.note), may_train=False)
+    with _reporting(reporter) as told:
+        return _run(more, store, told, Trackers((), store.out, told.note), may_train=False)
 
 
 def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -72,9 +79,9 @@ def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = Non
     """
     store, study = _kept_study(out)
     packs = to_resume(store, runs)
-    told = reporter or Silent()
-    trackers = Trackers((), store.out, told.note)
-    return _run(study, store, told, trackers, may_train=False, resumed=packs)
+    with _reporting(reporter) as told:
+        trackers = Trackers((), store.out, told.note)
+        return _run(study, store, told, trackers, may_train=False, resumed=packs)
 
 
 def _kept_study(out: Path | str) -> tuple[Store, Study]:
@@ -84,6 +91,10 @@ def _kept_study(out: Path | str) -> tuple[Store, Study]:
     if lock is None:
         raise UserError(f"no study in {out}: run `lorasweep run STUDY --out {out}` first")
     return store, Study.parse(lock.study, str(store.lock_file))
+
+
+def _reporting(reporter: Reporter | None) -> AbstractContextManager[Reporter]:
+    return notebook_reporter() if reporter is None else nullcontext(reporter)
 
 
 def _run(
@@ -100,8 +111,8 @@ def _run(
     with store.exclusive(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared)
         store.remove_leftovers()
-        session = _Session(prepared, lock, store, reporter, trackers, stop, resumed)
-        return session.run(may_train)
+        _Session(prepared, lock, store, reporter, trackers, stop, resumed).run(may_train)
+        return Results.load(store.out)
 
 
 class _Session:
@@ -146,7 +157,7 @@ class _Session:
         names = {run_id: self.labels.get(run_id, run_id) for run_id in ids}
         return RaceJob(rule, names, self.store.out) if rule else None
 
-    def run(self, may_train: bool) -> Results:
+    def run(self, may_train: bool) -> None:
         packs = unfinished(self.lock.packs, self.store, set(self.ids))
         if packs and not may_train:
             raise UserError(
@@ -168,13 +179,12 @@ class _Session:
         for run in self._finished_runs():
             self._score_run(run, "eval")
         self._score_test(self._summarise())
-        results = with_analysis(
+        with_analysis(
             self.store,
             self.prepared.sets["eval"].data.paragraphs,
             self.prepared.study.evaluate.clusters,
         )
         write_report(self.store.out)
-        return results
 
     def _stop_if_asked(self) -> None:
         if self.stop.requested:
@@ -234,7 +244,7 @@ class _Session:
         folder = self.store.adapter_folder(run.id)
         return self.worker.score_adapter(run, folder, decoders, role)
 
-    def _score_test(self, results: Results) -> None:
+    def _score_test(self, results: records.Results) -> None:
         """Score the chosen run and the base model on the test set, where there is one."""
         chosen = [run for run in self._finished_runs() if run.id == results.chosen]
         if "test" in self.prepared.sets and chosen:
@@ -272,7 +282,7 @@ class _Session:
         self.store.write_run(record)
         self.trackers.send(self.prepared.study.name, record, finished.history)
 
-    def _summarise(self) -> Results:
+    def _summarise(self) -> records.Results:
         results = summarise(
             self.store, self.lock, self.prepared.plan, self.ids, self.prepared.cards,
             self.prepared.warnings,

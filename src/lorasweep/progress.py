@@ -1,8 +1,9 @@
 """Progress for people: a bar on a terminal, plain lines elsewhere, or nothing."""
 
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -171,6 +172,22 @@ class Bars(AbstractContextManager["Bars"]):
             self.progress.remove_task(self.task)
             self.task = None
         self.note(self.pace.summary())
+
+
+@contextmanager
+def notebook_reporter() -> Iterator[Reporter]:
+    """Give the reporter of a call from Python: nothing is said outside of a notebook.
+
+    There it shows bars, or plain lines where ipywidgets, which rich needs for bars, is missing.
+    """
+    console = Console()
+    if not console.is_jupyter:
+        yield Silent()
+    elif find_spec("ipywidgets"):
+        with Bars(console) as bars:
+            yield bars
+    else:
+        yield PlainLines(Console(force_jupyter=False))
 
 
 def labels_line(labels: Sequence[str]) -> str:

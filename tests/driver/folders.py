@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from lorasweep import Results
-from lorasweep.store import Store
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -11,4 +10,4 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def results_of(out: Path) -> Results:
-    return Store(out).read_results()
+    return Results.load(out)

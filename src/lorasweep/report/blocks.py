@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lorasweep.report.browser import Browsable
 from lorasweep.report.charts import Spec
 from lorasweep.report.tables import Table
 
@@ -71,7 +72,15 @@ class Figure:
     spec: Spec
 
 
-Block = Paragraph | Notice | Items | Facts | Code | Figure | Table
+@dataclass(frozen=True)
+class Browser:
+    """A table of predictions to search; on the page alone, where a script fills it."""
+
+    kind: ClassVar[str] = "browser"
+    content: Browsable
+
+
+Block = Paragraph | Notice | Items | Facts | Code | Figure | Table | Browser
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,15 @@ def page_spec(spec: Spec) -> Spec:
     return _configured(spec, "container", PAGE_INK, "transparent")
 
 
+def altair_chart(spec: Spec) -> Any:
+    """Return the chart as an Altair object, looking as it does in files."""
+    configured = _configured(spec, FILE_WIDTH, FILE_INK, "white")
+    points = configured.pop("datasets")
+    chart = alt.Chart.from_dict(configured)
+    chart.datasets = points
+    return chart
+
+
 def svg(spec: Spec) -> str:
     """Return the chart as a picture for papers: dark on white."""
     return str(vl_convert.vegalite_to_svg(_configured(spec, FILE_WIDTH, FILE_INK, "white")))

@@ -7,8 +7,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from lorasweep.analysis import questions_of
 from lorasweep.errors import UserError
 from lorasweep.records import SCHEMA, EvalEntry, Lock, Prediction, Results, RunRecord, StepEntry
+from lorasweep.squad import Paragraph
 from lorasweep.store import Store, damaged
 from lorasweep.study import Study
 
@@ -42,6 +44,16 @@ class Outcome:
             return None if self.lock is None else Study.parse(self.lock.study)
         except UserError:
             return None
+
+    @cached_property
+    def paragraphs(self) -> tuple[Paragraph, ...]:
+        """The evaluation paragraphs, read again; none where the data is gone or has changed."""
+        if self.lock is None:
+            return ()
+        try:
+            return questions_of(self.lock, self.results.data.get("eval"))
+        except UserError:
+            return ()
 
     def steps(self, run: RunRecord) -> list[StepEntry]:
         """Return the optimizer steps of a run; none where it left no history."""

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from lorasweep.report import charts
@@ -28,7 +29,7 @@ def write_report(out: Path, language: str = "en") -> Path:
     """
     say = Strings.load(language)
     outcome = load_outcome(out)
-    sections = [section(outcome, say) for section in SECTIONS]
+    sections = make_sections(outcome, say)
     pictures = {
         figure.id: charts.svg(figure.spec) for section in sections for figure in section.figures()
     }
@@ -40,6 +41,27 @@ def write_report(out: Path, language: str = "en") -> Path:
         written = written_report(outcome.results.study, sections, say)
         (folder / "report.md").write_text(written, encoding="utf-8")
     return out / "report" / "index.html"
+
+
+def make_sections(outcome: Outcome, say: Strings) -> list[Section]:
+    """Return the sections of the report in reading order."""
+    return [section(outcome, say) for section in SECTIONS]
+
+
+def notebook_html(study: str, sections: list[Section]) -> str:
+    """Return the summary and the leaderboard for a notebook, and the names of all there is."""
+    shown = {section.id: section for section in sections}
+    return (
+        _environment()
+        .get_template("notebook.html")
+        .render(
+            study=study,
+            summary=shown["summary"],
+            leaderboard=next(each for each in shown["leaderboard"].tables()),
+            tables=[table.id for section in sections for table in section.tables()],
+            charts=[figure.id for section in sections for figure in section.figures()],
+        )
+    )
 
 
 def _write_tables(folder: Path, sections: list[Section]) -> None:
@@ -58,7 +80,7 @@ def _write_pictures(folder: Path, pictures: dict[str, str]) -> None:
 
 def _page(outcome: Outcome, sections: list[Section], pictures: dict[str, str], say: Strings) -> str:
     """Return the page; each picture is shown until, or where no, script draws its chart."""
-    scripts = _scripts() if pictures else []
+    scripts = _scripts(sections)
     return (
         _environment()
         .get_template("page.html")
@@ -67,7 +89,7 @@ def _page(outcome: Outcome, sections: list[Section], pictures: dict[str, str], s
             sections=sections,
             pictures={name: _data_url(picture) for name, picture in pictures.items()},
             say=say,
-            style=Markup(_asset("style.css")),
+            style=Markup(_asset("style.css") + _asset("browser.css")),
             scripts=[Markup(script) for script in scripts],
             script_hashes=" ".join(_hash(script) for script in scripts),
         )
@@ -83,14 +105,21 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["page_spec"] = charts.page_spec
+    environment.filters["embedded"] = _embedded
     return environment
 
 
-def _scripts() -> list[str]:
-    """Return the scripts of the page; none of them may close its own tag."""
-    return [
-        text.replace("</script", "<\\/script") for text in (charts.javascript(), _asset("page.js"))
-    ]
+def _embedded(data: object) -> Markup:
+    """Return data as JSON in as few bytes as an element of the page can hold it in."""
+    return htmlsafe_json_dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _scripts(sections: list[Section]) -> list[str]:
+    """Return the scripts that the blocks need; none of them may close its own tag."""
+    kinds = {block.kind for section in sections for block in section.blocks}
+    charted = [charts.javascript(), _asset("page.js")] if "figure" in kinds else []
+    browsed = [_asset("browser.js")] if "browser" in kinds else []
+    return [text.replace("</script", "<\\/script") for text in (*charted, *browsed)]
 
 
 def _hash(script: str) -> str:

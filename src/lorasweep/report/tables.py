@@ -86,14 +86,26 @@ def to_csv(table: Table) -> str:
     """Return plain values for programs; an interval takes two columns, a missing value none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(name for column in table.columns for name in _csv_names(column))
-    for row in table.rows:
-        writer.writerow(
+    writer.writerow(column_names(table))
+    writer.writerows(plain_rows(table))
+    return text.getvalue()
+
+
+def column_names(table: Table) -> list[str]:
+    """Return the keys of the columns; an interval takes two."""
+    return [name for column in table.columns for name in _csv_names(column)]
+
+
+def plain_rows(table: Table) -> list[list[object]]:
+    """Return the values as they are, None for a missing one."""
+    return [
+        [
             value
             for column, cell in zip(table.columns, row, strict=True)
-            for value in _csv_values(column, cell)
-        )
-    return text.getvalue()
+            for value in _plain_values(column, cell)
+        ]
+        for row in table.rows
+    ]
 
 
 def to_markdown(table: Table) -> str:
@@ -135,9 +147,9 @@ def _csv_names(column: Column) -> list[str]:
     return [column.key]
 
 
-def _csv_values(column: Column, cell: Cell) -> list[object]:
+def _plain_values(column: Column, cell: Cell) -> list[object]:
     if is_missing(cell):
-        return [""] * len(_csv_names(column))
+        return [None] * len(_csv_names(column))
     return list(cell) if isinstance(cell, tuple) else [cell]
 
 

@@ -58,7 +58,9 @@ def front_chart(
             alt.Tooltip("f1:Q", title=say("chart.f1"), format=".1f"),
         ],
     )
-    layers = alt.layer(front, dots).properties(height=HEIGHT)
+    # a layer without points has no extent, of which the page would complain
+    lines = [front] if any(point.on_front for point in points) else []
+    layers = alt.layer(*lines, dots).properties(height=HEIGHT)
     return with_points(layers, [vars(point) for point in points])
 
 

@@ -21,6 +21,7 @@ from lorasweep.report.sections.limitations import limitations
 from lorasweep.report.sections.lora import lora
 from lorasweep.report.sections.losses import losses
 from lorasweep.report.sections.method import method
+from lorasweep.report.sections.predictions import predictions
 from lorasweep.report.sections.race import race
 from lorasweep.report.sections.references import references
 from lorasweep.report.sections.reproduce import reproduce
@@ -39,6 +40,7 @@ SECTIONS: list[Callable[[Outcome, Strings], Section]] = [
     decoding,
     failures,
     answers,
+    predictions,
     losses,
     race,
     health,

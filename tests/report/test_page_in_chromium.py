@@ -1,0 +1,220 @@
+"""The page as people use it, in headless Chromium: Debian's package, driven by Playwright."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invented import (
+    HOSTILE,
+    RIGHT_TO_LEFT,
+    make_results,
+    make_run,
+    write_history,
+    write_predictions,
+    write_results,
+)
+
+from lorasweep.metrics import exact_match, f1
+from lorasweep.records import Lock, Prediction
+from lorasweep.report import write_report
+from lorasweep.squad import Paragraph, fingerprint_of, select
+from lorasweep.store import Store
+from lorasweep.study import Study
+
+NUM_PARAGRAPHS = 420
+PER_PARAGRAPH = 5
+NUM_QUESTIONS = NUM_PARAGRAPHS * PER_PARAGRAPH
+SHIPS = ("Ada", "Bold Star", "Corvid", "Dun", "Eyebright")
+DESK, PHONE = (1280, 900), (390, 844)
+
+
+def squad_file(out: Path) -> Path:
+    """Write questions about ships, with hostile texts wherever a text can be."""
+
+    def asked(number: int, ship: str, context: str) -> dict[str, Any]:
+        name = f"{ship} {number}"
+        answer = {"text": name, "answer_start": context.index(name)}
+        question = f"Which ship of {ship}'s line is number {number}? {HOSTILE} {RIGHT_TO_LEFT}"
+        return {"id": f"{number}-{ship}", "question": question, "answers": [answer]}
+
+    paragraphs = []
+    for number in range(NUM_PARAGRAPHS):
+        context = f"{HOSTILE} 𝒳 {RIGHT_TO_LEFT} ships: " + ", ".join(f"{s} {number}" for s in SHIPS)
+        paragraphs.append({"context": context, "qas": [asked(number, s, context) for s in SHIPS]})
+    file = out / "eval.json"
+    articles = [{"title": f"Ships {HOSTILE}", "paragraphs": paragraphs}]
+    file.write_text(json.dumps({"version": "1.1", "data": articles}))
+    return file
+
+
+def answers(paragraphs: tuple[Paragraph, ...], is_right: Callable[[int], bool]) -> list[Prediction]:
+    """Answer rightly where `is_right` says so of a question's number, else with a word more."""
+    found = []
+    for number, (paragraph, asked) in enumerate((p, q) for p in paragraphs for q in p.questions):
+        reference = asked.answers[0].text
+        text = reference if is_right(number) else f"ships: {reference}"
+        found.append(
+            Prediction(
+                id=asked.id, article=paragraph.article, paragraph=paragraph.source_id,
+                question=asked.text, prediction=text, answers=[reference], ended=True,
+                num_tokens=3, exact_match=exact_match(text, [reference]), f1=f1(text, [reference]),
+            )
+        )  # fmt: skip
+    return found
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of two runs and the base model on 2,100 questions."""
+    out = tmp_path_factory.mktemp("ships")
+    study = Study.parse(
+        {"name": "ships", "model": {"base": "smollm2-135m"}, "grid": [{"rank": [4]}],
+         "data": {"train": "bundled", "eval": str(squad_file(out))}},
+        "ships.toml",
+    )  # fmt: skip
+    questions = select(study.data).eval
+    runs = [make_run(0, 60.0), make_run(1, 50.0, label=f"second {HOSTILE}")]
+    for run, every in zip(runs, (2, 3), strict=True):
+        found = answers(questions.paragraphs, lambda number, n=every: number % n == 0)  # type: ignore[misc]
+        write_predictions(out / "runs" / run.id, found)
+        write_history(out, run, 20)
+    write_predictions(out / "base", answers(questions.paragraphs, lambda number: False))
+    results = make_results(runs)
+    card = results.data["eval"].model_copy(update={"fingerprint": fingerprint_of(questions)})
+    write_results(out, results.model_copy(update={"data": {"eval": card}}))
+    Store(out).write_lock(
+        Lock(study=study.model_dump(mode="json"), facts={}, precision="fp32", device="cpu",
+             threads=1, micro_tokens=64, versions={})
+    )  # fmt: skip
+    return write_report(out)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Headless Chromium; Playwright's own browsers are never fetched."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        # CI runs as root in a container, where Chromium has no sandbox of its own
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page that was opened, what it asked for and what it complained of."""
+
+    def __init__(self, chromium: Any, file: Path, size: tuple[int, int]) -> None:
+        self.size = size
+        self.page = chromium.new_page(viewport={"width": size[0], "height": size[1]})
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.goto(file.as_uri())
+        self.table = self.page.locator("#predictions")
+
+    def choose(self, menu: str, label: str) -> None:
+        self.table.locator(f"select[name={menu}]").select_option(label=label)
+
+    def search(self, text: str) -> None:
+        self.table.get_by_role("searchbox").fill(text)
+
+    @property
+    def status(self) -> str:
+        return str(self.table.get_by_role("status").inner_text())
+
+    @property
+    def heads(self) -> list[str]:
+        return list(self.table.locator("thead th:not([hidden])").all_text_contents())
+
+
+@pytest.fixture(params=[DESK, PHONE], ids=["desk", "phone"])
+def visit(request: pytest.FixtureRequest, chromium: Any, page_file: Path) -> Iterator[Visit]:
+    """The open page; at its end it has asked for nothing and logged nothing."""
+    visit = Visit(chromium, page_file, request.param)
+    yield visit
+    assert [url for url in visit.requests if not url.startswith("data:")] == [page_file.as_uri()]
+    assert visit.complaints == []
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == visit.size[0]
+    visit.page.close()
+
+
+def test_filters(visit: Visit) -> None:
+    assert visit.status == "2,100 of 2,100 questions"
+    visit.choose("outcome", "right")
+    assert visit.status == "1,050 of 2,100 questions"
+    visit.choose("class", "boundary: too long")
+    assert visit.status == "0 of 2,100 questions"
+    assert "No question passes these filters." in visit.table.inner_text()
+    visit.choose("outcome", "all")
+    visit.search("NUMBER 41?")
+    assert visit.status == "3 of 2,100 questions"
+    assert "ships: Corvid 41" in visit.table.inner_text()
+
+
+def test_any_two_runs_beside_each_other(visit: Visit) -> None:
+    assert visit.heads[2:] == ["r4 lr0.001 attn", "base model"]
+    visit.choose("second", f"second {HOSTILE}")
+    assert visit.heads[3] == f"second {HOSTILE}"
+    visit.choose("outcome", "right in the first alone")
+    assert visit.status == "700 of 2,100 questions"
+    visit.choose("first", "base model")
+    assert visit.status == "0 of 2,100 questions"
+    visit.choose("outcome", "different answers")
+    assert visit.status == "700 of 2,100 questions"
+    visit.choose("second", "(nobody)")
+    assert visit.heads[2:] == ["base model"]
+
+
+def test_pages_by_keyboard(visit: Visit) -> None:
+    pages = visit.table.get_by_role("navigation")
+    assert "Page 1 of 84" in pages.inner_text()
+    pages.get_by_role("button", name="Next").press("Enter")
+    assert "Page 2 of 84" in pages.inner_text()
+    assert visit.table.locator("tbody tr").count() == 25
+    assert pages.get_by_role("button", name="Previous").is_enabled()
+
+
+def test_a_context_opens_by_keyboard_with_its_answers_marked(visit: Visit) -> None:
+    visit.search("Bold Star's line is number 7?")
+    question = visit.table.locator("tbody").get_by_role("button").first
+    question.press("Enter")
+    assert question.get_attribute("aria-expanded") == "true"
+    context = visit.table.locator("tr.context p[dir=auto]")
+    assert HOSTILE in context.inner_text()
+    assert context.locator("mark.reference").all_text_contents() == ["Bold Star 7"]
+    assert visit.table.locator("tr.context .legend").inner_text().startswith("Reference answers")
+    question.press("Enter")
+    assert visit.table.locator("tr.context").count() == 0
+
+
+def test_rows_are_a_table_to_screen_readers_at_any_width(visit: Visit) -> None:
+    table = visit.table.get_by_role("table")
+    assert table.get_by_role("row").count() == 26
+    assert table.get_by_role("columnheader").count() == 4
+    assert table.get_by_role("rowheader").count() == 25
+    assert visit.table.get_by_role("combobox", name="Answers of", exact=True).count() == 1
+
+
+def test_thousands_of_rows_are_filtered_at_once(visit: Visit) -> None:
+    milliseconds = visit.page.evaluate(
+        """() => {
+            const box = document.querySelector("#predictions input[type=search]");
+            const began = performance.now();
+            for (const letter of ["s", "sh", "shi", "ship"]) {
+                box.value = letter;
+                box.dispatchEvent(new Event("input", { bubbles: true }));
+                document.querySelector("#predictions tbody").getBoundingClientRect();
+            }
+            return (performance.now() - began) / 4;
+        }"""
+    )
+    assert milliseconds < 500
