@@ -1,6 +1,5 @@
 """A study that is stopped or killed at any moment ends as one that was not."""
 
-import json
 import os
 import random
 import signal
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,9 +16,9 @@ from lorasweep.errors import UserError
 from lorasweep.progress import Silent
 from lorasweep.stopping import stop_switch
 from lorasweep.store import Store
+from stopped import files
 
 EACH_STEP = ("pack.checkpoint_minutes=0", "grid.dropout=0.1", "recipe.epochs=2")
-TIMES = {"seconds", "train_seconds", "peak_memory_bytes", "seconds_per_question"}
 
 
 @pytest.fixture(scope="module")
@@ -38,24 +36,6 @@ class Notes(Silent):
 
     def note(self, text: str) -> None:
         self.texts.append(text)
-
-
-def files(out: Path) -> dict[str, Any]:
-    """Return all that a study leaves and that must not depend on interruptions."""
-    kept = [p for p in sorted(out.rglob("*")) if p.is_file() and "report" not in p.parts]
-    return {str(p.relative_to(out)): _content(p) for p in kept if p.name != "results.json"}
-
-
-def _content(path: Path) -> Any:
-    if path.suffix == ".json":
-        return _without_times(json.loads(path.read_text()))
-    return path.read_bytes()
-
-
-def _without_times(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_times(v) for k, v in value.items() if k not in TIMES}
-    return [_without_times(v) for v in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("moments", [(2,), (3, 2), (4,), (6, 3, 1, 1)])

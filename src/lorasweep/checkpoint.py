@@ -47,14 +47,15 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, identity: str, minutes: float,
-                 on_trouble: Callable[[str], None]) -> None:  # fmt: skip
+                 on_trouble: Callable[[str], None],
+                 on_saved: Callable[[Path], None] = lambda _: None) -> None:  # fmt: skip
         self.folder, self.identity, self.seconds = folder, identity, 60 * minutes
-        self.on_trouble = on_trouble
+        self.on_trouble, self.on_saved = on_trouble, on_saved
         self.last = time.monotonic()
 
     def any(self) -> bool:
         """Say whether a checkpoint has been written here, readable or not."""
-        return bool(self._files())
+        return bool(checkpoint_files(self.folder))
 
     def due(self) -> bool:
         """Say whether the interval has passed since the last one."""
@@ -71,12 +72,12 @@ class Checkpoints:
         except (OSError, SafetensorError) as error:
             self.on_trouble(f"warning: no checkpoint written, training goes on: {error}")
             return
-        for old in self._files()[KEPT:]:
-            old.unlink(missing_ok=True)
+        _drop_old(self.folder)
+        self.on_saved(place)
 
     def newest(self) -> Checkpoint | None:
         """Return the newest readable checkpoint of these runs, or None."""
-        for file in self._files():
+        for file in checkpoint_files(self.folder):
             try:
                 found = _read(file)
             except (OSError, SafetensorError, ValueError, KeyError) as error:
@@ -86,9 +87,22 @@ class Checkpoints:
                 return found
         return None
 
-    def _files(self) -> list[Path]:
-        """Return the checkpoint files, the newest first."""
-        return sorted(self.folder.glob(CHECKPOINTS), reverse=True)
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return a pack's checkpoint files, the newest first."""
+    return sorted(folder.glob(CHECKPOINTS), reverse=True)
+
+
+def put_checkpoint(folder: Path, name: str, content: bytes) -> None:
+    """Write a checkpoint file that was made elsewhere; all but the newest two are dropped."""
+    with replaced_file(folder / name) as aside:
+        aside.write_bytes(content)
+    _drop_old(folder)
+
+
+def _drop_old(folder: Path) -> None:
+    for old in checkpoint_files(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> Checkpoint:

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
-from lorasweep.executors.local import run_packs
+from lorasweep.executors import Executor
+from lorasweep.executors.local import HERE
 from lorasweep.halving import cut_in_half
 from lorasweep.heartbeat import died_of_memory
 from lorasweep.jobs import FinishedRun, Scored, job_of
@@ -33,13 +34,20 @@ from lorasweep.study import Study
 from lorasweep.worker import Worker
 
 
-def run(study: Study, out: Path | str, reporter: Reporter | None = None) -> Results:
+def run(
+    study: Study,
+    out: Path | str,
+    reporter: Reporter | None = None,
+    executor: Executor = HERE,
+) -> Results:
     """Run what a study still lacks in a folder, and return all its results.
+
+    Packs run in this process unless an executor takes them elsewhere.
 
     Everything finished stays on disk if this is interrupted; the next call goes on from there.
     Raises UserError for a study that cannot be run, before anything is written.
     """
-    return _run(study, Store(Path(out)), reporter or Silent(), may_train=True)
+    return _run(study, Store(Path(out)), reporter or Silent(), executor, may_train=True)
 
 
 def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -58,27 +66,30 @@ def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None =
     names = list(dict.fromkeys([*study.evaluate.decoders, *decoders]))
     evaluate = study.evaluate.model_copy(update={"decoders": names})
     more = study.model_copy(update={"evaluate": evaluate})
-    return _run(more, store, reporter or Silent(), may_train=False)
+    return _run(more, store, reporter or Silent(), HERE, may_train=False)
 
 
-def _run(study: Study, store: Store, reporter: Reporter, may_train: bool) -> Results:
+def _run(
+    study: Study, store: Store, reporter: Reporter, executor: Executor, may_train: bool
+) -> Results:
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
     with store.exclusive(), stop_switch(reporter.note) as stop:
-        lock = agree(store, prepared)
+        lock = agree(store, prepared, executor)
         store.remove_leftovers()
-        return _Session(prepared, lock, store, reporter, stop).run(may_train)
+        return _Session(prepared, lock, store, reporter, stop, executor).run(may_train)
 
 
 class _Session:
     """One call of `run` on one folder."""
 
     def __init__(
-        self, prepared: Prepared, lock: Lock, store: Store, reporter: Reporter, stop: StopSwitch
-    ) -> None:
+        self, prepared: Prepared, lock: Lock, store: Store, reporter: Reporter, stop: StopSwitch,
+        executor: Executor,
+    ) -> None:  # fmt: skip
         self.prepared, self.lock, self.store = prepared, lock, store
-        self.reporter, self.stop = reporter, stop
+        self.reporter, self.stop, self.executor = reporter, stop, executor
         self.ids = planned_ids(prepared, lock.precision)
         runs = prepared.plan.runs
         self.labels = {i: run.label for i, run in zip(self.ids, runs, strict=True)}
@@ -112,7 +123,7 @@ class _Session:
             # A fully trained model must not stay in memory while the next pack trains.
             del finished, one
             self._summarise()
-            self._stop_if_asked()
+        self._stop_if_asked()
         for run in self._finished_runs():
             self._score_run(run, "eval")
         self._score_test(self._summarise())
@@ -133,7 +144,7 @@ class _Session:
             return iter(())
         worker = self.worker
         tried = [part for pack in packs for part in self._after_a_death(pack)]
-        return run_packs(worker, tried, self.labels, self.reporter, self._halve)
+        return self.executor.run_packs(worker, tried, self.labels, self._halve)
 
     def _after_a_death(self, pack: LockedPack) -> list[LockedPack]:
         if died_of_memory(self.store.checkpoints_folder / pack.id):

@@ -5,7 +5,7 @@ the driver alone writes them to disk.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -64,9 +64,13 @@ FULL_SHARE = 4
 class Worker:
     """Loads the base model once and keeps it for all its packs of adapters."""
 
-    def __init__(self, job: Job, reporter: Reporter, stop: StopSwitch) -> None:
+    def __init__(
+        self, job: Job, reporter: Reporter, stop: StopSwitch,
+        on_checkpoint: Callable[[Path], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self.job, self.reporter, self.stop = job, reporter, stop
         self.micro_tokens = job.micro_tokens
+        self.on_checkpoint = on_checkpoint
         torch.set_num_threads(job.threads)
         keep_freed_memory()
         self.trees = {role: self._layout(q.forest.trees) for role, q in job.sets.items()}
@@ -84,6 +88,10 @@ class Worker:
         base = freeze_checked(model, tokenizer, probe)
         round_checked(base, DTYPES[self.job.precision], probe)
         return base
+
+    def release(self) -> None:
+        """Let the base model leave memory until it is next asked for."""
+        self.__dict__.pop("base", None)
 
     def _layout(self, trees: Sequence[Tree]) -> tuple[Tree, ...]:
         return tuple(trees) if self.base.shares_trunks else separate_rows(trees)
@@ -126,7 +134,7 @@ class Worker:
 
         The base is loaded anew when it is next asked for.
         """
-        self.__dict__.pop("base", None)
+        self.release()
         model = load_model(folder, torch.device(self.job.device))
         self.base = unfreeze(model, load_tokenizer(folder), self.job.precision)
         try:
@@ -248,6 +256,7 @@ class Worker:
             fingerprint([run.id for run in pack.runs]),
             self.job.checkpoint_minutes,
             self.reporter.note,
+            self.on_checkpoint,
         )
 
     @property

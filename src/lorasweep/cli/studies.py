@@ -16,6 +16,7 @@ from lorasweep.cli.options import (
     StudyArgument,
     Unit,
 )
+from lorasweep.cli.where import AddressOption, ExecutorOption, chosen_executor
 
 if TYPE_CHECKING:
     from lorasweep.study import Study
@@ -26,6 +27,8 @@ def run(
     out: OutOption = None,
     set_: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,8 +41,8 @@ def run(
     from lorasweep.driver import run as run_study
     from lorasweep.terminal import print_leaderboard, reporting
 
-    with reporting(quiet) as reporter:
-        results = run_study(loaded, folder, reporter)
+    with chosen_executor(executor, address) as where, reporting(quiet) as reporter:
+        results = run_study(loaded, folder, reporter, where)
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:
