@@ -72,7 +72,7 @@ def test_the_default_folder_is_out_and_the_studys_name(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(driver, "run", lambda study, out, reporter, track: asked.append(out))
+    monkeypatch.setattr(driver, "run", lambda study, out, *_: asked.append(out))
     call("run", file, "--quiet")
     call("run", file, "--quiet", "--set", "name=other")
     assert asked == [Path("out/tiny"), Path("out/other")]

@@ -1,6 +1,5 @@
 """A study that is stopped or killed at any moment ends as one that was not."""
 
-import json
 import os
 import random
 import signal
@@ -8,10 +7,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from safetensors import safe_open
 
 import tiny
 from lorasweep.driver import run
@@ -19,6 +16,7 @@ from lorasweep.errors import UserError
 from lorasweep.progress import Silent
 from lorasweep.stopping import stop_switch
 from lorasweep.store import Store
+from stopped import files
 
 PLAIN = ("pack.checkpoint_minutes=0", "grid.dropout=0.1", "recipe.epochs=2")
 # A lane in the first pack is stopped in a race, and the runs of the second meet the first's.
@@ -30,7 +28,6 @@ RACED = (
     "data.num_eval=60",
     "evaluate.max_new_tokens=1",
 )
-TIMES = {"seconds", "train_seconds", "peak_memory_bytes", "seconds_per_question", "lane_seconds"}
 
 
 @pytest.fixture(scope="module", params=[PLAIN, RACED], ids=["plain", "raced"])
@@ -56,28 +53,6 @@ class Notes(Silent):
 
     def note(self, text: str) -> None:
         self.texts.append(text)
-
-
-def files(out: Path) -> dict[str, Any]:
-    """Return all that a study leaves and that must not depend on interruptions."""
-    kept = [p for p in sorted(out.rglob("*")) if p.is_file() and "report" not in p.parts]
-    return {str(p.relative_to(out)): _content(p) for p in kept if p.name != "results.json"}
-
-
-def _content(path: Path) -> Any:
-    if path.suffix == ".json":
-        return _without_times(json.loads(path.read_text()))
-    if path.parent.parent.name == "checkpoints":
-        with safe_open(path, framework="np") as saved:
-            tensors = {name: saved.get_tensor(name).tobytes() for name in saved.keys()}  # noqa: SIM118
-            return tensors, _without_times(json.loads(saved.metadata()["progress"]))
-    return path.read_bytes()
-
-
-def _without_times(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_times(v) for k, v in value.items() if k not in TIMES}
-    return [_without_times(v) for v in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("moments", [(2,), (3, 2), (4,), (6, 3, 1, 1)])

@@ -56,9 +56,10 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, identity: str, minutes: float,
-                 on_trouble: Callable[[str], None]) -> None:  # fmt: skip
+                 on_trouble: Callable[[str], None],
+                 on_saved: Callable[[Path], None] = lambda _: None) -> None:  # fmt: skip
         self.folder, self.identity, self.seconds = folder, identity, 60 * minutes
-        self.on_trouble = on_trouble
+        self.on_trouble, self.on_saved = on_trouble, on_saved
         self.last = time.monotonic()
 
     def due(self) -> bool:
@@ -68,9 +69,11 @@ class Checkpoints:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint and drop all but the newest two; trouble is told, not raised."""
         try:
-            self._write(checkpoint)
+            place = self._write(checkpoint)
         except (OSError, SafetensorError) as error:
             self.on_trouble(f"warning: no checkpoint written, training goes on: {error}")
+            return
+        self.on_saved(place)
 
     def set_aside(self, checkpoint: Checkpoint) -> None:
         """Write the state of a run that is stopped for now; raises UserError where that fails."""
@@ -80,18 +83,18 @@ class Checkpoints:
         except (OSError, SafetensorError) as error:
             raise UserError(f"{self.folder}: a stopped run cannot be kept here: {error}") from None
 
-    def _write(self, checkpoint: Checkpoint) -> None:
+    def _write(self, checkpoint: Checkpoint) -> Path:
         self.last = time.monotonic()
         place = self.folder / f"step-{checkpoint.progress.num_steps_done:08d}.safetensors"
         metadata = {"progress": checkpoint.progress.model_dump_json()}
         with replaced_file(place) as aside:
             save_file(checkpoint.tensors, aside, metadata=metadata)
-        for old in self._files()[KEPT:]:
-            old.unlink(missing_ok=True)
+        _drop_old(self.folder)
+        return place
 
     def newest(self) -> Checkpoint | None:
         """Return the newest readable checkpoint of these runs, or None."""
-        for file in self._files():
+        for file in checkpoint_files(self.folder):
             try:
                 found = _read(file)
             except (OSError, SafetensorError, ValueError, KeyError) as error:
@@ -101,9 +104,22 @@ class Checkpoints:
                 return found
         return None
 
-    def _files(self) -> list[Path]:
-        """Return the checkpoint files, the newest first."""
-        return sorted(self.folder.glob(CHECKPOINTS), reverse=True)
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return a pack's checkpoint files, the newest first."""
+    return sorted(folder.glob(CHECKPOINTS), reverse=True)
+
+
+def put_checkpoint(folder: Path, name: str, content: bytes) -> None:
+    """Write a checkpoint file that was made elsewhere; all but the newest two are dropped."""
+    with replaced_file(folder / name) as aside:
+        aside.write_bytes(content)
+    _drop_old(folder)
+
+
+def _drop_old(folder: Path) -> None:
+    for old in checkpoint_files(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> Checkpoint:

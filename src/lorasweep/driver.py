@@ -10,7 +10,8 @@ from typing import TypeVar
 from lorasweep import records
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
-from lorasweep.executors.local import run_packs
+from lorasweep.executors import Executor
+from lorasweep.executors.local import HERE
 from lorasweep.halving import cut_in_half
 from lorasweep.heartbeat import died_of_memory
 from lorasweep.jobs import FinishedRun, RaceJob, Scored, job_of
@@ -41,10 +42,12 @@ def run(
     out: Path | str | None = None,
     reporter: Reporter | None = None,
     track: Sequence[str] = (),
+    executor: Executor = HERE,
 ) -> Results:
     """Run what a study still lacks in a folder, out/NAME by default, and return all its results.
 
     Without a reporter, a notebook shows the progress.
+    Packs run in this process unless an executor takes them elsewhere.
     Everything finished stays on disk if this is interrupted; the next call goes on from there.
     `track` names experiment trackers that hear of every run when it is finished.
     Raises UserError for a study that cannot be run, before anything is written.
@@ -52,7 +55,7 @@ def run(
     folder = Path("out") / study.name if out is None else Path(out)
     with _reporting(reporter) as told:
         trackers = Trackers(track, folder, told.note)
-        return _run(study, Store(folder), told, trackers, may_train=True)
+        return _run(study, Store(folder), told, trackers, may_train=True, executor=executor)
 
 
 def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -103,15 +106,22 @@ def _run(
     reporter: Reporter,
     trackers: Trackers,
     may_train: bool,
+    executor: Executor = HERE,
     resumed: Sequence[LockedPack] = (),
 ) -> Results:
+    if study.race and not executor.in_order:
+        raise UserError(
+            "[race] compares a pack with those that ended before it, so packs must run one after "
+            "another: leave out --executor ray, or [race]"
+        )
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
     with store.exclusive(), stop_switch(reporter.note) as stop:
-        lock = agree(store, prepared)
+        lock = agree(store, prepared, executor)
         store.remove_leftovers()
-        _Session(prepared, lock, store, reporter, trackers, stop, resumed).run(may_train)
+        session = _Session(prepared, lock, store, reporter, trackers, stop, executor, resumed)
+        session.run(may_train)
         return Results.load(store.out)
 
 
@@ -126,10 +136,12 @@ class _Session:
         reporter: Reporter,
         trackers: Trackers,
         stop: StopSwitch,
+        executor: Executor,
         resumed: Sequence[LockedPack],
     ) -> None:
         self.prepared, self.lock, self.store, self.trackers = prepared, lock, store, trackers
-        self.reporter, self.stop, self.resumed = reporter, stop, resumed
+        self.reporter, self.stop = reporter, stop
+        self.executor, self.resumed = executor, resumed
         self.ids = planned_ids(prepared, lock.precision)
         runs = prepared.plan.runs
         self.labels = {i: run.label for i, run in zip(self.ids, runs, strict=True)}
@@ -175,7 +187,7 @@ class _Session:
             # A fully trained model must not stay in memory while the next pack trains.
             del finished, one
             self._summarise()
-            self._stop_if_asked()
+        self._stop_if_asked()
         for run in self._finished_runs():
             self._score_run(run, "eval")
         self._score_test(self._summarise())
@@ -195,7 +207,7 @@ class _Session:
             return iter(())
         worker = self.worker
         tried = [part for pack in packs for part in self._after_a_death(pack)]
-        return run_packs(worker, tried, self.labels, self.reporter, self._halve)
+        return self.executor.run_packs(worker, tried, self.labels, self._halve)
 
     def _after_a_death(self, pack: LockedPack) -> list[LockedPack]:
         if died_of_memory(self.store.checkpoints_folder / pack.id):

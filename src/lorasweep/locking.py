@@ -6,6 +6,9 @@ from typing import Any
 import torch
 
 from lorasweep.errors import UserError, nearest
+from lorasweep.executors import Executor
+from lorasweep.executors.local import HERE
+from lorasweep.jobs import alone
 from lorasweep.machine import Precision, default_device, resolve_precision, versions
 from lorasweep.plan import PlannedRun, pack_up
 from lorasweep.prepare import Prepared, run_ids
@@ -16,7 +19,7 @@ from lorasweep.store import Store
 AUTO_MICRO_TOKENS = {"cpu": 1024, "cuda": 65536}
 
 
-def agree(store: Store, prepared: Prepared) -> Lock:
+def agree(store: Store, prepared: Prepared, executor: Executor = HERE) -> Lock:
     """Return the folder's lock: the one it has, checked and extended by new runs, or a new one.
 
     Nothing is written. Raises UserError, naming the difference, where the folder was made with
@@ -34,7 +37,7 @@ def agree(store: Store, prepared: Prepared) -> Lock:
             # Another cut changes memory and speed, not what is learnt.
             update["micro_tokens"] = study.recipe.micro_batch
         lock = found.model_copy(update=update)
-    return _with_new_runs(lock, prepared)
+    return _with_new_runs(lock, prepared, executor)
 
 
 def _new(prepared: Prepared) -> Lock:
@@ -78,12 +81,14 @@ def _flat(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name != "recipe"} | recipe
 
 
-def _with_new_runs(lock: Lock, prepared: Prepared) -> Lock:
-    """Add packs for the planned runs that no pack holds yet."""
+def _with_new_runs(lock: Lock, prepared: Prepared, executor: Executor) -> Lock:
+    """Add packs for the planned runs that no pack holds yet, sized for where they will run."""
     ids = dict(zip(prepared.plan.runs, planned_ids(prepared, lock.precision), strict=True))
     known = {run.id for pack in lock.packs for run in pack.runs}
     new = [run for run in prepared.plan.runs if ids[run] not in known]
-    packs = pack_up(new, prepared.study.pack.lanes, first=len(lock.packs)) if new else []
+    lanes = prepared.study.pack.lanes
+    packs = pack_up(new, lanes, first=len(lock.packs)) if new else []
+    packs = executor.sized(packs, lock, lanes) if packs else []
     locked = [
         LockedPack(id=pack.id, runs=[_locked(run, ids[run]) for run in pack.runs]) for pack in packs
     ]
@@ -104,11 +109,6 @@ def _locked(run: PlannedRun, run_id: str) -> LockedRun:
         scale=run.scale,
         warnings=list(run.warnings),
     )
-
-
-def alone(run: LockedRun) -> LockedPack:
-    """Return the pack that a run of another pack is resumed in after it lost a race."""
-    return LockedPack(id=f"run-{run.id}", runs=[run])
 
 
 def unfinished(packs: Sequence[LockedPack], store: Store, wanted: set[str]) -> list[LockedPack]:

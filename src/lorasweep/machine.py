@@ -1,5 +1,6 @@
 """The machine: its device, what precision it is fast in, memory used, and versions."""
 
+import os
 import platform
 import re
 import sys
@@ -106,6 +107,14 @@ def reset_peak_memory() -> None:
         CLEAR.write_text("5")
     except OSError:
         return  # The peak then counts from the start of the process.
+
+
+def device_memory_bytes(device: str, threads: int) -> int:
+    """Return the card's memory, or the share of the machine's that goes with so many cores."""
+    if device == "cuda":
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return memory * threads // max(threads, os.cpu_count() or 1)
 
 
 def peak_memory_bytes() -> int:

@@ -72,7 +72,7 @@ class Pace:
     def line(self, detail: str) -> str:
         """Return detail, questions per second and seconds left, as far as they are known."""
         fresh = self.done - self.skipped
-        if not fresh or not self.seconds:
+        if fresh <= 0 or not self.seconds:
             return detail
         rate = fresh / self.seconds
         left = (self.total - self.done) / rate

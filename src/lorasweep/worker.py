@@ -24,9 +24,8 @@ from lorasweep.fitting import refuse_too_large
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.heartbeat import Pulse, beating, has_checkpoint
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
-from lorasweep.jobs import FinishedRun, Job, Scored, lane_of, race_of, records_of
+from lorasweep.jobs import FinishedRun, Job, Scored, alone, lane_of, race_of, records_of
 from lorasweep.lanes import Trainable
-from lorasweep.locking import alone
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import (
     peak_memory_bytes,
@@ -62,9 +61,13 @@ Answered = dict[int, tuple[dict[str, Scores], dict[str, list[Prediction]]]]
 class Worker:
     """Loads the base model once and keeps it for all its packs of adapters."""
 
-    def __init__(self, job: Job, reporter: Reporter, stop: StopSwitch) -> None:
+    def __init__(
+        self, job: Job, reporter: Reporter, stop: StopSwitch,
+        on_checkpoint: Callable[[Path], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self.job, self.reporter, self.stop = job, reporter, stop
         self.micro_tokens = job.micro_tokens
+        self.on_checkpoint = on_checkpoint
         torch.set_num_threads(job.threads)
         keep_freed_memory()
         self.trees = {role: self._layout(q.forest.trees) for role, q in job.sets.items()}
@@ -78,6 +81,10 @@ class Worker:
         job = self.job
         trees = [tree for role in ("eval", "train") for tree in job.sets[role].forest.trees]
         return load_checked(job.folder, job.device, DTYPES[job.precision], trees)
+
+    def release(self) -> None:
+        """Let the base model leave memory until it is next asked for."""
+        self.__dict__.pop("base", None)
 
     def _layout(self, trees: Sequence[Tree]) -> tuple[Tree, ...]:
         return tuple(trees) if self.base.shares_trunks else separate_rows(trees)
@@ -117,7 +124,7 @@ class Worker:
 
         The base is loaded anew when it is next asked for.
         """
-        self.__dict__.pop("base", None)
+        self.release()
         model = load_model(folder, torch.device(self.job.device))
         self.base = unfreeze(model, load_tokenizer(folder), self.job.precision)
         try:
@@ -276,6 +283,7 @@ class Worker:
             fingerprint([run.id for run in pack.runs]),
             self.job.checkpoint_minutes,
             self.reporter.note,
+            self.on_checkpoint,
         )
 
     @property

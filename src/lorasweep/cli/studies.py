@@ -16,6 +16,7 @@ from lorasweep.cli.options import (
     StudyArgument,
     Unit,
 )
+from lorasweep.cli.where import AddressOption, ExecutorOption, chosen_executor
 
 if TYPE_CHECKING:
     from lorasweep.study import Study
@@ -30,6 +31,8 @@ def run(
         typer.Option(metavar="NAME", help="Tell tensorboard, mlflow, wandb or trackio of runs."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,8 +45,8 @@ def run(
     from lorasweep.driver import run as run_study
     from lorasweep.terminal import print_leaderboard, reporting
 
-    with reporting(quiet) as reporter:
-        results = run_study(loaded, folder, reporter, track or ())
+    with chosen_executor(executor, address) as where, reporting(quiet) as reporter:
+        results = run_study(loaded, folder, reporter, track or (), where)
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:

@@ -1,0 +1,75 @@
+"""Studies on a Ray cluster whose nodes and workers die, and which is stopped."""
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from clusters import LocalCluster
+
+import tiny
+from lorasweep import Study, run
+from lorasweep.executors import Executor
+from lorasweep.progress import Silent
+from stopped import files
+
+pytestmark = pytest.mark.slow
+
+
+class OnceBothTrain(Silent):
+    """Calls something once when two packs are under way at the same time; keeps all notes."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action, self.notes, self.is_done = action, list[str](), False
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def advance(self, amount: int, detail: str = "") -> None:
+        if not self.is_done and len(re.findall(r"pack-\d [1-9]\d* %", detail)) == 2:
+            self.is_done = True
+            self.action()
+
+
+@pytest.fixture
+def second_node(cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """The cluster, whose second node is put back after the test."""
+    yield cluster
+    cluster.add_node()
+
+
+def assert_went_on(watch: OnceBothTrain) -> None:
+    assert watch.is_done
+    assert any(re.search(r"died at pack-\d, .* from step [1-9]", note) for note in watch.notes)
+
+
+def test_a_node_killed_in_the_middle_changes_no_bit(
+    second_node: LocalCluster, on_ray: Executor, study: Study, undisturbed: Path, locked: Path
+) -> None:
+    watch = OnceBothTrain(second_node.lose_node)
+    run(study, locked, watch, on_ray)
+    assert_went_on(watch)
+    assert files(locked) == files(undisturbed)
+
+
+def test_a_worker_killed_in_the_middle_changes_no_bit(
+    cluster: LocalCluster, on_ray: Executor, study: Study, undisturbed: Path, locked: Path
+) -> None:
+    watch = OnceBothTrain(lambda: os.kill(cluster.worker_processes()[0], signal.SIGKILL))
+    run(study, locked, watch, on_ray)
+    assert_went_on(watch)
+    assert files(locked) == files(undisturbed)
+
+
+def test_a_study_stopped_on_the_cluster_goes_on_in_this_process(
+    on_ray: Executor, cluster: LocalCluster, study: Study, undisturbed: Path, locked: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        # The base model's answers are told of first, in five or so parts.
+        run(study, locked, tiny.StopAfter(12), on_ray)
+    assert list(locked.glob("checkpoints/pack-*/step-*.safetensors"))
+    cluster.wait_until_no_worker_is_left()
+    run(study, locked)
+    assert files(locked) == files(undisturbed)
