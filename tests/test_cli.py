@@ -72,7 +72,7 @@ def test_the_default_folder_is_out_and_the_studys_name(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(driver, "run", lambda study, out, *_: asked.append(out))
+    monkeypatch.setattr(driver, "run", lambda study, out, *_, **__: asked.append(out))
     call("run", file, "--quiet")
     call("run", file, "--quiet", "--set", "name=other")
     assert asked == [Path("out/tiny"), Path("out/other")]
@@ -192,7 +192,7 @@ def test_another_studys_folder_is_refused(file: Path, finished: Finished) -> Non
 def test_an_interruption_is_exit_code_130_and_says_that_nothing_is_lost(
     file: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*arguments: Any) -> None:
+    def interrupt(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(driver, "run", interrupt)

@@ -33,12 +33,13 @@ def losses_and_gradients(
     """Each lane's mean loss, and its gradients of A and B by module, without padding."""
     num_answer_tokens = sum(tree.num_answer_tokens for tree in trees)
     loss_K = answer_loss(base, lay_out(trees), len(adapters.lanes)) / num_answer_tokens
-    pairs = [(stack.A, stack.B) for stack in adapters.stacks.values()]
-    found = torch.autograd.grad(loss_K.sum(), [part for pair in pairs for part in pair])
+    adapters.gradients_KP.zero_()
+    adapters.accumulate(loss_K.sum())
+    of = adapters.gradient_views
     gradients = [
         {
-            name: [found[2 * i][k, : lane.rank], found[2 * i + 1][k, :, : lane.rank]]
-            for i, name in enumerate(adapters.stacks)
+            name: [of[stack.A][k, : lane.rank].clone(), of[stack.B][k, :, : lane.rank].clone()]
+            for name, stack in adapters.stacks.items()
             if name in lane.modules
         }
         for k, lane in enumerate(adapters.lanes)

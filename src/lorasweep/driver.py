@@ -41,6 +41,7 @@ def run(
     study: Study,
     out: Path | str | None = None,
     reporter: Reporter | None = None,
+    *,
     track: Sequence[str] = (),
     executor: Executor = HERE,
 ) -> Results:

@@ -60,13 +60,15 @@ class Adapters:
         }
         ranks = {name: self._rank_of(name) for name in self._linears}
         width = sum(r * sum(self._features(name)) for name, r in ranks.items())
-        dtype = self._dtype()
+        self.product_dtype = next(iter(self._linears.values())).weight.dtype
+        # Values, gradients and moments have at least fp32's digits.
+        dtype = torch.promote_types(self.product_dtype, torch.float32)
         self.values_KP = torch.zeros(len(lanes), width, dtype=dtype, device=self._device)
         self.gradients_KP = torch.zeros_like(self.values_KP)
         self.scale_K = torch.tensor(
             [lane.scale for lane in lanes], dtype=dtype, device=self._device
         )
-        self._gradient_views: dict[nn.Parameter, Tensor] = {}
+        self.gradient_views: dict[nn.Parameter, Tensor] = {}
         self.stacks = self._cut(ranks)
 
     def _rank_of(self, name: str) -> int:
@@ -77,10 +79,6 @@ class Adapters:
         linear = self._linears[name]
         outputs = outputs_of(name, linear.out_features)
         return linear.in_features, outputs.stop - outputs.start
-
-    def _dtype(self) -> torch.dtype:
-        weight = next(iter(self._linears.values())).weight
-        return torch.promote_types(weight.dtype, torch.float32)
 
     def _cut(self, ranks: Mapping[str, int]) -> dict[str, "Stack"]:
         stacks, place = {}, 0
@@ -97,7 +95,7 @@ class Adapters:
         end = place + rows * columns
         shape = (len(self.lanes), rows, columns)
         parameter = nn.Parameter(self.values_KP[:, place:end].view(shape))
-        self._gradient_views[parameter] = self.gradients_KP[:, place:end].view(shape)
+        self.gradient_views[parameter] = self.gradients_KP[:, place:end].view(shape)
         return parameter, end
 
     def learning_rates(self) -> Tensor:
@@ -119,9 +117,12 @@ class Adapters:
 
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradients of a scalar loss to `gradients_KP`."""
-        gradients = torch.autograd.grad(loss, list(self._gradient_views))
-        for view, gradient in zip(self._gradient_views.values(), gradients, strict=True):
-            view += gradient
+        stacks, views = list(self.stacks.values()), self.gradient_views
+        factors = [factor for stack in stacks for factor in stack.factors()]
+        gradients = torch.autograd.grad(loss, factors)
+        for stack, of_A, of_B in zip(stacks, gradients[::2], gradients[1::2], strict=True):
+            views[stack.A] += of_A
+            views[stack.B] += of_B * self.scale_K[:, None, None]
 
     @torch.no_grad()
     def _initialise(self) -> None:
@@ -192,7 +193,8 @@ class Adapters:
 class Stack:
     """The lanes' adapters of one linear map, or of a part: some of its outputs.
 
-    `key` stands for the name in random keys.
+    `key` stands for the name in random keys. What is multiplied is A and scale B in the base's
+    precision, made anew only when the values have changed: passes are many between two steps.
     """
 
     def __init__(
@@ -200,13 +202,30 @@ class Stack:
     ) -> None:
         self.adapters, self.A, self.B, self.outputs = adapters, A, B, outputs
         self.key = int(fingerprint(name), 16)
+        self._dtype = adapters.product_dtype
+        self._factors: tuple[Tensor, Tensor] | None = None
+        self._version = -1
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """Return A and scale B as they are multiplied; gradients are taken of these."""
+        version = self.adapters.values_KP._version
+        if self._factors is None or self._version != version:
+            self._factors, self._version = self._made(), version
+        return self._factors
+
+    # Answers are made in inference mode, whose tensors training could not use.
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _made(self) -> tuple[Tensor, Tensor]:
+        A, B = self.A.detach(), self.adapters.scale_K[:, None, None] * self.B
+        return A.to(self._dtype).requires_grad_(), B.to(self._dtype).requires_grad_()
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Return y + scale B A x for every lane; x [K * R, T, in], y [K * R, T, out]."""
         x_KLi = x.reshape(self.A.shape[0], -1, x.shape[-1])
         if self.adapters.dropout is not None:
             x_KLi = self.adapters.dropout.apply(x_KLi, self.key)
-        A, B = self.A.to(x.dtype), (self.adapters.scale_K[:, None, None] * self.B).to(x.dtype)
+        A, B = self.factors()
         h_KLr = torch.bmm(x_KLi, A.transpose(1, 2))
         y_KLo = y.reshape(self.A.shape[0], -1, y.shape[-1])
         start, stop = self.outputs.start, self.outputs.stop
@@ -236,16 +255,19 @@ class TreeDropout:
     def apply(self, x_KLi: Tensor, module: int) -> Tensor:
         """Drop and rescale; x_KLi [K, R * T, in]."""
         noise_Li = self._noise(module, x_KLi.shape[-1]).to(x_KLi.device)
-        kept = [(noise_Li >= d).to(x_KLi.dtype) * (65536 / (65536 - d)) for d in self._dropped]
-        return x_KLi * torch.stack(kept)
+        # One mask for all lanes where they drop the same share.
+        shares = self._dropped if len(set(self._dropped)) > 1 else self._dropped[:1]
+        kept = [(noise_Li >= d - 32768).to(x_KLi.dtype).mul_(65536 / (65536 - d)) for d in shares]
+        return x_KLi * torch.stack(kept) if len(kept) > 1 else x_KLi * kept[0]
 
     def _noise(self, module: int, width: int) -> Tensor:
-        noise = np.zeros((len(self._trees), self._width, width), dtype=np.uint16)
+        """Return 16 random bits for every number, as whole numbers from -32,768."""
+        noise = np.zeros((len(self._trees), self._width, width), dtype=np.int16)
         for r, (tree, num_tokens) in enumerate(self._trees):
             key = [self._seed % 2**64, self._step, module, tree]
             words = np.random.SFC64(key).random_raw(math.ceil(num_tokens * width / 4))
-            noise[r, :num_tokens] = words.view(np.uint16)[: num_tokens * width].reshape(-1, width)
-        return torch.from_numpy(noise.reshape(-1, width).astype(np.int32))
+            noise[r, :num_tokens] = words.view(np.int16)[: num_tokens * width].reshape(-1, width)
+        return torch.from_numpy(noise.reshape(-1, width))
 
 
 def initial_A(lane: Lane, name: str, in_features: int) -> Tensor:

@@ -49,7 +49,7 @@ def test_a_node_killed_in_the_middle_changes_no_bit(
     second_node: LocalCluster, on_ray: Executor, study: Study, undisturbed: Path, locked: Path
 ) -> None:
     watch = OnceBothTrain(second_node.lose_node)
-    run(study, locked, watch, on_ray)
+    run(study, locked, watch, executor=on_ray)
     assert_went_on(watch)
     assert files(locked) == files(undisturbed)
 
@@ -58,7 +58,7 @@ def test_a_worker_killed_in_the_middle_changes_no_bit(
     cluster: LocalCluster, on_ray: Executor, study: Study, undisturbed: Path, locked: Path
 ) -> None:
     watch = OnceBothTrain(lambda: os.kill(cluster.worker_processes()[0], signal.SIGKILL))
-    run(study, locked, watch, on_ray)
+    run(study, locked, watch, executor=on_ray)
     assert_went_on(watch)
     assert files(locked) == files(undisturbed)
 
@@ -68,7 +68,7 @@ def test_a_study_stopped_on_the_cluster_goes_on_in_this_process(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         # The base model's answers are told of first, in five or so parts.
-        run(study, locked, tiny.StopAfter(12), on_ray)
+        run(study, locked, tiny.StopAfter(12), executor=on_ray)
     assert list(locked.glob("checkpoints/pack-*/step-*.safetensors"))
     cluster.wait_until_no_worker_is_left()
     run(study, locked)

@@ -46,7 +46,7 @@ def run(
     from lorasweep.terminal import print_leaderboard, reporting
 
     with chosen_executor(executor, address) as where, reporting(quiet) as reporter:
-        results = run_study(loaded, folder, reporter, track or (), where)
+        results = run_study(loaded, folder, reporter, track=track or (), executor=where)
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:
