@@ -48,7 +48,8 @@ def test_a_grid_is_taken_apart(tmp_path: Path) -> None:
     assert [each.f1.is_shown for each in found.comparisons] == [False, True, True, True]
     assert found.ablation is not None
     assert [axis.name for axis in found.ablation.axes] == ["rank", "lr"]
-    assert set(found.ablation.constant) == {"targets", "alpha", "dropout"}
+    constant = {"targets", "alpha", "dropout", "scaling", "lr_ratio"}
+    assert set(found.ablation.constant) == constant
     assert found.failures is not None
     assert found.selection_bias.startswith("The best run was chosen and scored on the same")
     assert found.notes == []

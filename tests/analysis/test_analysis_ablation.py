@@ -13,7 +13,8 @@ from lorasweep.findings import Ablation
 from lorasweep.study import Study
 
 GRID: dict[str, Any] = {"targets": ["attn"], "rank": [2, 4], "lr": [1e-3, 2e-3], "alpha": ["2r"],
-                        "dropout": [0.0], "seed": [0]}  # fmt: skip
+                        "dropout": [0.0], "scaling": ["standard"], "lr_ratio": [1.0],
+                        "seed": [0]}  # fmt: skip
 
 
 def answers(out: Path, shares: list[float]) -> tuple[Answers, list[dict[str, Any]]]:
@@ -83,6 +84,15 @@ def test_configurations_that_share_a_run_count_each(tmp_path: Path) -> None:
     assert [level.effect for level in targets.levels] == pytest.approx([0, 0])
     assert targets.num_cells == 2
     assert [level.mean for level in rank.levels] == pytest.approx([10, 30])
+
+
+def test_runs_that_differ_in_the_ratio_of_rates_alone_are_two_points(tmp_path: Path) -> None:
+    scored, configurations = answers(tmp_path, [0.1, 0.3])
+    one = {**configurations[0], "lr_ratio": 1.0}
+    points = [one, {**one, "run": configurations[1]["run"], "lr_ratio": 16.0}]
+    (axis,) = ablation(scored, points, [GRID]).axes
+    assert axis.name == "lr_ratio"
+    assert [level.mean for level in axis.levels] == pytest.approx([10, 30])
 
 
 def test_an_axis_without_a_complete_setting_says_so(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from lorasweep.stats.clusters import Floats
 from lorasweep.study import Grid
 
 # What a method cannot be measured by: a seed names a repetition of the same training.
-AXES = ("targets", "rank", "lr", "alpha", "dropout")
+AXES = ("targets", "rank", "lr", "alpha", "dropout", "scaling", "lr_ratio")
 NO_CELL = "no setting of the other axes was run with all of its values"
 Tables = Sequence[Mapping[str, Any]]
 

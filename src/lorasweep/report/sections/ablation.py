@@ -1,5 +1,6 @@
 """Ablation: what each axis of the grid does to F1, and how much of that is noise."""
 
+from lorasweep.analysis.ablation import AXES
 from lorasweep.findings import Ablation, Axis, Interaction, SeedSpread
 from lorasweep.report.analysis_charts import DifferencePoint, difference_chart
 from lorasweep.report.blocks import Block, Code, Figure, Items, Notice, Paragraph, Section
@@ -9,8 +10,6 @@ from lorasweep.report.ranking import analysis_of, scored_runs
 from lorasweep.report.sections.heat import heat_maps
 from lorasweep.report.sentences import edge_sentence
 from lorasweep.report.tables import Cell, Column, Table
-
-AXES = ("targets", "rank", "lr", "alpha", "dropout")
 
 
 def ablation(outcome: Outcome, say: Strings) -> Section:
