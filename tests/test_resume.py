@@ -141,7 +141,7 @@ def test_twenty_kills_leave_the_same_bits(
     subprocess.run(command(file, tmp_path / "whole", settings), check=True, timeout=300)
     seconds = time.monotonic() - started
     moments, kills = random.Random(0), 0
-    for folder in range(20):
+    for folder in range(100):
         out = tmp_path / str(folder)
         # A run that ends before its moment is compared; the next folder goes on with the kills.
         words = command(file, out, settings)
