@@ -19,7 +19,7 @@ import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from lorasweep import Study, driver
-from lorasweep.executors import Halve
+from lorasweep.executors import Halve, labels_of
 from lorasweep.executors.local import LocalExecutor
 from lorasweep.jobs import FinishedRun
 from lorasweep.machine import describe
@@ -84,7 +84,7 @@ class Timed(LocalExecutor):
     ) -> Iterator[list[FinishedRun]]:
         for pack in packs:
             began = time.process_time()
-            finished = worker.run_pack(pack, [labels[run.id] for run in pack.runs])
+            finished = worker.run_pack(pack, labels_of(pack, labels))
             self.seconds.append(time.process_time() - began)
             yield finished
 
@@ -127,7 +127,8 @@ def time_cluster(model: Path, out: Path, num_nodes: int) -> None:
         cluster.add_node(num_cpus=1)
     heard = FirstStep()
     with connected(cluster.address) as executor:
-        driver.run(study_of(model, 8, 2, 128), out / f"nodes-{num_nodes}", heard, executor)
+        study = study_of(model, 8, 2, 128)
+        driver.run(study, out / f"nodes-{num_nodes}", heard, executor=executor)
     ended = time.monotonic()
     cluster.shutdown()
     print(f"| {num_nodes} | {heard.first - heard.packs_began:.1f} | {ended - heard.first:.1f} |",

@@ -1,7 +1,8 @@
 """What several test files share: a small tokenizer, tiny random models, short paragraphs."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,23 @@ from lorasweep.trees import Tree, TreeBuilder
 
 SHARED = Path(__file__).parents[2] / "shared"
 ARCHITECTURES = ("gpt2", "llama")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Headless Chromium; Playwright's own browsers are never fetched.
+
+    For one module: its event loop must not stand in the way of other tests' own.
+    """
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        # CI runs as root in a container, where Chromium has no sandbox of its own
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

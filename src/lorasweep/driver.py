@@ -16,6 +16,7 @@ from lorasweep.halving import cut_in_half
 from lorasweep.heartbeat import died_of_memory
 from lorasweep.jobs import FinishedRun, RaceJob, Scored, job_of
 from lorasweep.locking import agree, planned_ids, to_resume, unfinished
+from lorasweep.machine import callers_threads
 from lorasweep.notebook import Results
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
@@ -55,8 +56,7 @@ def run(
     """
     folder = Path("out") / study.name if out is None else Path(out)
     with _reporting(reporter) as told:
-        trackers = Trackers(track, folder, told.note)
-        return _run(study, Store(folder), told, trackers, may_train=True, executor=executor)
+        return _run(study, Store(folder), told, may_train=True, track=track, executor=executor)
 
 
 def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -72,7 +72,7 @@ def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None =
     evaluate = study.evaluate.model_copy(update={"decoders": names})
     more = study.model_copy(update={"evaluate": evaluate})
     with _reporting(reporter) as told:
-        return _run(more, store, told, Trackers((), store.out, told.note), may_train=False)
+        return _run(more, store, told, may_train=False)
 
 
 def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -84,8 +84,7 @@ def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = Non
     store, study = _kept_study(out)
     packs = to_resume(store, runs)
     with _reporting(reporter) as told:
-        trackers = Trackers((), store.out, told.note)
-        return _run(study, store, told, trackers, may_train=False, resumed=packs)
+        return _run(study, store, told, may_train=False, resumed=packs)
 
 
 def _kept_study(out: Path | str) -> tuple[Store, Study]:
@@ -105,8 +104,8 @@ def _run(
     study: Study,
     store: Store,
     reporter: Reporter,
-    trackers: Trackers,
     may_train: bool,
+    track: Sequence[str] = (),
     executor: Executor = HERE,
     resumed: Sequence[LockedPack] = (),
 ) -> Results:
@@ -115,10 +114,11 @@ def _run(
             "[race] compares a pack with those that ended before it, so packs must run one after "
             "another: leave out --executor ray, or [race]"
         )
+    trackers = Trackers(track, store.out, reporter.note)
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
-    with store.exclusive(), stop_switch(reporter.note) as stop:
+    with store.exclusive(), callers_threads(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared, executor)
         store.remove_leftovers()
         session = _Session(prepared, lock, store, reporter, trackers, stop, executor, resumed)

@@ -8,6 +8,7 @@ import torch
 from lorasweep.errors import UserError, nearest
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
+from lorasweep.heartbeat import has_checkpoint
 from lorasweep.jobs import alone
 from lorasweep.machine import Precision, default_device, resolve_precision, versions
 from lorasweep.plan import PlannedRun, pack_up
@@ -137,7 +138,7 @@ def _resumable(runs: Mapping[str, LockedRun], store: Store, run_id: str) -> Lock
     state = record.state if record else "not trained yet"
     if state != "stopped":
         raise UserError(f"run {run_id} was not stopped by a race: it is {state}")
-    if not any((store.checkpoints_folder / pack.id).glob("*.safetensors")):
+    if not has_checkpoint(store.checkpoints_folder / pack.id):
         raise UserError(
             f"run {run_id} cannot be resumed: {store.checkpoints_folder / pack.id} is gone; "
             f"delete {store.run_folder(run_id)} and run the study again"

@@ -202,7 +202,6 @@ class Stack:
     ) -> None:
         self.adapters, self.A, self.B, self.outputs = adapters, A, B, outputs
         self.key = int(fingerprint(name), 16)
-        self._dtype = adapters.product_dtype
         self._factors: tuple[Tensor, Tensor] | None = None
         self._version = -1
 
@@ -218,7 +217,8 @@ class Stack:
     @torch.no_grad()
     def _made(self) -> tuple[Tensor, Tensor]:
         A, B = self.A.detach(), self.adapters.scale_K[:, None, None] * self.B
-        return A.to(self._dtype).requires_grad_(), B.to(self._dtype).requires_grad_()
+        dtype = self.adapters.product_dtype
+        return A.to(dtype).requires_grad_(), B.to(dtype).requires_grad_()
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Return y + scale B A x for every lane; x [K * R, T, in], y [K * R, T, out]."""

@@ -169,6 +169,19 @@ def test_a_lane_that_fails_shows_in_the_results(file: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("no_report")
+def test_the_caller_keeps_its_threads(file: Path, finished: Path, tmp_path: Path) -> None:
+    """A folder that was begun with fewer threads goes on with these, and its caller does not."""
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    store, threads = Store(out), torch.get_num_threads()
+    lock = store.read_lock()
+    assert lock
+    store.write_lock(lock.model_copy(update={"threads": threads + 1}))
+    shutil.rmtree(next((out / "runs").iterdir()))
+    run(tiny.load(file), out)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.usefixtures("no_report")
 def test_a_failed_lane_is_not_tried_again(
     file: Path, tmp_path: Path, packs_run: list[set[str]]
 ) -> None:

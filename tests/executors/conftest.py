@@ -18,9 +18,12 @@ FULL = '{method = "full", lr = 1e-3}'
 CHANGES = (f"grid=[{LORA}, {FULL}]", "pack.checkpoint_minutes=0", "recipe.epochs=2")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """The study's threads, and so the processors that Ray gives to a worker."""
+    """The study's threads, and so the processors that Ray gives to a worker.
+
+    Given back after each module: the order of sums, and so other tests' bits, depend on them.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -47,8 +50,8 @@ def study(file: Path) -> Study:
     return tiny.load(file, *CHANGES)
 
 
-@pytest.fixture(scope="session")
-def undisturbed(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def undisturbed(study: Study, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the study after an undisturbed run in this process; tests only read it."""
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     run(study, out)

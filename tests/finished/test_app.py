@@ -31,19 +31,6 @@ PATIENCE = 60_000
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """Headless Chromium; Playwright's own browsers are never fetched."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def folder(gpt2_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(gpt2_study, tmp_path_factory.mktemp("app") / "shown"))
 

@@ -1,7 +1,6 @@
 """The page as people use it, in headless Chromium: Debian's package, driven by Playwright."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,20 +89,6 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
              threads=1, micro_tokens=64, versions={})
     )  # fmt: skip
     return write_report(out)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """Headless Chromium; Playwright's own browsers are never fetched."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        # CI runs as root in a container, where Chromium has no sandbox of its own
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Visit:

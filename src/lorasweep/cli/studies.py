@@ -1,6 +1,7 @@
 """Commands on studies: train, resume, plan, status, decode, analyse, report."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from lorasweep.cli.options import (
 from lorasweep.cli.where import AddressOption, ExecutorOption, chosen_executor
 
 if TYPE_CHECKING:
+    from lorasweep.records import Results
     from lorasweep.study import Study
 
 
@@ -43,14 +45,23 @@ def run(
         _print_plan(loaded, folder, as_json)
         return
     from lorasweep.driver import run as run_study
-    from lorasweep.terminal import print_leaderboard, reporting
+    from lorasweep.terminal import reporting
 
     with chosen_executor(executor, address) as where, reporting(quiet) as reporter:
         results = run_study(loaded, folder, reporter, track=track or (), executor=where)
+    _show(results, folder, loaded.evaluate.decoders, quiet, as_json)
+
+
+def _show(
+    results: "Results", folder: Path, decoders: Sequence[str], quiet: bool, as_json: bool
+) -> None:
+    """Print what a command that computes has come to."""
+    from lorasweep.terminal import print_leaderboard
+
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:
-        print_leaderboard(results, folder, loaded.evaluate.decoders)
+        print_leaderboard(results, folder, decoders)
 
 
 def decode(
@@ -64,14 +75,11 @@ def decode(
 ) -> None:
     """Answer by more decoders in the folder of a finished study; nothing is trained."""
     from lorasweep.driver import decode as decode_study
-    from lorasweep.terminal import print_leaderboard, reporting
+    from lorasweep.terminal import reporting
 
     with reporting(quiet) as reporter:
         results = decode_study(folder, decoder, reporter)
-    if as_json:
-        print(results.model_dump_json(by_alias=True, indent=1))
-    elif not quiet:
-        print_leaderboard(results, folder, decoder)
+    _show(results, folder, decoder, quiet, as_json)
 
 
 def resume(
@@ -84,14 +92,11 @@ def resume(
 ) -> None:
     """Train runs that lost a race to their end after all, and score them."""
     from lorasweep.driver import resume as resume_runs
-    from lorasweep.terminal import print_leaderboard, reporting
+    from lorasweep.terminal import reporting
 
     with reporting(quiet) as reporter:
         results = resume_runs(folder, run, reporter)
-    if as_json:
-        print(results.model_dump_json(by_alias=True, indent=1))
-    elif not quiet:
-        print_leaderboard(results, folder, ["greedy"])
+    _show(results, folder, ["greedy"], quiet, as_json)
 
 
 def plan(
