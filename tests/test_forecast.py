@@ -9,11 +9,13 @@ import pytest
 import tiny
 from calling import assert_refused, call, settings
 from lorasweep import models, run
-from lorasweep.calibration import calibrate
+from lorasweep.calibration import calibrate, sample_of
 from lorasweep.forecast import Forecast, calibration_file, forecast
 from lorasweep.plan import make_plan
+from lorasweep.prepare import prepare
 from lorasweep.progress import Silent
 from lorasweep.study import Study
+from lorasweep.trees import Forest
 
 FULL_TOO = 'grid=[{rank = [2, 4], alpha = "2r"}, {method = "full"}]'
 
@@ -108,3 +110,13 @@ def test_a_damaged_calibration_says_how_to_renew_it(file: Path, tmp_path: Path) 
     calibrate(study, Silent())
     calibration_file(study).write_text("{")
     assert_refused(call("plan", file, "--out", tmp_path / "out"), "damaged; `lorasweep plan STUDY")
+
+
+def test_a_calibration_sees_the_longest_tree_which_decides_the_peak_of_memory(file: Path) -> None:
+    trees = prepare(tiny.load(file)).sets["train"].forest.trees
+    assert len(trees) > 2
+    for place in range(len(trees)):
+        turned = (*trees[place:], *trees[:place])
+        sampled = sample_of(Forest(turned), 2)
+        assert max(trees, key=lambda tree: tree.num_tokens) in sampled.trees
+        assert sampled.num_questions < sum(len(tree.branches) for tree in trees)

@@ -10,7 +10,7 @@ from lorasweep.estimate import Costs, costs_of
 from lorasweep.forecast import calibration_file
 from lorasweep.jobs import Job, job_of
 from lorasweep.locking import agree
-from lorasweep.prepare import Prepared, QuestionSet, prepare
+from lorasweep.prepare import Prepared, prepare
 from lorasweep.progress import Reporter
 from lorasweep.records import LockedPack, RunRecord
 from lorasweep.stopping import stop_switch
@@ -75,18 +75,25 @@ def largest_packs(packs: Sequence[LockedPack]) -> list[LockedPack]:
 
 def _short(job: Job) -> Job:
     counts = {"train": NUM_TRAIN, "eval": NUM_EVAL}
-    sets = {role: _sample(job.sets[role], count) for role, count in counts.items()}
+    sets = {
+        role: replace(job.sets[role], forest=sample_of(job.sets[role].forest, count))
+        for role, count in counts.items()
+    }
     size = min(BATCH_SIZE, job.recipe.batch_size)
     recipe = job.recipe.model_copy(update={"epochs": 1, "batch_size": size})
     return replace(job, sets=sets, recipe=recipe)
 
 
-def _sample(questions: QuestionSet, num_questions: int) -> QuestionSet:
-    """Return trees from all over the set that hold about so many questions."""
-    trees = questions.forest.trees
-    wanted = min(len(trees), -(-num_questions * len(trees) // questions.forest.num_questions))
-    picked = tuple(trees[i * len(trees) // wanted] for i in range(wanted))
-    return replace(questions, forest=Forest(picked))
+def sample_of(forest: Forest, num_questions: int) -> Forest:
+    """Return trees from all over a forest that hold about so many questions.
+
+    The longest is among them: it decides the peak of memory.
+    """
+    trees = forest.trees
+    wanted = min(len(trees), -(-num_questions * len(trees) // forest.num_questions))
+    longest = max(range(len(trees)), key=lambda i: trees[i].num_tokens)
+    picked = {longest, *(i * len(trees) // wanted for i in range(1, wanted))}
+    return Forest(tuple(trees[i] for i in sorted(picked)))
 
 
 def _tokens_a_question(trees: Iterable[Tree]) -> float:
