@@ -28,8 +28,8 @@ LEVELS = {
         ),
         3: ("decode", "evaluate", "hooks", "prepare", "selfcheck", "train"),
         4: (
-            "app", "asking", "calibration", "driver", "executors", "fitting", "halving", "jobs",
-            "locking", "notebook", "report", "results", "sharing", "worker",
+            "app", "asking", "calibration", "driver", "examine", "executors", "fitting", "halving",
+            "jobs", "locking", "notebook", "report", "results", "sharing", "worker",
         ),
         5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),
     }.items()

@@ -46,9 +46,9 @@ def write_squad(path: Path, num_articles: int = 2) -> Path:
 
 
 def test_train_and_evaluation_questions_have_trees_and_cards(prepared: Prepared) -> None:
-    assert set(prepared.sets) == set(prepared.cards) == {"train", "eval"}
-    for role, questions in prepared.sets.items():
-        trees, card = questions.forest.trees, prepared.cards[role]
+    assert set(prepared.cards) == {"train", "eval"}
+    for role, card in prepared.cards.items():
+        trees = prepared.sets[role].forest.trees
         assert card.questions == sum(len(tree.branches) for tree in trees) > 0
         assert card.trunk_tokens == sum(len(tree.trunk_ids) for tree in trees)
         assert card.answer_tokens == sum(tree.num_answer_tokens for tree in trees)
@@ -154,3 +154,21 @@ def test_what_cannot_be_had_is_refused_by_name(file: Path, override: str, said: 
     text = refusal(file, override)
     assert re.search(said, text)
     assert "\n" not in text
+
+
+def test_as_many_training_questions_as_evaluation_ones_are_kept_to_measure_losses_on(
+    file: Path, prepared: Prepared
+) -> None:
+    for few in (prepared, prepare(tiny.load(file, "data.num_eval=3", "data.num_train=40"))):
+        train, evaluation = few.sets["train"].forest, few.sets["eval"].forest
+        again = few.sets["train_sample"].forest
+        most = max(len(tree.branches) for tree in train.trees)
+        assert set(again.trees) <= set(train.trees)
+        wanted = min(evaluation.num_questions, train.num_questions)
+        assert wanted <= again.num_questions < wanted + most or again.trees == train.trees
+
+
+def test_questions_drawn_one_by_one_are_sampled_one_by_one(file: Path) -> None:
+    sets = prepare(tiny.load(file, "data.sample=question", "data.num_eval=3")).sets
+    again, evaluation = sets["train_sample"].forest, sets["eval"].forest
+    assert again.num_questions == evaluation.num_questions

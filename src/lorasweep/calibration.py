@@ -10,7 +10,7 @@ from lorasweep.estimate import Costs, costs_of
 from lorasweep.forecast import calibration_file
 from lorasweep.jobs import Job, job_of
 from lorasweep.locking import agree
-from lorasweep.prepare import Prepared, prepare
+from lorasweep.prepare import TRAIN_SAMPLE, Prepared, prepare
 from lorasweep.progress import Reporter
 from lorasweep.records import LockedPack, RunRecord
 from lorasweep.stopping import stop_switch
@@ -74,7 +74,7 @@ def largest_packs(packs: Sequence[LockedPack]) -> list[LockedPack]:
 
 
 def _short(job: Job) -> Job:
-    counts = {"train": NUM_TRAIN, "eval": NUM_EVAL}
+    counts = {"train": NUM_TRAIN, "eval": NUM_EVAL, TRAIN_SAMPLE: NUM_EVAL}
     sets = {
         role: replace(job.sets[role], forest=sample_of(job.sets[role].forest, count))
         for role, count in counts.items()

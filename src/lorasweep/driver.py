@@ -228,25 +228,27 @@ class _Session:
         self.reporter.note(f"warning: {parts[0].cuts[-1]}")
         return parts
 
-    def _missing(self, metrics: Mapping[str, Scores | float]) -> list[str]:
-        wanted = [*self.prepared.study.evaluate.decoders, EVAL_LOSS]
-        return [name for name in wanted if name not in metrics]
+    def _missing(self, metrics: Mapping[str, Scores | float], folder: Path, role: str) -> list[str]:
+        """Return the metrics to compute; the loss is one while losses.json is not there."""
+        missing = [name for name in self.prepared.study.evaluate.decoders if name not in metrics]
+        has_losses = role == "test" or self.store.read_losses(folder) is not None
+        return missing if EVAL_LOSS in metrics and has_losses else [*missing, EVAL_LOSS]
 
     def _score_base(self, role: str) -> None:
         """Compute the metrics of the base model that its record lacks."""
         record = self.store.read_base() or self.worker.base_record()
-        before = metrics_in(record, role)
-        if missing := self._missing(before):
+        before, folder = metrics_in(record, role), self.store.base_folder
+        if missing := self._missing(before, folder, role):
             scored = self.worker.score_base(missing, role)
-            self._write_predictions(self.store.base_folder, scored, role)
+            self._write_scored(folder, scored, role)
             self.store.write_base(with_metrics(record, role, {**before, **scored.metrics}))
 
     def _score_run(self, record: RunRecord, role: str) -> None:
         """Compute the metrics of a finished run that its record lacks."""
-        before = metrics_in(record, role)
-        if missing := self._missing(before):
+        before, folder = metrics_in(record, role), self.store.run_folder(record.id)
+        if missing := self._missing(before, folder, role):
             scored = self._scored_from_disk(record, missing, role)
-            self._write_predictions(self.store.run_folder(record.id), scored, role)
+            self._write_scored(folder, scored, role)
             # What training recorded stays as it is; only what is new joins it.
             self.store.write_run(with_metrics(record, role, {**scored.metrics, **before}))
 
@@ -265,7 +267,9 @@ class _Session:
             self._score_run(chosen[0], "test")
             self._summarise()
 
-    def _write_predictions(self, folder: Path, scored: Scored, role: str) -> None:
+    def _write_scored(self, folder: Path, scored: Scored, role: str) -> None:
+        if scored.losses is not None:
+            self.store.write_losses(folder, scored.losses)
         for decoder, rows in scored.predictions.items():
             self.store.write_predictions(folder, decoder, rows, role)
 
@@ -290,6 +294,8 @@ class _Session:
             self.store.write_model(record.id, finished.model.save)
         self.store.write_history(record.id, finished.history)
         self.store.write_rungs(record.id, finished.rungs)
+        if finished.losses is not None:
+            self.store.write_losses(self.store.run_folder(record.id), finished.losses)
         for decoder, rows in finished.predictions.items():
             self.store.write_predictions(self.store.run_folder(record.id), decoder, rows)
         self.store.write_run(record)

@@ -216,8 +216,46 @@ class DecoderAnalysis(Stored):
     notes: list[str] = []
 
 
+class LossGap(Stored):
+    """A run's loss on the evaluation questions less that on training questions, and its interval.
+
+    All in nats per answer token; `run` is `BASE` for the base model.
+    """
+
+    run: str
+    eval_loss: float
+    train_loss: float
+    gap: float
+    interval: Interval | None
+
+
+class LevelGap(Stored):
+    """The mean gap of the runs with a value of an axis, over complete settings of the others."""
+
+    axis: str
+    value: Value
+    gap: float
+    interval: Interval | None
+
+
+class Overfitting(Stored):
+    """How much larger losses are on new questions than on those that were trained on.
+
+    As many training questions as evaluation ones, in whole paragraphs. The base model has seen
+    neither set, so its gap is what the sets differ by themselves. `notes` say what is missing.
+    """
+
+    runs: list[LossGap] = []
+    base: LossGap | None = None
+    levels: list[LevelGap] = []
+    num_eval_paragraphs: int = 0
+    num_train_paragraphs: int = 0
+    notes: list[str] = []
+
+
 class Analysis(Stored):
     """What a study shows, by decoder; `clusters` is what was taken for independent."""
 
     clusters: Unit = "paragraph"
     decoders: dict[str, DecoderAnalysis]
+    overfitting: Overfitting | None = None

@@ -13,8 +13,8 @@ from lorasweep.peft_format import SavedAdapter
 from lorasweep.prepare import Prepared, QuestionSet
 from lorasweep.race import Race
 from lorasweep.records import (
-    EVAL_LOSS,
     EvalEntry,
+    FinalLosses,
     Lock,
     LockedPack,
     LockedRun,
@@ -27,7 +27,7 @@ from lorasweep.records import (
 )
 from lorasweep.store import Store
 from lorasweep.study import Evaluate, Recipe
-from lorasweep.train import last_epoch_loss, last_eval_loss
+from lorasweep.train import last_epoch_loss
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,16 @@ class FinishedRun:
     model: SavedModel | None = None
     predictions: dict[str, list[Prediction]] = field(default_factory=dict)
     rungs: list[Rung] = field(default_factory=list)
+    losses: FinalLosses | None = None
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Metrics of one adapter, or of the base model, and its predictions by decoder."""
+    """Metrics of one adapter, or of the base model, its predictions by decoder, and its losses."""
 
     metrics: dict[str, Scores | float]
     predictions: dict[str, list[Prediction]]
+    losses: FinalLosses | None = None
 
 
 def lane_of(run: LockedRun) -> Lane:
@@ -129,7 +131,7 @@ def records_of(
     labels: Sequence[str],
     trained: Trained,
     peak: int,
-    scores: Mapping[int, dict[str, Scores]],
+    scored: Mapping[int, Scored],
 ) -> list[RunRecord]:
     """Return the record of each run; one that did not come to the end has no metrics."""
     info = PackInfo(id=pack.id, lanes=len(pack.runs), seconds=trained.seconds)
@@ -146,9 +148,7 @@ def records_of(
             train_seconds=trained.lane_seconds[place],
             peak_memory_bytes=peak,
             train_loss=last_epoch_loss(trained.histories[place]),
-            metrics={**scores[place], EVAL_LOSS: last_eval_loss(trained.histories[place])}
-            if place in scores
-            else {},
+            metrics=scored[place].metrics if place in scored else {},
             failure=trained.failures[place],
             stop=trained.stops[place],
             precision=job.precision,

@@ -1,6 +1,6 @@
 """From a study to what a worker needs: model folder, questions, trees, and the facts of both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from lorasweep.decoders import Decoder, parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.plan import Plan, make_plan
 from lorasweep.records import DataCard
-from lorasweep.squad import Dataset, Selection, fingerprint_of, select
+from lorasweep.squad import Dataset, Selection, fingerprint_of, sample, select
 from lorasweep.study import Study, fingerprint
 from lorasweep.trees import Forest, TreeBuilder
+
+# The role of the training questions on which losses are measured after training.
+TRAIN_SAMPLE = "train_sample"
 
 # The kind of layer that a model with a window has where it does not list its kinds.
 WINDOWED = ("sliding_attention",)
@@ -31,7 +34,7 @@ SCORING_FACTS = (
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """The paragraphs of one role (train, eval or test) and their trees."""
+    """The paragraphs of one role (train, eval, test or train_sample) and their trees."""
 
     data: Dataset
     forest: Forest
@@ -71,6 +74,7 @@ def prepare(study: Study) -> Prepared:
     sets = _question_sets(study, selection, load_tokenizer(folder), max_tokens)
     _refuse_narrow_window(study, config, sets)
     cards = {role: _card(role, sets) for role in sets}
+    sets[TRAIN_SAMPLE] = _train_sample(sets, study.data.seed)
     return Prepared(
         plan,
         folder,
@@ -104,6 +108,15 @@ def _question_sets(
             raise UserError(f"data.{role}: no question fits data.max_tokens = {max_tokens}{beside}")
         sets[role] = QuestionSet(data, forest)
     return sets
+
+
+def _train_sample(sets: dict[str, QuestionSet], seed: int) -> QuestionSet:
+    """Return about as many training questions as there are to evaluate on, in whole paragraphs."""
+    train, wanted = sets["train"], sets["eval"].forest.num_questions
+    data = replace(train.data, paragraphs=sample(train.data.paragraphs, wanted, f"again/{seed}"))
+    ids = {question.id for paragraph in data.paragraphs for question in paragraph.questions}
+    trees = [tree for tree in train.forest.trees if tree.branches[0].question_id in ids]
+    return QuestionSet(data, Forest(tuple(trees) or train.forest.trees[:1]))
 
 
 def _max_tokens(study: Study, folder: Path) -> int:

@@ -3,6 +3,7 @@
 Everything here is written as JSON; `RunRecord` is immutable once its state is final.
 """
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -61,6 +62,31 @@ class Failure(Stored):
     step: int
     quantity: str
     value: str
+
+
+class LossesByParagraph(Stored):
+    """Losses summed over the answer tokens of each paragraph's questions, in nats."""
+
+    paragraphs: list[str]
+    articles: list[str]
+    num_answer_tokens: list[int]
+    losses: list[float]
+
+    @property
+    def mean(self) -> float:
+        """The loss per answer token."""
+        return math.fsum(self.losses) / sum(self.num_answer_tokens)
+
+
+class FinalLosses(Stored):
+    """losses.json: what a trained model, or the base model, leaves on the evaluation questions.
+
+    `train` is the same on about as many questions that were trained on, in whole paragraphs, and
+    without dropout: the same questions for every run.
+    """
+
+    eval: LossesByParagraph
+    train: LossesByParagraph
 
 
 class Rung(Stored):

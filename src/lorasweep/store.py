@@ -1,8 +1,9 @@
 """The study's folder: what is done, written atomically (aside, then renamed).
 
 OUT/study.lock.json             what was decided before training, and is used on resume
-OUT/runs/<run id>/              record.json, history.jsonl, rungs.jsonl, adapter/, predictions/
-OUT/base/                       record.json, predictions/
+OUT/runs/<run id>/              record.json, history.jsonl, rungs.jsonl, losses.json, adapter/,
+                                predictions/
+OUT/base/                       record.json, losses.json, predictions/
 OUT/results.json                every run and configuration with its metrics
 """
 
@@ -21,6 +22,7 @@ from lorasweep.errors import UserError
 from lorasweep.records import (
     BaseRecord,
     EvalEntry,
+    FinalLosses,
     HistoryEntry,
     Lock,
     Prediction,
@@ -182,6 +184,14 @@ class Store:
             return [Rung.model_validate_json(line) for line in lines]
         except ValueError as error:
             raise damaged(path, error) from None
+
+    def write_losses(self, folder: Path, losses: FinalLosses) -> None:
+        """Write the final losses of a run or of the base model into its folder."""
+        write_text(folder / "losses.json", losses.model_dump_json() + "\n")
+
+    def read_losses(self, folder: Path) -> FinalLosses | None:
+        """Return the final losses in a run's or the base model's folder; None without any."""
+        return _read(folder / "losses.json", FinalLosses)
 
     def adapter_folder(self, run_id: str) -> Path:
         """Where a run's adapter is, in PEFT's format."""

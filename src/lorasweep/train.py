@@ -274,11 +274,6 @@ def answer_loss(base: Base, rows: Rows, num_lanes: int) -> Tensor:
     return answer_losses(base, rows, num_lanes).sum(1)
 
 
-def last_eval_loss(history: Sequence[StepEntry | EvalEntry]) -> float:
-    """Return the evaluation loss after the last epoch, in nats per answer token."""
-    return next(e.eval_loss for e in reversed(history) if isinstance(e, EvalEntry))
-
-
 def last_epoch_loss(history: Sequence[StepEntry | EvalEntry]) -> float | None:
     """Return the mean loss per answer token over the last epoch's steps, or None without any."""
     steps = [entry for entry in history if isinstance(entry, StepEntry)]

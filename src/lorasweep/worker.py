@@ -4,7 +4,6 @@
 the driver alone writes them to disk.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,13 +12,10 @@ from pathlib import Path
 
 import torch
 
-from lorasweep.answer_scores import scores_of
 from lorasweep.architectures import whole_of
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.checkpoint import Checkpoint, Checkpoints
-from lorasweep.decoders import parse_decoder
-from lorasweep.errors import UserError
-from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
+from lorasweep.examine import Examiner
 from lorasweep.fitting import refuse_too_large
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.heartbeat import Pulse, beating, has_checkpoint
@@ -36,26 +32,17 @@ from lorasweep.ops.allocator import give_back_freed_memory, keep_freed_memory
 from lorasweep.peft_format import UNQUANTISED, SavedAdapter, TrainedOn, answering_lane, load_adapter
 from lorasweep.progress import Reporter, labels_line
 from lorasweep.race import ParagraphLosses
-from lorasweep.records import (
-    EVAL_LOSS,
-    BaseRecord,
-    LockedPack,
-    Prediction,
-    RunRecord,
-    Scores,
-)
+from lorasweep.records import BaseRecord, LockedPack, RunRecord
 from lorasweep.selfcheck import load_checked
 from lorasweep.stopping import StopSwitch
 from lorasweep.study import fingerprint
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree, separate_rows
 
+# A pass without a backward one keeps no activations, so it may have this many times the tokens.
 FORWARD_SHARE = 4
 # Of an automatic micro-batch: 16 bytes a weight take the room.
 FULL_SHARE = 4
-
-# Scores and predictions by decoder, for the place of each run in its pack.
-Answered = dict[int, tuple[dict[str, Scores], dict[str, list[Prediction]]]]
 
 
 class Worker:
@@ -68,6 +55,7 @@ class Worker:
         self.job, self.reporter, self.stop = job, reporter, stop
         self.micro_tokens = job.micro_tokens
         self.on_checkpoint = on_checkpoint
+        self.latest: ParagraphLosses | None = None  # of the pack in training, on evaluation
         torch.set_num_threads(job.threads)
         keep_freed_memory()
         self.trees = {role: self._layout(q.forest.trees) for role, q in job.sets.items()}
@@ -101,13 +89,7 @@ class Worker:
 
     def score_base(self, missing: Sequence[str], role: str) -> Scored:
         """Score the untuned base model on the evaluation or test set, by the missing metrics."""
-        loss = self._loss(missing, role)
-        if loss is not None and not math.isfinite(loss):
-            raise UserError(
-                f"{self.job.base}: its loss on the {role} questions is {loss} in "
-                f"{self.job.precision}; its weights may be damaged, or need another precision"
-            )
-        return self._score(missing, role, "base model", loss)
+        return self._examiner.score(missing, role, "base model")
 
     def score_adapter(
         self, run: RunRecord, adapter: Path, missing: Sequence[str], role: str
@@ -116,7 +98,13 @@ class Worker:
         saved = load_adapter(adapter)
         with self.base.adapted([answering_lane(saved)]) as adapters:
             adapters.put(0, saved.weights)
-            return self._score(missing, role, run.id, self._loss(missing, role))
+            return self._examiner.score(missing, role, run.id)
+
+    @property
+    def _examiner(self) -> Examiner:
+        """Who scores the model as it stands."""
+        tokens = FORWARD_SHARE * self.micro_tokens
+        return Examiner(self.base, self.job, self.trees, tokens, self.reporter, self.stop)
 
     @contextmanager
     def _in_full(self, folder: Path) -> Iterator[Base]:
@@ -137,18 +125,7 @@ class Worker:
     ) -> Scored:
         """Score a fully trained model from disk on the evaluation or test set."""
         with self._in_full(folder):
-            return self._score(missing, role, run.id, self._loss(missing, role))
-
-    def _loss(self, missing: Sequence[str], role: str) -> float | None:
-        """Return the evaluation loss of the model as it stands, if it is missing."""
-        return self._losses(1, role).means()[0] if EVAL_LOSS in missing else None
-
-    def _score(self, missing: Sequence[str], role: str, who: str, loss: float | None) -> Scored:
-        """Answer by the missing decoders, and join the loss where it was missing."""
-        decoders = [name for name in missing if name != EVAL_LOSS]
-        scores, predictions = self._answer(1, decoders, role, who)
-        losses = {} if loss is None else {EVAL_LOSS: loss}
-        return Scored({**scores[0], **losses}, predictions[0])
+            return self._examiner.score(missing, role, run.id)
 
     def run_pack(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
         """Train a pack's runs in lockstep, then score them.
@@ -156,6 +133,7 @@ class Worker:
         Raises what `machine.is_out_of_memory` knows where memory does not hold the pack.
         """
         self.micro_tokens = max(1, self.job.micro_tokens >> len(pack.cuts))
+        self.latest = None
         try:
             with beating(self.job.checkpoints / pack.id) as pulse:
                 if pack.runs[0].configuration.method == "full":
@@ -178,10 +156,10 @@ class Worker:
             trained = self._train(weights, pack, labels, self._full_tokens, pulse)
             peak = max(trained.peak_memory_bytes, peak_memory_bytes())
             lanes = trained.ended()
-            answered = self._answer_lanes(1, lanes, pack.id)
+            scored = self._score_lanes(1, lanes, pack.id)
             base.model.zero_grad()  # lets the buffer of gradients go
             model = SavedModel(base.model, base.tokenizer) if lanes else None
-        (finished,) = self._finished(pack, labels, trained, peak, answered, {})
+        (finished,) = self._finished(pack, labels, trained, peak, scored, {})
         return replace(finished, model=model)
 
     def _run_adapters(
@@ -194,15 +172,19 @@ class Worker:
             trained = self._train(adapters, pack, labels, self.micro_tokens, pulse)
             peak = max(trained.peak_memory_bytes, peak_memory_bytes())
             lanes = trained.ended()
-            answered = self._answer_lanes(len(adapters.lanes), lanes, pack.id)
+            scored = self._score_lanes(len(adapters.lanes), lanes, pack.id)
             saved = {place: self._saved(adapters, k) for place, k in lanes.items()}
-        return self._finished(pack, labels, trained, peak, answered, saved)
+        return self._finished(pack, labels, trained, peak, scored, saved)
 
-    def _answer_lanes(self, num_lanes: int, lanes: Mapping[int, int], who: str) -> Answered:
-        """Return scores and predictions of the runs that came to the end, by their places."""
-        decoders = self.job.evaluate.decoders if lanes else []
-        scores, predictions = self._answer(num_lanes, decoders, "eval", who)
-        return {place: (scores[k], predictions[k]) for place, k in lanes.items()}
+    def _score_lanes(self, num_lanes: int, lanes: Mapping[int, int], who: str) -> dict[int, Scored]:
+        """Return what the runs score that came to the end, by their places."""
+        if not lanes:
+            return {}
+        # A pack resumed behind its last step has not evaluated in this process.
+        known = self.latest or self._examiner.losses(num_lanes, "eval")
+        decoders = self.job.evaluate.decoders
+        found = self._examiner.score_lanes(num_lanes, decoders, "eval", who, known)
+        return {place: found[k] for place, k in lanes.items()}
 
     def _finished(
         self,
@@ -210,22 +192,21 @@ class Worker:
         labels: Sequence[str],
         trained: Trained,
         peak: int,
-        answered: Answered,
+        scored: Mapping[int, Scored],
         saved: Mapping[int, SavedAdapter],
     ) -> list[FinishedRun]:
-        scores = {place: found for place, (found, _) in answered.items()}
+        records = records_of(self.job, pack, labels, trained, peak, scored)
         return [
             FinishedRun(
                 record,
                 trained.histories[place],
                 saved.get(place),
                 None,
-                answered[place][1] if place in answered else {},
+                scored[place].predictions if place in scored else {},
                 trained.rungs[place],
+                scored[place].losses if place in scored else None,
             )
-            for place, record in enumerate(
-                records_of(self.job, pack, labels, trained, peak, scores)
-            )
+            for place, record in enumerate(records)
         ]
 
     def _train(
@@ -241,7 +222,8 @@ class Worker:
         self.reporter.start(f"{pack.id}: train {labels_line(labels)}", total)
 
         def losses() -> ParagraphLosses:
-            return self._losses(len(trained.lanes), "eval")
+            self.latest = self._examiner.losses(len(trained.lanes), "eval")
+            return self.latest
 
         hooks = Hooks(
             evaluate=lambda: losses().means(),
@@ -291,45 +273,6 @@ class Worker:
         """Tokens of a micro-batch of full fine-tuning, whose weights need the memory."""
         share = FULL_SHARE if self.job.recipe.micro_batch == "auto" else 1
         return self.micro_tokens // share
-
-    @property
-    def _forward_tokens(self) -> int:
-        """Tokens of a pass without a backward one, which keeps no activations."""
-        return FORWARD_SHARE * self.micro_tokens
-
-    def _losses(self, num_lanes: int, role: str) -> ParagraphLosses:
-        data, trees = self.job.sets[role].data, self.trees[role]
-        owners = {q.id: p.source_id for p in data.paragraphs for q in p.questions}
-        return paragraph_losses(self.base, trees, num_lanes, self._forward_tokens, owners)
-
-    def _answer(
-        self, num_lanes: int, decoders: Sequence[str], role: str, who: str
-    ) -> tuple[list[dict[str, Scores]], list[dict[str, list[Prediction]]]]:
-        """Return scores and predictions by decoder, for every lane."""
-        questions, job = self.job.sets[role], self.job
-        contexts = {q.id: p.context for p in questions.data.paragraphs for q in p.questions}
-        scores: list[dict[str, Scores]] = [{} for _ in range(num_lanes)]
-        predictions: list[dict[str, list[Prediction]]] = [{} for _ in range(num_lanes)]
-        for decoder in decoders:
-            self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
-            way = parse_decoder(decoder)
-            decoded = decode_all(
-                self.base, self.trees[role], num_lanes, way, job.evaluate, self._forward_tokens,
-                contexts, self._advance,
-            )  # fmt: skip
-            self.reporter.finish()
-            for k, answers in enumerate(decoded.answers_by_lane):
-                rows = predictions_of(questions.data.paragraphs, answers)
-                predictions[k][decoder] = rows
-                scores[k][decoder] = scores_of(
-                    rows, decoded.seconds_per_question, way.samples, job.evaluate.clusters
-                )
-        return scores, predictions
-
-    def _advance(self, num_questions: int) -> None:
-        self.reporter.advance(num_questions)
-        if self.stop.requested:
-            raise KeyboardInterrupt
 
     def _saved(self, adapters: Adapters, k: int) -> SavedAdapter:
         lane = adapters.lanes[k]

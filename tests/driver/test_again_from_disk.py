@@ -27,6 +27,35 @@ def assert_scored_the_same_from_disk(study_file: Path, out: Path, *overrides: st
 
 
 @pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize("overrides", [(), FULL_ALONE])
+def test_losses_of_a_folder_from_before_are_measured_again(
+    file: Path, tmp_path: Path, overrides: tuple[str, ...]
+) -> None:
+    out, store = tmp_path / "out", Store(tmp_path / "out")
+    runs = run(tiny.load(file, *overrides), out).runs
+    folders = [store.base_folder, *(store.run_folder(each.id) for each in runs)]
+    before = [store.read_losses(folder) for folder in folders]
+    for folder in folders:
+        (folder / "losses.json").unlink()
+    again = run(tiny.load(file, *overrides), out)
+    assert again.runs == runs
+    metrics = [again.base.metrics, *(each.metrics for each in runs)]
+    for folder, old, found in zip(folders, before, metrics, strict=True):
+        new = store.read_losses(folder)
+        assert new is not None
+        assert old is not None
+        assert (new.eval.paragraphs, new.train.paragraphs) == (
+            old.eval.paragraphs, old.train.paragraphs,
+        )  # fmt: skip
+        assert new.eval.losses == pytest.approx(old.eval.losses, rel=1e-5)
+        assert new.train.losses == pytest.approx(old.train.losses, rel=1e-5)
+        assert old.eval.mean == pytest.approx(found["eval_loss"], rel=1e-9)
+    assert again.analysis is not None
+    assert again.analysis.overfitting is not None
+    assert [each.run for each in again.analysis.overfitting.runs] == [each.id for each in runs]
+
+
+@pytest.mark.usefixtures("no_report")
 def test_parts_of_a_fused_module(file: Path, tmp_path: Path) -> None:
     grid = ("grid.targets=qv", "grid.rank=2", "grid.lr=1e-2", "grid.lr_ratio=4")
     record = assert_scored_the_same_from_disk(file, tmp_path / "out", *grid)

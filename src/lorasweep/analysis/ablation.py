@@ -28,9 +28,10 @@ def ablation(answers: Answers, configurations: Tables, grid: Tables) -> Ablation
     Configurations that share a run have its scores each, so that a grid stays complete. `grid`
     holds the study's tables of axes, for the options that extend them.
     """
-    points, scores = _points(answers, configurations)
+    points, rows = points_of([run.id for run in answers.runs], configurations)
     if not points:
         return Ablation(notes=["No scored configuration has LoRA's axes."])
+    scores = answers.f1_of_runs[rows]
     constant = {
         axis: points[0][axis] for axis in AXES if len({point[axis] for point in points}) == 1
     }
@@ -49,19 +50,21 @@ def ablation(answers: Answers, configurations: Tables, grid: Tables) -> Ablation
     )
 
 
-def _points(answers: Answers, configurations: Tables) -> tuple[list[dict[str, Value]], Floats]:
-    """Return the distinct configurations whose runs were scored, and their F1, row by row.
+def points_of(
+    runs: Sequence[str], configurations: Tables
+) -> tuple[list[dict[str, Value]], list[int]]:
+    """Return the distinct configurations of some runs, and the place of each one's run in `runs`.
 
     Full fine-tuning has none of these axes and is left out.
     """
-    row_of = {run.id: row for row, run in enumerate(answers.runs)}
+    row_of = {run_id: row for row, run_id in enumerate(runs)}
     rows_by_point = {
         tuple(point[axis] for axis in (*AXES, "seed")): row_of[point["run"]]
         for point in configurations
         if point["run"] in row_of and point["method"] != "full"
     }
     points = [dict(zip(AXES, values[:-1], strict=True)) for values in rows_by_point]
-    return points, answers.f1_of_runs[list(rows_by_point.values())]
+    return points, list(rows_by_point.values())
 
 
 def _notes(answers: Answers, points: Sequence[Point], is_constant: bool) -> list[str]:

@@ -13,6 +13,7 @@ from lorasweep.analysis.comparisons import (
     tied_best,
 )
 from lorasweep.analysis.failures import failures
+from lorasweep.analysis.overfitting import overfitting
 from lorasweep.errors import UserError
 from lorasweep.findings import Analysis, Comparison, DecoderAnalysis
 from lorasweep.records import Results, RunRecord, Scores
@@ -44,6 +45,7 @@ def analyse(
             decoder: _of_decoder(store, results, decoder, grid, paragraphs, unit)
             for decoder in _decoders(results)
         },
+        overfitting=overfitting(store, results, unit),
     )
 
 

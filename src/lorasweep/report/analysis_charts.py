@@ -55,9 +55,10 @@ class Bar:
 
 def difference_chart(
     points: Sequence[DifferencePoint], groups: Sequence[str], x_title: str, group_title: str,
-    say: Strings,
+    say: Strings, digits: int = 1,
 ) -> Spec:  # fmt: skip
     """Return differences with their intervals, a row per point in the given order, a rule at 0."""
+    number = f"+.{digits}f"
     shown = [group for group in groups if any(point.group == group for point in points)]
     colours = [PALETTE[groups.index(group)] for group in shown]
     dense = len(points) > MAX_TALL_ROWS
@@ -72,9 +73,9 @@ def difference_chart(
         color=colour(shown, group_title, colours),
         tooltip=[
             alt.Tooltip("name:N", title=say("chart.row")),
-            alt.Tooltip("difference:Q", title=x_title, format="+.1f"),
-            alt.Tooltip("low:Q", title=say("chart.low"), format="+.1f"),
-            alt.Tooltip("high:Q", title=say("chart.high"), format="+.1f"),
+            alt.Tooltip("difference:Q", title=x_title, format=number),
+            alt.Tooltip("low:Q", title=say("chart.low"), format=number),
+            alt.Tooltip("high:Q", title=say("chart.high"), format=number),
         ],
     )
     zero = rule(x=alt.X("difference:Q"), values=[{"difference": 0.0}])

@@ -24,7 +24,7 @@ CHAPTERS: dict[str, Sequence[str]] = {
     "method": ("method", "grid"),
     "results": (
         "leaderboard", "gain", "comparisons", "top", "ablation", "cost", "full", "decoding",
-        "failures", "answers", "losses", "race", "health",
+        "failures", "answers", "losses", "overfitting", "race", "health",
     ),
     "discussion": ("discussion", "limitations"),
     "conclusion": ("conclusion",),

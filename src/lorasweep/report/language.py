@@ -54,13 +54,13 @@ class Strings:
         low, high = (self.decimal(end) for end in interval)
         return self("number.interval", low=low, high=high)
 
-    def signed(self, value: float) -> str:
+    def signed(self, value: float, digits: int = 1) -> str:
         """Return a difference of scores with its sign."""
-        return f"{value:+,.1f}".replace("-", "−")
+        return f"{value:+,.{digits}f}".replace("-", "−")
 
-    def signed_interval(self, interval: Interval) -> str:
+    def signed_interval(self, interval: Interval, digits: int = 1) -> str:
         """Return both ends of an interval of differences."""
-        low, high = (self.signed(end) for end in interval)
+        low, high = (self.signed(end, digits) for end in interval)
         return self("number.signed_interval", low=low, high=high)
 
     def p_value(self, value: float) -> str:

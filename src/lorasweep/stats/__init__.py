@@ -8,12 +8,14 @@ from lorasweep.stats.ablation import (
     VarianceShares,
     edge_warnings,
     interactions,
+    level_weights,
     main_effects,
     variance_shares,
     varied_axes,
 )
 from lorasweep.stats.clusters import Clusters
 from lorasweep.stats.confidence_set import TiedBest, tied_best
+from lorasweep.stats.gap import Gap, gap_intervals
 from lorasweep.stats.intervals import (
     Interval,
     bootstrap_interval,
@@ -38,6 +40,7 @@ __all__ = [
     "Clusters",
     "Difference",
     "EdgeWarning",
+    "Gap",
     "Interval",
     "LevelEffect",
     "Power",
@@ -47,8 +50,10 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_intervals",
     "edge_warnings",
+    "gap_intervals",
     "holm",
     "interactions",
+    "level_weights",
     "main_effects",
     "mcnemar_exact",
     "paired_difference",

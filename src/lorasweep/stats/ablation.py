@@ -105,6 +105,15 @@ def main_effects(
     ]
 
 
+def level_weights(points: Sequence[Point], axis: str) -> dict[Hashable, Floats]:
+    """Return the weight of every run [runs] in the marginal mean of each value of an axis.
+
+    The means are those of `main_effects`; there are none where no cell is complete.
+    """
+    weights, _ = _marginal_weights(points, (axis,))
+    return {value: row for (value,), row in weights.items()}
+
+
 def interactions(
     points: Sequence[Point],
     axes: tuple[str, str],

@@ -142,17 +142,22 @@ def _ends(
         return [(None, None, ONE_CLUSTER)] * len(matrix)
     drawn = bootstrap_means(matrix, clusters, draws, seed)
     influences = clusters.sums(matrix - means(matrix)[:, None])
-    z = _expanded_quantile(level, clusters.num_clusters)
+    z = expanded_quantile(level, clusters.num_clusters)
     rounding = _rounding(matrix) * clusters.num_questions
     return [
-        _row_ends(means_of_row, influence, z, noise)
+        row_ends(means_of_row, influence, z, noise)
         for means_of_row, influence, noise in zip(drawn.T, influences, rounding, strict=True)
     ]
 
 
-def _row_ends(
+def row_ends(
     drawn: Floats, influence: Floats, z: float, noise: float
 ) -> tuple[float | None, float | None, str]:
+    """Return (low, high, "") of drawn means [draws], or (None, None, why there is no interval).
+
+    `influence` [clusters] is what each cluster adds to the mean, on any scale on which `noise` is
+    what rounding leaves; `z` is the quantile to take.
+    """
     if np.abs(influence).max() <= noise:
         return None, None, NO_SPREAD
     low, high = np.quantile(drawn, _quantile_levels(influence, z))
@@ -170,7 +175,7 @@ def _quantile_levels(influence: Floats, z: float) -> tuple[float, float]:
     return level(a - z), level(a + z)
 
 
-def _expanded_quantile(level: float, num_clusters: int) -> float:
+def expanded_quantile(level: float, num_clusters: int) -> float:
     """Return sqrt(G / (G - 1)) times Student's quantile: the normal's z for infinitely many."""
     student = student_quantile((1 + level) / 2, num_clusters - 1)
     return sqrt(num_clusters / (num_clusters - 1)) * student

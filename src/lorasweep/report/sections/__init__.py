@@ -21,6 +21,7 @@ from lorasweep.report.sections.limitations import limitations
 from lorasweep.report.sections.lora import lora
 from lorasweep.report.sections.losses import losses
 from lorasweep.report.sections.method import method
+from lorasweep.report.sections.overfitting import overfitting
 from lorasweep.report.sections.predictions import predictions
 from lorasweep.report.sections.race import race
 from lorasweep.report.sections.references import references
@@ -42,6 +43,7 @@ SECTIONS: list[Callable[[Outcome, Strings], Section]] = [
     answers,
     predictions,
     losses,
+    overfitting,
     race,
     health,
     discussion,

@@ -1,0 +1,118 @@
+"""Examine a model as it stands: its losses by teacher forcing, its answers by every decoder."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lorasweep.answer_scores import scores_of
+from lorasweep.base import Base
+from lorasweep.decoders import parse_decoder
+from lorasweep.errors import UserError
+from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
+from lorasweep.jobs import Job, Scored
+from lorasweep.prepare import TRAIN_SAMPLE
+from lorasweep.progress import Reporter
+from lorasweep.race import ParagraphLosses
+from lorasweep.records import EVAL_LOSS, FinalLosses, LossesByParagraph
+from lorasweep.stopping import StopSwitch
+from lorasweep.trees import Tree
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Scores the lanes that are attached to a base model on the questions of a role.
+
+    `trees` holds each role's questions; `micro_tokens` bounds a pass of all lanes together.
+    """
+
+    base: Base
+    job: Job
+    trees: Mapping[str, Sequence[Tree]]
+    micro_tokens: int
+    reporter: Reporter
+    stop: StopSwitch
+
+    def losses(self, num_lanes: int, role: str) -> ParagraphLosses:
+        """Return each lane's losses by paragraph."""
+        data = self.job.sets[role].data
+        owners = {q.id: p.source_id for p in data.paragraphs for q in p.questions}
+        return paragraph_losses(self.base, self.trees[role], num_lanes, self.micro_tokens, owners)
+
+    def score(self, metrics: Sequence[str], role: str, who: str) -> Scored:
+        """Return some metrics of the model without lanes, or with one: a loss and decoders.
+
+        Raises UserError where the loss is not finite.
+        """
+        known = self.losses(1, role) if EVAL_LOSS in metrics else None
+        if known is not None and not math.isfinite(known.means()[0]):
+            raise UserError(
+                f"{self.job.base}: the loss of {who} on the {role} questions is "
+                f"{known.means()[0]} in {self.job.precision}; weights may be damaged, or need "
+                "another precision"
+            )
+        decoders = [name for name in metrics if name != EVAL_LOSS]
+        (scored,) = self.score_lanes(1, decoders, role, who, known)
+        return scored
+
+    def score_lanes(
+        self,
+        num_lanes: int,
+        decoders: Sequence[str],
+        role: str,
+        who: str,
+        known: ParagraphLosses | None,
+    ) -> list[Scored]:
+        """Return each lane's scores by some decoders, and its losses where they are `known`.
+
+        With losses on the evaluation set come those on training questions.
+        """
+        again = self.losses(num_lanes, TRAIN_SAMPLE) if known and role == "eval" else None
+        scored = [Scored({}, {}) for _ in range(num_lanes)]
+        for decoder in decoders:
+            self._answer(scored, decoder, role, who)
+        return [
+            Scored(
+                each.metrics | ({EVAL_LOSS: known.means()[k]} if known else {}),
+                each.predictions,
+                self._final(known, again, k) if known and again else None,
+            )
+            for k, each in enumerate(scored)
+        ]
+
+    def _final(self, known: ParagraphLosses, again: ParagraphLosses, k: int) -> FinalLosses | None:
+        """Return one lane's losses as they are kept; none of a lane that failed."""
+        if not (math.isfinite(known.means()[k]) and math.isfinite(again.means()[k])):
+            return None
+        return FinalLosses(eval=self._kept(known, "eval", k), train=self._kept(again, "train", k))
+
+    def _kept(self, found: ParagraphLosses, role: str, k: int) -> LossesByParagraph:
+        articles = {p.source_id: p.article for p in self.job.sets[role].data.paragraphs}
+        return LossesByParagraph(
+            paragraphs=list(found.paragraphs),
+            articles=[articles[paragraph] for paragraph in found.paragraphs],
+            num_answer_tokens=list(found.num_answer_tokens),
+            losses=[float(loss) for loss in found.losses_KG[k]],
+        )
+
+    def _answer(self, scored: Sequence[Scored], decoder: str, role: str, who: str) -> None:
+        """Let every lane answer by one decoder, and put scores and predictions into `scored`."""
+        questions, job = self.job.sets[role], self.job
+        contexts = {q.id: p.context for p in questions.data.paragraphs for q in p.questions}
+        self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
+        way = parse_decoder(decoder)
+        decoded = decode_all(
+            self.base, self.trees[role], len(scored), way, job.evaluate, self.micro_tokens,
+            contexts, self._advance,
+        )  # fmt: skip
+        self.reporter.finish()
+        for lane, answers in zip(scored, decoded.answers_by_lane, strict=True):
+            rows = predictions_of(questions.data.paragraphs, answers)
+            lane.predictions[decoder] = rows
+            lane.metrics[decoder] = scores_of(
+                rows, decoded.seconds_per_question, way.samples, job.evaluate.clusters
+            )
+
+    def _advance(self, num_questions: int) -> None:
+        self.reporter.advance(num_questions)
+        if self.stop.requested:
+            raise KeyboardInterrupt
