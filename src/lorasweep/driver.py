@@ -235,29 +235,29 @@ class _Session:
         return missing if EVAL_LOSS in metrics and has_losses else [*missing, EVAL_LOSS]
 
     def _score_base(self, role: str) -> None:
-        """Compute the metrics of the base model that its record lacks."""
-        record = self.store.read_base() or self.worker.base_record()
-        before, folder = metrics_in(record, role), self.store.base_folder
-        if missing := self._missing(before, folder, role):
-            scored = self.worker.score_base(missing, role)
+        """Compute the metrics of the base model that its record lacks, and keep each at once."""
+        record, folder = self.store.read_base() or self.worker.base_record(), self.store.base_folder
+        for metric in self._missing(metrics_in(record, role), folder, role):
+            scored = self.worker.score_base([metric], role)
             self._write_scored(folder, scored, role)
-            self.store.write_base(with_metrics(record, role, {**before, **scored.metrics}))
+            record = with_metrics(record, role, scored.metrics)
+            self.store.write_base(record)
 
     def _score_run(self, record: RunRecord, role: str) -> None:
-        """Compute the metrics of a finished run that its record lacks."""
-        before, folder = metrics_in(record, role), self.store.run_folder(record.id)
-        if missing := self._missing(before, folder, role):
-            scored = self._scored_from_disk(record, missing, role)
+        """Compute the metrics of a finished run that its record lacks, and keep each at once."""
+        folder = self.store.run_folder(record.id)
+        for metric in self._missing(metrics_in(record, role), folder, role):
+            scored = self._scored_from_disk(record, metric, role)
             self._write_scored(folder, scored, role)
-            # What training recorded stays as it is; only what is new joins it.
-            self.store.write_run(with_metrics(record, role, {**scored.metrics, **before}))
+            record = with_metrics(record, role, scored.metrics)
+            self.store.write_run(record)
 
-    def _scored_from_disk(self, run: RunRecord, decoders: Sequence[str], role: str) -> Scored:
+    def _scored_from_disk(self, run: RunRecord, metric: str, role: str) -> Scored:
         if run.configuration.method == "full":
             folder = self.store.model_folder(run.id)
-            return self.worker.score_model(run, folder, decoders, role)
+            return self.worker.score_model(run, folder, [metric], role)
         folder = self.store.adapter_folder(run.id)
-        return self.worker.score_adapter(run, folder, decoders, role)
+        return self.worker.score_adapter(run, folder, [metric], role)
 
     def _score_test(self, results: records.Results) -> None:
         """Score the chosen run and the base model on the test set, where there is one."""
@@ -318,6 +318,8 @@ def metrics_in(record: BaseRecord | RunRecord, role: str) -> dict[str, Scores | 
     return record.metrics if role == "eval" else record.test_metrics
 
 
-def with_metrics(record: R, role: str, metrics: dict[str, Scores | float]) -> R:
-    """Return the record with other metrics on the evaluation or test set."""
-    return record.model_copy(update={"metrics" if role == "eval" else "test_metrics": metrics})
+def with_metrics(record: R, role: str, found: dict[str, Scores | float]) -> R:
+    """Return the record with more metrics on the evaluation or test set; what it has stays."""
+    more = found | metrics_in(record, role)
+    joined = metrics_in(record, role) | more
+    return record.model_copy(update={"metrics" if role == "eval" else "test_metrics": joined})

@@ -9,6 +9,7 @@ from folders import files_of, results_of
 
 import tiny
 from lorasweep import Study, UserError, driver, run
+from lorasweep.examine import Examiner
 from lorasweep.progress import Silent
 from lorasweep.records import Scores, scores_of
 
@@ -31,7 +32,7 @@ def no_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise AssertionError("an evaluation loss is computed anew")
 
-    monkeypatch.setattr(driver.Worker, "_losses", refuse)
+    monkeypatch.setattr(Examiner, "losses", refuse)
 
 
 @pytest.mark.usefixtures("no_report", "no_losses")

@@ -17,7 +17,7 @@ from lorasweep.records import EvalEntry, RunRecord, StepEntry
 from lorasweep.store import Store
 
 RUN_FILES = {
-    "record.json", "history.jsonl", "adapter/adapter_config.json",
+    "record.json", "history.jsonl", "losses.json", "adapter/adapter_config.json",
     "adapter/adapter_model.safetensors", "adapter/lorasweep.json", "predictions/greedy.json",
     "predictions/greedy.parquet",
 }  # fmt: skip
@@ -28,7 +28,12 @@ def test_the_folder_holds_what_the_design_lists(finished: Path) -> None:
     names = {name for name in files_of(finished) if not name.startswith("report/")}
     run_ids = {run.id for run in results_of(finished).runs}
     expected = {f"runs/{run_id}/{name}" for run_id in run_ids for name in RUN_FILES}
-    base = {"base/record.json", "base/predictions/greedy.json", "base/predictions/greedy.parquet"}
+    base = {
+        "base/record.json",
+        "base/losses.json",
+        "base/predictions/greedy.json",
+        "base/predictions/greedy.parquet",
+    }
     assert len(run_ids) == 4
     assert names == expected | base | {"study.lock.json", "results.json"}
     assert (finished / "report" / "index.html").stat().st_size > 1000
