@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lorasweep.report.blocks import Section
+    from lorasweep.report.language import Strings
     from lorasweep.report.load import Outcome
 
 
@@ -56,7 +57,7 @@ class Results(records.Results):
         from lorasweep.report.charts import altair_chart
 
         return {
-            figure.id: altair_chart(figure.spec)
+            figure.id: altair_chart(figure.spec, self._say)
             for section in self._sections
             for figure in section.figures()
         }
@@ -75,7 +76,7 @@ class Results(records.Results):
     def _repr_html_(self) -> str:
         from lorasweep.report.page import notebook_html
 
-        return notebook_html(self.study, self._sections)
+        return notebook_html(self.study, self._sections, self._say)
 
     @cached_property
     def _outcome(self) -> "Outcome":
@@ -84,8 +85,13 @@ class Results(records.Results):
         return load_outcome(self._out)
 
     @cached_property
-    def _sections(self) -> "list[Section]":
+    def _say(self) -> "Strings":
         from lorasweep.report.language import Strings
+
+        return Strings.load("en")
+
+    @cached_property
+    def _sections(self) -> "list[Section]":
         from lorasweep.report.page import make_sections
 
-        return make_sections(self._outcome, Strings.load("en"))
+        return make_sections(self._outcome, self._say)

@@ -33,13 +33,13 @@ def test_many_rows_are_set_closer() -> None:
 
 def test_a_row_without_an_interval_is_drawn() -> None:
     alone = [DifferencePoint("run", "b", 0.0, None, None)]
-    assert "run" in svg(difference_chart(alone, ["b"], "x", "group", SAY))
+    assert "run" in svg(difference_chart(alone, ["b"], "x", "group", SAY), SAY)
 
 
 def test_a_heat_map_writes_every_mean_in_its_cell() -> None:
     cells = [HeatCell(x, y, f1) for x, y, f1 in (("1e-3", "4", 20.04), ("2e-3", "4", 31.0))]
     spec = heat_map(cells, "Learning rate", "Rank", (20.0, 31.0), SAY)
-    picture = svg(spec)
+    picture = svg(spec, SAY)
     assert ">20.0<" in picture
     assert ">31.0<" in picture
     assert spec["layer"][0]["encoding"]["x"]["sort"] == ["1e-3", "2e-3"]

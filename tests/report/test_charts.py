@@ -67,13 +67,13 @@ def test_more_groups_than_colours_take_a_continuous_scheme() -> None:
 
 
 def test_a_chart_becomes_svg_and_png() -> None:
-    picture = svg(line_chart(make_series(2), "Step", "Loss", "Run <&>", SAY, rule_at=3.0))
+    picture = svg(line_chart(make_series(2), "Step", "Loss", "Run <&>", SAY, rule_at=3.0), SAY)
     assert picture.startswith("<svg")
     assert "Run &lt;&amp;&gt;" in picture
     assert png(picture).startswith(b"\x89PNG")
 
 
 def test_the_page_lets_the_style_sheet_choose_the_colour_of_text() -> None:
-    spec = page_spec(line_chart(make_series(1), "Step", "Loss", "Run", SAY))
+    spec = page_spec(line_chart(make_series(1), "Step", "Loss", "Run", SAY), SAY)
     assert spec["width"] == "container"
     assert spec["config"]["axis"]["labelColor"] == "currentColor"

@@ -1,17 +1,22 @@
 """Strings: every key that is used exists, every string is used, and numbers read well."""
 
 import re
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import lorasweep.report
 from lorasweep.errors import UserError
 from lorasweep.failures import FailureClass
-from lorasweep.report.language import Strings
+from lorasweep.report.language import Strings, languages
 from lorasweep.report.terms import RIGHT, TERMS, key_of, term
 
-SAY = Strings.load("en")
+SAY, FARSI = Strings.load("en"), Strings.load("fa")
+FIELD = re.compile(r"{(\w*)}")
+ISOLATES = {"\u2066": 1, "\u2067": 1, "\u2069": -1}
 PACKAGE = Path(lorasweep.report.__file__).parent
 
 
@@ -70,3 +75,49 @@ def test_braces_in_values_are_kept() -> None:
 )
 def test_terms_and_bins_have_strings_and_names_stay(value: str, shown: str) -> None:
     assert term(value, SAY) == shown
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_language_has_the_same_strings_with_the_same_values_in_them(language: str) -> None:
+    strings = Strings.load(language)._strings
+    assert set(strings) == set(SAY._strings)
+    assert {key: set(FIELD.findall(text)) for key, text in strings.items()} == {
+        key: set(FIELD.findall(text)) for key, text in SAY._strings.items()
+    }
+
+
+def bare(text: str) -> str:
+    """Return a text without its isolates, which are balanced."""
+    depths = list(accumulate(ISOLATES.get(sign, 0) for sign in text))
+    assert min(depths) == 0 == depths[-1]
+    return "".join(sign for sign in text if sign not in ISOLATES)
+
+
+def test_persian_numbers() -> None:
+    assert FARSI.integer(124439808) == "۱۲۴٬۴۳۹٬۸۰۸"
+    assert bare(FARSI.interval((58.04, 64.06))) == "۵۸٫۰ تا ۶۴٫۱"
+    assert bare(FARSI.signed(-1.25, 2)) == "−۱٫۲۵"
+    assert bare(FARSI.percent(0.34)) == "۳۴٪"
+    assert FARSI.axis_value("dropout", 0.1) == "۰٫۱"
+    assert FARSI.axis_value("rank", 16) == "۱۶"
+
+
+def test_what_people_type_stays_in_persian_text() -> None:
+    assert FARSI.axis_value("lr", 3e-4) == "3e-4"
+    assert FARSI.axis_value("alpha", "2r") == "2r"
+    sentence = FARSI("summary.base_note", note="r4 lr1e-3 (a)")
+    assert "\u2066r4 lr1e-3 (a)\u2069" in sentence
+
+
+def test_texts_keep_their_own_direction() -> None:
+    assert (FARSI.direction_of("سلام r4"), FARSI.direction_of("r4")) == ("rtl", "auto")
+    assert (SAY.direction_of("سلام"), SAY.isolated("سلام")) == ("ltr", "سلام")
+    assert bare(FARSI.list(["r4", "r8", "r16"], most=2)) == "r4، r8 و ۱ مورد دیگر"
+    assert FARSI.quoted("r4") == "\u2066r4\u2069"
+    assert FARSI.quoted("۱۲") == "۱۲"
+
+
+@given(st.text(max_size=20))
+def test_whatever_a_value_holds_isolates_are_balanced(value: str) -> None:
+    assume(not set(value) & set(ISOLATES))
+    assert value in bare(FARSI("summary.base_note", note=value))

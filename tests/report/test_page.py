@@ -228,3 +228,60 @@ def test_a_new_report_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     assert not (tmp_path / "report" / "old.html").exists()
     assert first.elements == second.elements
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "report"}
+
+
+@pytest.fixture(scope="module")
+def farsi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the invented study with its report in Persian."""
+    out = tmp_path_factory.mktemp("farsi")
+    write_outcome(out)
+    write_report(out, "fa")
+    return out
+
+
+def test_a_report_in_persian_has_the_same_files(farsi: Path, out: Path) -> None:
+    def files(folder: Path) -> set[Path]:
+        return {path.relative_to(folder) for path in (folder / "report").rglob("*")}
+
+    assert files(farsi) == files(out)
+
+
+def test_a_page_in_persian_goes_from_right_to_left_and_brings_its_letters(farsi: Path) -> None:
+    text = (farsi / "report/index.html").read_text(encoding="utf-8")
+    assert '<html lang="fa" dir="rtl">' in text
+    assert len(text.encode()) < 6 * 2**20
+    assert "font-src data:" in text
+    assert text.count("url(") == text.count('url("data:font/ttf;base64,') == 1
+    parsed = Page(text)
+    assert [section["id"] for section in parsed.all("section")] == SECTIONS
+    assert HOSTILE not in text
+    assert "۶۲٫۰" in parsed.text
+    assert "interval" not in parsed.text
+
+
+def test_a_written_report_in_persian_goes_from_right_to_left(farsi: Path) -> None:
+    text = (farsi / "report/report.md").read_text(encoding="utf-8")
+    assert text.startswith('<div dir="rtl">\n\n# ')
+    assert text.endswith("\n</div>\n")
+
+
+def test_pictures_in_persian_have_its_digits_and_its_font(farsi: Path) -> None:
+    picture = (farsi / "report/figures/f1.svg").read_text(encoding="utf-8")
+    assert "Vazirmatn" in picture
+    assert re.search("[۰-۹]{2}", picture)
+    assert "F1 با بازهٔ ۹۵٪" in picture
+
+
+def test_tables_for_programs_have_plain_numbers_in_every_language(farsi: Path, out: Path) -> None:
+    rows = [
+        (folder / "report/tables/cost.csv").read_text(encoding="utf-8").splitlines()
+        for folder in (farsi, out)
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_a_language_that_there_is_not_leaves_the_report_as_it_was(farsi: Path) -> None:
+    before = (farsi / "report/index.html").stat().st_mtime_ns
+    with pytest.raises(UserError, match="no report in language 'fr'"):
+        write_report(farsi, "fr")
+    assert (farsi / "report/index.html").stat().st_mtime_ns == before

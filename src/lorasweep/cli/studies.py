@@ -155,11 +155,16 @@ def analyse(
         print_leaderboard(results, folder, ["greedy"])
 
 
-def report(folder: Folder) -> None:
+def report(
+    folder: Folder,
+    lang: Annotated[
+        str, typer.Option(metavar="CODE", help="The language: en for English, fa for Persian.")
+    ] = "en",
+) -> None:
     """Write the report of a study's folder anew."""
     from lorasweep.report import write_report
 
-    print(write_report(folder))
+    print(write_report(folder, lang))
 
 
 def _load(study: str, overrides: list[str] | None) -> "Study":

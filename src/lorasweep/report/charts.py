@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from lorasweep.report import fonts
 from lorasweep.report.language import Strings
 
 # Okabe and Ito's palette, safe for colour-blind readers, in an order that keeps neighbours
@@ -138,23 +139,24 @@ def bucket_size(num_points: int, num_series: int) -> int:
     return math.ceil(num_points / most) or 1
 
 
-def page_spec(spec: Spec) -> Spec:
+def page_spec(spec: Spec, say: Strings) -> Spec:
     """Return the chart for the page: as wide as its box, in the text's colour."""
-    return _configured(spec, "container", PAGE_INK, "transparent")
+    return _configured(spec, "container", PAGE_INK, "transparent", say)
 
 
-def altair_chart(spec: Spec) -> Any:
+def altair_chart(spec: Spec, say: Strings) -> Any:
     """Return the chart as an Altair object, looking as it does in files."""
-    configured = _configured(spec, FILE_WIDTH, FILE_INK, "white")
+    configured = _configured(spec, FILE_WIDTH, FILE_INK, "white", say)
     points = configured.pop("datasets")
     chart = alt.Chart.from_dict(configured)
     chart.datasets = points
     return chart
 
 
-def svg(spec: Spec) -> str:
+def svg(spec: Spec, say: Strings) -> str:
     """Return the chart as a picture for papers: dark on white."""
-    return str(vl_convert.vegalite_to_svg(_configured(spec, FILE_WIDTH, FILE_INK, "white")))
+    fonts.register()
+    return str(vl_convert.vegalite_to_svg(_configured(spec, FILE_WIDTH, FILE_INK, "white", say)))
 
 
 def png(svg: str) -> bytes:
@@ -188,8 +190,9 @@ def rule(values: list[dict[str, float]], **place: Any) -> list[Any]:
     return [line.mark_rule(strokeDash=[5, 4], opacity=0.8, color="#808080")]
 
 
-def _configured(spec: Spec, width: int | str, ink: str, background: str) -> Spec:
+def _configured(spec: Spec, width: int | str, ink: str, background: str, say: Strings) -> Spec:
     on_page = width == "container"
+    families = [say.font, "system-ui" if on_page else "", "sans-serif"]
     text = {
         "labelColor": ink, "titleColor": ink, "labelFontSize": 12, "titleFontSize": 12,
         "titleFontWeight": "normal",
@@ -199,13 +202,14 @@ def _configured(spec: Spec, width: int | str, ink: str, background: str) -> Spec
         "titlePadding": 10,
     }  # fmt: skip
     return {
-        **spec,
+        **_directed(spec, say),
         "width": width,
         "background": background,
         "padding": 4,
         "autosize": {"type": "fit-x" if on_page else "pad", "contains": "padding"},
         "config": {
-            "font": "system-ui, sans-serif" if on_page else "sans-serif",
+            "font": ", ".join(filter(None, families)),
+            "locale": {"number": say.number_locale()},
             "axis": axis,
             "axisX": {"tickCount": {"expr": "ceil(width / 80)"}},
             "axisY": {"labelLimit": 190},
@@ -217,6 +221,20 @@ def _configured(spec: Spec, width: int | str, ink: str, background: str) -> Spec
             "view": {"stroke": None},
         },
     }  # fmt: skip
+
+
+def _directed(value: Any, say: Strings) -> Any:
+    """Return a specification whose texts in letters from right to left are isolated.
+
+    A chart's texts are set from left to right, whatever the page is; names of data, and lists that
+    sort by them, are changed alike.
+    """
+    if isinstance(value, dict):
+        return {key: _directed(inner, say) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_directed(inner, say) for inner in value]
+    is_own = isinstance(value, str) and say.direction_of(value) == "rtl"
+    return say.isolated(value) if is_own else value
 
 
 def colour(groups: Sequence[str], title: str, palette: Sequence[str] = PALETTE) -> Any:

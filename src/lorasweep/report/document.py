@@ -41,44 +41,51 @@ def written_report(study: str, sections: Sequence[Section], say: Strings) -> str
         parts.append(f"## {markdown_text(say(f'chapter.{chapter}'))}")
         for section in (by_id[id] for id in ids):
             parts += [f"### {markdown_text(section.title)}"] if len(ids) > 1 else []
-            parts += [_written(block) for block in section.blocks]
-    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+            parts += [_written(block, say) for block in section.blocks]
+    return directed("\n\n".join(part.strip() for part in parts if part.strip()) + "\n", say)
 
 
-def _written(block: Block) -> str:
+def directed(markdown: str, say: Strings) -> str:
+    """Return Markdown in the direction of its language: readers take it from left to right."""
+    return markdown if say.direction == "ltr" else f'<div dir="rtl">\n\n{markdown}\n</div>\n'
+
+
+def _written(block: Block, say: Strings) -> str:
     write = WRITERS.get(type(block))
-    return write(block) if write else ""
+    return write(block, say) if write else ""
 
 
-def _items(block: Items) -> str:
+def _items(block: Items, say: Strings) -> str:
     heading = [f"**{markdown_text(block.title)}**", ""] if block.title else []
-    return "\n".join([*heading, *(f"- {markdown_text(item)}" for item in block.items)])
+    return "\n".join([*heading, *(f"- {markdown_text(say.quoted(item))}" for item in block.items)])
 
 
-def _facts(block: Facts) -> str:
-    rows = (f"{fact.term}: {fact.value}" + f" ({fact.remark})" * bool(fact.remark)
+def _facts(block: Facts, say: Strings) -> str:
+    rows = (f"{fact.term}: {say.isolated(fact.value)}" + f" ({fact.remark})" * bool(fact.remark)
             for fact in block.facts)  # fmt: skip
     return "\n".join(f"- {markdown_text(row)}" for row in rows)
 
 
-def _code(block: Code) -> str:
+def _code(block: Code, say: Strings) -> str:
     """Return an indented block, which no text can end."""
     lines = "\n".join(f"    {line}" for line in block.text.splitlines())
+    if say.direction == "rtl":
+        lines = f'<div dir="ltr">\n\n{lines}\n\n</div>'
     return f"**{markdown_text(block.title)}**\n\n{lines}"
 
 
-def _figure(block: Figure) -> str:
+def _figure(block: Figure, _: Strings) -> str:
     picture = f"![{markdown_text(block.alternative)}](figures/{block.id}.svg)"
     return f"{picture}\n\n*{markdown_text(block.title)}.* {markdown_text(block.caption)}"
 
 
-def _table(block: Table) -> str:
-    return f"*{to_markdown(block).replace(chr(10), '*' + chr(10), 1)}"
+def _table(block: Table, say: Strings) -> str:
+    return f"*{to_markdown(block, say.quoted).replace(chr(10), '*' + chr(10), 1)}"
 
 
-WRITERS: Mapping[type, Callable[[Any], str]] = {
-    Paragraph: lambda block: markdown_text(block.text),
-    Notice: lambda block: f"> {markdown_text(block.text)}",
+WRITERS: Mapping[type, Callable[[Any, Strings], str]] = {
+    Paragraph: lambda block, _: markdown_text(block.text),
+    Notice: lambda block, say: f"> {markdown_text(say.quoted(block.text))}",
     Items: _items,
     Facts: _facts,
     Code: _code,

@@ -9,16 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from lorasweep.report import charts
+from lorasweep.report import charts, fonts
 from lorasweep.report.blocks import Section
-from lorasweep.report.document import written_report
+from lorasweep.report.document import directed, written_report
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome, load_outcome
 from lorasweep.report.sections import SECTIONS
 from lorasweep.report.tables import to_csv, to_latex, to_markdown
 from lorasweep.store import replaced_folder
-
-TABLE_FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
 
 
 def write_report(out: Path, language: str = "en") -> Path:
@@ -31,10 +29,12 @@ def write_report(out: Path, language: str = "en") -> Path:
     outcome = load_outcome(out)
     sections = make_sections(outcome, say)
     pictures = {
-        figure.id: charts.svg(figure.spec) for section in sections for figure in section.figures()
+        figure.id: charts.svg(figure.spec, say)
+        for section in sections
+        for figure in section.figures()
     }
     with replaced_folder(out / "report") as folder:
-        _write_tables(folder / "tables", sections)
+        _write_tables(folder / "tables", sections, say)
         _write_pictures(folder / "figures", pictures)
         page = _page(outcome, sections, pictures, say)
         (folder / "index.html").write_text(page, encoding="utf-8")
@@ -48,7 +48,7 @@ def make_sections(outcome: Outcome, say: Strings) -> list[Section]:
     return [section(outcome, say) for section in SECTIONS]
 
 
-def notebook_html(study: str, sections: list[Section]) -> str:
+def notebook_html(study: str, sections: list[Section], say: Strings) -> str:
     """Return the summary and the leaderboard for a notebook, and the names of all there is."""
     shown = {section.id: section for section in sections}
     return (
@@ -56,6 +56,7 @@ def notebook_html(study: str, sections: list[Section]) -> str:
         .get_template("notebook.html")
         .render(
             study=study,
+            say=say,
             summary=shown["summary"],
             leaderboard=next(each for each in shown["leaderboard"].tables()),
             tables=[table.id for section in sections for table in section.tables()],
@@ -64,11 +65,16 @@ def notebook_html(study: str, sections: list[Section]) -> str:
     )
 
 
-def _write_tables(folder: Path, sections: list[Section]) -> None:
+def _write_tables(folder: Path, sections: list[Section], say: Strings) -> None:
     folder.mkdir()
     for table in (table for section in sections for table in section.tables()):
-        for suffix, written in TABLE_FORMATS.items():
-            (folder / f"{table.id}.{suffix}").write_text(written(table), encoding="utf-8")
+        forms = {
+            "csv": to_csv(table),
+            "md": directed(to_markdown(table, say.quoted), say),
+            "tex": to_latex(table),
+        }
+        for suffix, text in forms.items():
+            (folder / f"{table.id}.{suffix}").write_text(text, encoding="utf-8")
 
 
 def _write_pictures(folder: Path, pictures: dict[str, str]) -> None:
@@ -89,7 +95,7 @@ def _page(outcome: Outcome, sections: list[Section], pictures: dict[str, str], s
             sections=sections,
             pictures={name: _data_url(picture) for name, picture in pictures.items()},
             say=say,
-            style=Markup(_asset("style.css") + _asset("browser.css")),
+            style=Markup(_asset("style.css") + _asset("browser.css") + fonts.style(say.font)),
             scripts=[Markup(script) for script in scripts],
             script_hashes=" ".join(_hash(script) for script in scripts),
         )

@@ -108,11 +108,14 @@ def plain_rows(table: Table) -> list[list[object]]:
     ]
 
 
-def to_markdown(table: Table) -> str:
-    """Return a GitHub-flavoured Markdown table under its caption."""
+def to_markdown(table: Table, quoted: Callable[[str], str] = str) -> str:
+    """Return a GitHub-flavoured Markdown table under its caption.
+
+    `quoted` is how a cell of another script than the table's is written.
+    """
     heads = [_markdown_line([column.title for column in table.columns])]
     rules = ["| " + " | ".join("---" if c.is_text else "---:" for c in table.columns) + " |"]
-    rows = [_markdown_line(row) for row in table.shown()]
+    rows = [_markdown_line(map(quoted, row)) for row in table.shown()]
     return "\n".join([markdown_text(table.caption), "", *heads, *rules, *rows, ""])
 
 

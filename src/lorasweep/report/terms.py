@@ -1,4 +1,4 @@
-"""The analysis' own values, such as classes of wrong answers and bins, in the report's language."""
+"""The records' own values, such as classes of wrong answers and bins, in the report's language."""
 
 import re
 
@@ -6,7 +6,8 @@ from lorasweep.failures import AnswerType, FailureClass, QuestionKind
 from lorasweep.report.language import Strings
 
 RIGHT, NO_SPAN = "right", "no span"
-TERMS = (RIGHT, NO_SPAN, *FailureClass, *QuestionKind, *AnswerType)
+NOT_FINITE = ("loss", "gradient")
+TERMS = (RIGHT, NO_SPAN, *FailureClass, *QuestionKind, *AnswerType, *NOT_FINITE)
 PERCENTS = re.compile(r"(\d+) to (\d+) %")
 RANGE = re.compile(r"(\d+) to (\d+)")
 OPEN = re.compile(r"(\d+) or more")
@@ -25,4 +26,4 @@ def term(value: str, say: Strings) -> str:
         if found := pattern.fullmatch(value):
             ends = [say.integer(int(end)) for end in found.groups()]
             return say(f"term.{key}", first=ends[0], last=ends[-1])
-    return value
+    return say.integer(int(value)) if value.isdecimal() else value

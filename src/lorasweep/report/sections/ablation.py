@@ -1,5 +1,7 @@
 """Ablation: what each axis of the grid does to F1, and how much of that is noise."""
 
+from functools import partial
+
 from lorasweep.analysis.ablation import AXES
 from lorasweep.findings import Ablation, Axis, Interaction, SeedSpread
 from lorasweep.report.analysis_charts import DifferencePoint, difference_chart
@@ -10,6 +12,8 @@ from lorasweep.report.ranking import analysis_of, scored_runs
 from lorasweep.report.sections.heat import heat_maps
 from lorasweep.report.sentences import edge_sentence
 from lorasweep.report.tables import Cell, Column, Table
+
+PRODUCT = " × "
 
 
 def ablation(outcome: Outcome, say: Strings) -> Section:
@@ -43,7 +47,7 @@ def _extremes(outcome: Outcome, say: Strings) -> list[Block]:
                 by_value.setdefault(point[axis], {})[point["run"]] = f1_of[point["run"]]
         if len(by_value) > 1:
             rows += [
-                _extreme_row(_title(axis, say), say.axis_value(axis, value), f1s, outcome)
+                _extreme_row(_title(axis, say), say.notation(axis, value), f1s, outcome)
                 for value, f1s in by_value.items()
             ]
     best, worst = (outcome.names[run.id] for run, _ in (scored[0], scored[-1]))
@@ -51,7 +55,7 @@ def _extremes(outcome: Outcome, say: Strings) -> list[Block]:
                 worst_f1=say.decimal(scored[-1][1]))  # fmt: skip
     columns = [
         Column("axis", say("column.axis")),
-        Column("value", say("column.value")),
+        Column("value", say("column.value"), say.figures),
         Column("num_runs", say("column.num_runs"), say.integer, "number"),
         Column("best", say("column.best_run")),
         Column("best_f1", say("column.best_f1"), say.decimal, "number"),
@@ -112,14 +116,14 @@ def _effect_figure(axes: list[Axis], say: Strings) -> Figure:
 def _effect_table(axes: list[Axis], say: Strings) -> Table:
     columns = [
         Column("axis", say("column.axis")),
-        Column("value", say("column.value")),
+        Column("value", say("column.value"), say.figures),
         Column("f1", say("column.mean_f1"), say.decimal, "number"),
         Column("effect", say("column.effect"), say.signed, "number"),
         Column("effect_interval", say("column.f1_interval"), say.signed_interval, "interval"),
         Column("num_cells", say("column.num_cells"), say.integer, "number"),
     ]
     rows = [
-        [_title(axis.name, say), say.axis_value(axis.name, level.value), level.mean, level.effect,
+        [_title(axis.name, say), say.notation(axis.name, level.value), level.mean, level.effect,
          level.interval, axis.num_cells]
         for axis in axes
         for level in axis.levels
@@ -136,16 +140,16 @@ def _interactions(found: Ablation, say: Strings) -> list[Block]:
 def _cell_table(interactions: list[Interaction], say: Strings) -> Table:
     columns = [
         Column("axes", say("column.axes")),
-        Column("values", say("column.values")),
+        Column("values", say("column.values"), partial(_product, say=say)),
         Column("f1", say("column.mean_f1"), say.decimal, "number"),
         Column("interaction", say("column.interaction"), say.signed, "number"),
         Column("interaction_interval", say("column.f1_interval"), say.signed_interval, "interval"),
     ]
     rows = [
         [
-            " × ".join(_title(axis, say) for axis in each.axes),
-            " × ".join(
-                say.axis_value(axis, value)
+            PRODUCT.join(_title(axis, say) for axis in each.axes),
+            PRODUCT.join(
+                say.notation(axis, value)
                 for axis, value in zip(each.axes, cell.values, strict=True)
             ),
             cell.mean, cell.interaction, cell.interval,
@@ -154,6 +158,10 @@ def _cell_table(interactions: list[Interaction], say: Strings) -> Table:
         for cell in each.cells
     ]  # fmt: skip
     return Table("interactions", say("ablation.cells_caption"), columns, rows)
+
+
+def _product(values: str, say: Strings) -> str:
+    return say.joined(PRODUCT, [say.figures(value) for value in values.split(PRODUCT)])
 
 
 def _shares(found: Ablation, say: Strings) -> Table:

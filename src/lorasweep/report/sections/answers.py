@@ -39,7 +39,7 @@ def _blocks(
 ) -> list[Block]:
     right, wrong = pick(predictions, right=True), pick(predictions, right=False)
     base = {each.id: each for each in outcome.base_predictions(DECODER)}
-    blocks: list[Block] = [Paragraph(say("answers.rule", name=name, number=str(NUM_EACH)))]
+    blocks: list[Block] = [Paragraph(say("answers.rule", name=name, number=say.integer(NUM_EACH)))]
     for key, chosen in (("answers.few_right", right), ("answers.few_wrong", wrong)):
         if len(chosen) < NUM_EACH:
             blocks.append(Notice(say.count(key, len(chosen))))

@@ -7,6 +7,7 @@ from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.sections.losses import series_of
 from lorasweep.report.tables import Cell, Column, Table
+from lorasweep.report.terms import term
 
 
 def health(outcome: Outcome, say: Strings) -> Section:
@@ -83,7 +84,7 @@ def _failed(outcome: Outcome, say: Strings) -> list[str]:
             "health.failure",
             name=outcome.names[run.id],
             step=say.integer(run.failure.step),
-            quantity=run.failure.quantity,
+            quantity=term(run.failure.quantity, say),
             value=run.failure.value,
         )
         for run in outcome.results.runs

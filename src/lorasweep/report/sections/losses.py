@@ -93,7 +93,7 @@ def _axis_value(run: RunRecord, axis: str, say: Strings) -> str:
     value = getattr(run.configuration, axis)
     if value is None:
         return run.configuration.method
-    return say.rate(value) if axis == "lr" else str(value)
+    return say.axis_value(axis, value)
 
 
 def _in_words(key: str, series: list[Series], say: Strings) -> str:

@@ -31,7 +31,7 @@ def _blocks(outcome: Outcome, say: Strings) -> list[Block]:
 
 
 def _percent(share: float, say: Strings) -> str:
-    return say("number.percent", value=f"{100 * share:g}")
+    return say("number.percent", value=say.plain(100 * share))
 
 
 def _table(outcome: Outcome, stopped: list[RunRecord], say: Strings) -> Table:

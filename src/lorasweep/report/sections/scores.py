@@ -203,8 +203,10 @@ def _columns(say: Strings) -> list[Column]:
         column("label", kind="text"), column("tied", kind="text"), column("f1", say.decimal),
         column("f1_interval", say.interval, "interval"), column("exact_match", say.decimal),
         column("eval_loss", loss), column("train_loss", loss), column("state", kind="text"),
-        column("rank"), column("lr", say.rate), column("alpha", plain), column("dropout", plain),
-        column("targets", kind="text"), column("seed"), column("trainable_parameters", say.integer),
+        column("rank", say.integer), column("lr", say.rate), column("alpha", plain),
+        column("dropout", plain), column("targets", kind="text"),
+        column("seed", lambda seed: say.figures(str(seed))),
+        column("trainable_parameters", say.integer),
         column("train_seconds", say.decimal), column("peak_memory_bytes", say.gibibytes),
     ]  # fmt: skip
 
