@@ -107,6 +107,21 @@ def test_the_report_is_written_anew(finished: Finished, tmp_path: Path) -> None:
     assert (folder / "report" / "index.html").is_file()
 
 
+def test_the_report_is_written_in_the_language_that_is_asked_for(
+    finished: Finished, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(finished.out, tmp_path / "copy"))
+    page = folder / "report" / "index.html"
+    ended = call("report", folder, "--lang", "fa")
+    assert (ended.code, ended.err) == (0, "")
+    assert '<html lang="fa" dir="rtl">' in page.read_text(encoding="utf-8")
+    wrong = call("report", folder, "--lang", "fr")
+    assert wrong.code == 2
+    assert "no report in language 'fr'" in wrong.err
+    assert "fa" in wrong.err
+    assert '<html lang="fa" dir="rtl">' in page.read_text(encoding="utf-8")
+
+
 def test_a_study_is_analysed_anew_without_training(finished: Finished, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished.out, tmp_path / "copy"))
     before = json.loads((folder / "results.json").read_text())

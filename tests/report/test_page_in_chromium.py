@@ -1,7 +1,10 @@
 """The page as people use it, in headless Chromium: Debian's package, driven by Playwright."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ NUM_PARAGRAPHS = 420
 PER_PARAGRAPH = 5
 NUM_QUESTIONS = NUM_PARAGRAPHS * PER_PARAGRAPH
 SHIPS = ("Ada", "Bold Star", "Corvid", "Dun", "Eyebright")
+ISOLATES = re.compile("[\u2066-\u2069]")
 DESK, PHONE = (1280, 900), (390, 844)
 
 
@@ -91,6 +95,14 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(out)
 
 
+@pytest.fixture(scope="module")
+def farsi_file(page_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same report in Persian."""
+    out = tmp_path_factory.mktemp("farsi") / "ships"
+    shutil.copytree(page_file.parent.parent, out)
+    return write_report(out, "fa")
+
+
 class Visit:
     """A page that was opened, what it asked for and what it complained of."""
 
@@ -121,15 +133,35 @@ class Visit:
         return list(self.table.locator("thead th:not([hidden])").all_text_contents())
 
 
-@pytest.fixture(params=[DESK, PHONE], ids=["desk", "phone"])
-def visit(request: pytest.FixtureRequest, chromium: Any, page_file: Path) -> Iterator[Visit]:
-    """The open page; at its end it has asked for nothing and logged nothing."""
-    visit = Visit(chromium, page_file, request.param)
+@contextmanager
+def visiting(chromium: Any, file: Path, size: tuple[int, int]) -> Iterator[Visit]:
+    """Open the page; at its end it has asked for nothing and logged nothing."""
+    visit = Visit(chromium, file, size)
     yield visit
-    assert [url for url in visit.requests if not url.startswith("data:")] == [page_file.as_uri()]
+    assert [url for url in visit.requests if not url.startswith("data:")] == [file.as_uri()]
     assert visit.complaints == []
     assert visit.page.evaluate("document.documentElement.scrollWidth") == visit.size[0]
     visit.page.close()
+
+
+@pytest.fixture(params=[DESK, PHONE], ids=["desk", "phone"])
+def visit(request: pytest.FixtureRequest, chromium: Any, page_file: Path) -> Iterator[Visit]:
+    """The open page."""
+    with visiting(chromium, page_file, request.param) as visit:
+        yield visit
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_page_in_persian(chromium: Any, farsi_file: Path, size: tuple[int, int]) -> None:
+    with visiting(chromium, farsi_file, size) as visit:
+        assert ISOLATES.sub("", visit.status) == "۲٬۱۰۰ پرسش از ۲٬۱۰۰"
+        visit.choose("outcome", "درست")
+        assert ISOLATES.sub("", visit.status) == "۱٬۰۵۰ پرسش از ۲٬۱۰۰"
+        visit.search("NUMBER 41?")
+        visit.choose("outcome", "همه")
+        assert ISOLATES.sub("", visit.status) == "۵ پرسش از ۲٬۱۰۰"
+        loaded = visit.page.evaluate("document.fonts.check('16px Vazirmatn', 'سلام')")
+        assert loaded
 
 
 def test_filters(visit: Visit) -> None:

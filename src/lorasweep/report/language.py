@@ -144,6 +144,7 @@ class Strings:
             "decimal": self("number.decimal"),
             "thousands": self("number.thousands"),
             "grouping": [3],
+            "currency": ["", ""],
             "numerals": [*self("number.digits")],
         }
 
