@@ -33,11 +33,11 @@ def front_chart(
     shown = [group for group in groups if any(point.group == group for point in points)]
     colours = [colour for group, colour in zip(groups, GROUPS, strict=False) if group in shown]
     costs = [point.x for point in points]
-    kind = "log" if min(costs) > 0 and max(costs) > MOST_LINEAR * min(costs) else "linear"
+    is_wide = min(costs) > 0 and max(costs) > MOST_LINEAR * min(costs)
     x = alt.X(
         "x:Q",
         title=x_title,
-        scale=alt.Scale(type=kind, zero=False, padding=12),
+        scale=alt.Scale(type="log", padding=12) if is_wide else alt.Scale(zero=False, padding=12),
         axis=alt.Axis(format="~s"),
     )
     y = alt.Y("f1:Q", title=say("chart.f1"), scale=alt.Scale(zero=False, padding=12))
