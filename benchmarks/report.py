@@ -9,18 +9,19 @@ analysis is made before the clock starts.
 """
 
 import argparse
+import json
 import math
 import random
 import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from lorasweep.analysis import analyse
-from lorasweep.evaluate import scores_of
+from lorasweep.answer_scores import scores_of
 from lorasweep.metrics import exact_match, f1
 from lorasweep.models import read_config
 from lorasweep.plan import Plan, PlannedRun, make_plan
@@ -38,7 +39,7 @@ from lorasweep.records import (
     StepEntry,
 )
 from lorasweep.report import write_report
-from lorasweep.squad import Paragraph, load
+from lorasweep.squad import Dataset, Paragraph, fingerprint_of, load, select
 from lorasweep.store import Store
 from lorasweep.study import Study
 
@@ -50,26 +51,38 @@ DRAWS = 3
 VERSIONS = {"lorasweep": "0.1.0", "torch": "invented"}
 
 
-def make_study() -> Study:
-    """Return report75 with two full fine-tunings and more decoders."""
+def make_study(questions: Path) -> Study:
+    """Return report75 with two full fine-tunings, more decoders, and questions from a file."""
     file = resources.files("lorasweep") / "studies" / "report75.toml"
     tables = tomllib.loads(file.read_text("utf-8"))
     tables["grid"].append({"method": "full", "lr": [1e-5, 2e-5]})
+    tables["data"] = {"train": "bundled", "eval": str(questions)}
     tables["evaluate"] = {"decoders": ["greedy", *DECODERS], "draws": DRAWS}
     return Study.parse(tables)
 
 
-def make_paragraphs(num_questions: int) -> list[Paragraph]:
-    """Return the bundled paragraphs again and again, under new ids, until there are enough."""
+def write_questions(file: Path, num_questions: int) -> None:
+    """Write the bundled paragraphs again and again, under new ids, until there are enough."""
     bundled = load(["bundled"]).paragraphs
     copies = -(-num_questions // sum(len(paragraph.questions) for paragraph in bundled))
-    found: list[Paragraph] = []
-    for copy in range(copies):
-        for one in bundled:
-            if sum(len(paragraph.questions) for paragraph in found) < num_questions:
-                questions = tuple(replace(q, id=f"{q.id}-{copy}") for q in one.questions)
-                found.append(replace(one, id=f"{one.id}-{copy}", questions=questions))
-    return found
+    articles = [
+        {"title": f"{one.article} {copy}", "paragraphs": [_as_squad(one, copy)]}
+        for copy in range(copies)
+        for one in bundled
+    ]
+    file.write_text(json.dumps({"version": "1.1", "data": articles}), encoding="utf-8")
+
+
+def _as_squad(paragraph: Paragraph, copy: int) -> dict[str, object]:
+    asked = [
+        {
+            "id": f"{question.id}-{copy}",
+            "question": question.text,
+            "answers": [{"text": a.text, "answer_start": a.start} for a in question.answers],
+        }
+        for question in paragraph.questions
+    ]
+    return {"context": paragraph.context, "qas": asked}
 
 
 def skill_of(run: PlannedRun) -> float:
@@ -120,7 +133,12 @@ class Invented:
 
     store: Store
     plan: Plan
-    paragraphs: Sequence[Paragraph]
+    questions: Dataset
+
+    @property
+    def paragraphs(self) -> Sequence[Paragraph]:
+        """The paragraphs that are answered."""
+        return self.questions.paragraphs
 
     def write(self) -> None:
         """Write lock, base, runs, results and their analysis."""
@@ -140,14 +158,14 @@ class Invented:
 
     def _results(self, ids: Sequence[str], base: BaseRecord, runs: list[RunRecord]) -> Results:
         plan, study = self.plan, self.plan.study
-        num_questions = sum(len(paragraph.questions) for paragraph in self.paragraphs)
         cards = {
             role: DataCard(
                 sources=["bundled"], articles=12, paragraphs=len(self.paragraphs), questions=count,
                 unanswerable=0, too_long=0, trunk_tokens=140 * len(self.paragraphs),
-                branch_tokens=22 * count, answer_tokens=5 * count, fingerprint="invented",
+                branch_tokens=22 * count, answer_tokens=5 * count,
+                fingerprint=fingerprint_of(self.questions),
             )
-            for role, count in (("train", 2000), ("eval", num_questions))
+            for role, count in (("train", 2000), ("eval", self.questions.num_questions))
         }  # fmt: skip
         return Results(
             schema=1, study="invented-report75", base=base, runs=runs,
@@ -229,11 +247,12 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=None, help="default: a folder that is removed")
     options = parser.parse_args()
-    study = make_study()
-    plan = make_plan(study, read_config(study.model.base))
     with tempfile.TemporaryDirectory() as temporary:
-        out = options.out or Path(temporary)
-        Invented(Store(out), plan, make_paragraphs(options.questions)).write()
+        out, file = options.out or Path(temporary), Path(temporary) / "questions.json"
+        write_questions(file, options.questions)
+        study = make_study(file)
+        plan = make_plan(study, read_config(study.model.base))
+        Invented(Store(out), plan, select(study.data).eval).write()
         begun, used = time.perf_counter(), time.process_time()
         page = write_report(out)
         seconds, busy = time.perf_counter() - begun, time.process_time() - used

@@ -1,7 +1,10 @@
 """The docs say what the program does."""
 
+import re
 import runpy
 from pathlib import Path
+
+from lorasweep.records import Results
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -14,3 +17,18 @@ def test_the_page_of_commands_is_current() -> None:
 def test_the_tree_in_the_readme_is_current() -> None:
     made = runpy.run_path(str(DOCS / "make_tree.py"))
     assert (DOCS.parent / "README.md").read_text("utf-8") == made["page"](), "run `make docs`"
+
+
+def test_the_example_is_whole_and_quotes_no_question() -> None:
+    example = DOCS / "example"
+    results = Results.model_validate_json((example / "results.json").read_text("utf-8"))
+    report = (example / "report.md").read_text("utf-8")
+    pictures = re.findall(r"\]\((figures/[\w.]+)\)", report)
+    assert len(pictures) == len(list((example / "figures").iterdir())) > 0
+    assert all((example / picture).is_file() for picture in pictures)
+    assert len(results.runs) == 75
+    assert results.analysis is not None
+    found = results.analysis.decoders["greedy"].failures
+    assert found is not None
+    assert found.examples == []
+    assert report.count("this example leaves it out") == 2

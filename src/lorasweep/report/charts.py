@@ -211,7 +211,8 @@ def _configured(spec: Spec, width: int | str, ink: str, background: str, say: St
             "font": ", ".join(filter(None, families)),
             "locale": {"number": say.number_locale()},
             "axis": axis,
-            "axisX": {"tickCount": {"expr": "ceil(width / 80)"}},
+            # A long title has the labels' room too where it ends with the axis, as on a phone.
+            "axisX": {"tickCount": {"expr": "ceil(width / 80)"}, "titleAnchor": "end"},
             "axisY": {"labelLimit": 190},
             "legend": {
                 **text, "orient": "bottom", "labelLimit": 0, "symbolOpacity": 1,
