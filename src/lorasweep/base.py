@@ -21,6 +21,7 @@ from lorasweep.errors import UserError
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import Precision
 from lorasweep.ops.attention import ATTENTION, bias_of, register
+from lorasweep.ops.fp16 import keep_in_range
 from lorasweep.ops.frozen import FrozenLinear, FrozenRMSNorm
 from lorasweep.ops.packed import PackedLinear, can_pack
 from lorasweep.trees import Rows
@@ -29,7 +30,7 @@ from lorasweep.trees import Rows
 PLAIN_RMS_NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
 # Positions of a model that counts none, such as one with ALiBi.
 UNBOUNDED = 2**31 - 1
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -69,6 +70,11 @@ class Base:
         return self.model.device
 
     @property
+    def is_fp16(self) -> bool:
+        """Say whether products are made in fp16, so that gradients need a scaled loss."""
+        return (self.autocast or self.model.dtype) == torch.float16
+
+    @property
     def max_tokens(self) -> int:
         """The positions that the model knows."""
         return int(getattr(self.model.config, "max_position_embeddings", None) or UNBOUNDED)
@@ -80,6 +86,8 @@ class Base:
         for linear in self.linears.values():
             if isinstance(linear, PackedLinear):
                 linear.pack()
+        if dtype == torch.float16:
+            keep_in_range(self.model)
 
     def body(self, **inputs: Any) -> Any:
         """Run the model without its head."""
@@ -187,6 +195,8 @@ def unfreeze(model: PreTrainedModel, tokenizer: Any, precision: Precision) -> Ba
     model.set_attn_implementation(ATTENTION)
     model.train(False).requires_grad_(True)
     autocast = None if precision == "fp32" else DTYPES[precision]
+    if autocast == torch.float16:
+        keep_in_range(model)
     return Base(model, tokenizer, {}, autocast=autocast)
 
 

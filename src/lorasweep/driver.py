@@ -120,6 +120,8 @@ def _run(
         reporter.note(f"warning: {warning}")
     with store.exclusive(), callers_threads(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared, executor)
+        if (lock.precision, lock.device) == ("fp16", "cpu"):
+            reporter.note("warning: fp16 is for cards; a processor multiplies it slowly")
         store.remove_leftovers()
         session = _Session(prepared, lock, store, reporter, trackers, stop, executor, resumed)
         session.run(may_train)

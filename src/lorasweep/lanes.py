@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lorasweep.lora import Lane, TreeDropout
+from lorasweep.loss_scaling import LossScaling
 from lorasweep.optimizer import LaneAdamW
 
 
@@ -41,11 +42,14 @@ class Trainable(Protocol):
 class Lanes:
     """The lanes of a pack that are still there, with their optimizer.
 
-    `places` tells each lane's place in the pack as it was planned; `live_K` which lanes learn.
+    `places` tells each lane's place in the pack as it was planned; `live_K` which lanes learn;
+    `scaling` is there where products are made in fp16.
     """
 
-    def __init__(self, adapters: Trainable, weight_decay: float) -> None:
-        self.adapters, self.weight_decay = adapters, weight_decay
+    def __init__(
+        self, adapters: Trainable, weight_decay: float, scaling: LossScaling | None = None
+    ) -> None:
+        self.adapters, self.weight_decay, self.scaling = adapters, weight_decay, scaling
         self.places = list(range(len(adapters.lanes)))
         self._start()
 
@@ -60,6 +64,24 @@ class Lanes:
     def live(self) -> list[int]:
         """Return the lanes that learn."""
         return [k for k, live in enumerate(self.live_K.tolist()) if live]
+
+    def step(self, factor: float) -> None:
+        """Let the lanes that learn step along their gradients, at `factor` times their rates."""
+        self.optimizer.step(self.adapters.gradients_KP, factor, self.live_K)
+
+    @torch.no_grad()
+    def scaled_step(self, scaling: LossScaling, factor: float, overflowed_K: Tensor) -> None:
+        """Let lanes step as `step` does, but leave those that overflowed as they are."""
+        if overflowed_K.all():
+            self.optimizer.num_steps += 1
+            return
+        skipping = overflowed_K.nonzero()[:, 0].tolist()
+        before = [(rows, rows[skipping]) for rows in self._buffers().values()]
+        gradients_KP, taken = self.adapters.gradients_KP, scaling.steps_taken
+        gradients_KP[skipping] = 0
+        self.optimizer.step(gradients_KP, factor, self.live_K, taken(self.optimizer.num_steps + 1))
+        for rows, kept in before:
+            rows[skipping] = kept
 
     @torch.no_grad()
     def silence(self, k: int) -> None:
@@ -79,6 +101,8 @@ class Lanes:
         live_K = self.live_K[list(kept)]
         self.adapters.keep(kept)
         self.places = [self.places[k] for k in kept]
+        if self.scaling:
+            self.scaling.keep(kept)
         self._start()
         self.optimizer.num_steps, self.live_K = num_steps, live_K
         for k, own in enumerate(moments):
@@ -87,13 +111,15 @@ class Lanes:
 
     def state(self) -> dict[str, Tensor]:
         """Return all that training changes, to be saved."""
-        return {**self._buffers(), "live": self.live_K}
+        scaling = self.scaling.state() if self.scaling else {}
+        return {**self._buffers(), "live": self.live_K, **scaling}
 
     def state_of(self, k: int) -> dict[str, Tensor]:
         """Return one lane's part of the state as that of a pack of this lane alone."""
         places = self.adapters.numbers_of(k)
         own = {name: rows[k, places][None] for name, rows in self._buffers().items()}
-        return {**own, "live": torch.ones_like(self.live_K[:1])}
+        scaling = self.scaling.state_of(k) if self.scaling else {}
+        return {**own, "live": torch.ones_like(self.live_K[:1]), **scaling}
 
     def restore(self, places: Sequence[int], num_steps: int, state: Mapping[str, Tensor]) -> None:
         """Take up a saved state that holds these places of the pack."""

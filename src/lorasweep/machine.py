@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 MEMINFO, GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
@@ -22,13 +22,16 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def resolve_precision(setting: str, device: str) -> Precision:
-    """Return the precision of the base model's products: "auto" is bf16 where that is fast."""
-    if setting == "fp32":
-        return "fp32"
-    if setting == "bf16" or multiplies_bf16_fast(device):
+def resolve_precision(setting: Precision | Literal["auto"], device: str) -> Precision:
+    """Return the precision of the base model's products: "auto" is the one that is fast there.
+
+    That is bf16 where it is multiplied natively, else fp16 on a card and fp32 on a processor.
+    """
+    if setting != "auto":
+        return setting
+    if multiplies_bf16_fast(device):
         return "bf16"
-    return "fp32"
+    return "fp16" if device == "cuda" else "fp32"
 
 
 def multiplies_bf16_fast(device: str) -> bool:

@@ -7,6 +7,7 @@ References: Loshchilov & Hutter 2019, arXiv:1711.05101; PyTorch's torch.optim.Ad
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -34,24 +35,55 @@ class LaneAdamW:
         self.slice = max(1, NUMBERS_AT_ONCE // len(values_KP))
 
     @torch.no_grad()
-    def step(self, gradients_KP: Tensor, factor: float, live_K: Tensor) -> None:
-        """Take one step at `factor` times the learning rates, for live lanes only."""
+    def step(
+        self,
+        gradients_KP: Tensor,
+        factor: float,
+        live_K: Tensor,
+        steps_taken: Sequence[int] | None = None,
+    ) -> None:
+        """Take one step at `factor` times the learning rates, for live lanes only.
+
+        `steps_taken` counts each lane's steps with this one, where lanes skip some.
+        """
         self.num_steps += 1
+        bias1, root2 = self._corrections(steps_taken)
         for start in range(0, self.values_KP.shape[1], self.slice):
             part = slice(start, start + self.slice)
             lr = self.lr_KP[:, part if self.lr_KP.shape[1] > 1 else slice(None)]
-            self._step_part(part, gradients_KP[:, part], lr * factor * live_K[:, None])
+            lr = lr * factor * live_K[:, None]
+            self._step_part(part, gradients_KP[:, part], lr, bias1, root2)
 
-    def _step_part(self, part: slice, gradients: Tensor, lr: Tensor) -> None:
+    def _corrections(
+        self, steps_taken: Sequence[int] | None
+    ) -> tuple[float | Tensor, float | Tensor]:
+        """Return 1 - beta1^t and the root of 1 - beta2^t, or a column [K, 1] of each by lane."""
+        if steps_taken is None:
+            return _corrections_at(self.num_steps)
+        by_lane = [_corrections_at(max(1, taken)) for taken in steps_taken]
+        bias1_K1, root2_K1 = self.values_KP.new_tensor(by_lane).T[..., None]
+        return bias1_K1, root2_K1
+
+    def _step_part(
+        self,
+        part: slice,
+        gradients: Tensor,
+        lr: Tensor,
+        bias1: float | Tensor,
+        root2: float | Tensor,
+    ) -> None:
         values, mean, square = (
             whole[:, part] for whole in (self.values_KP, self.mean_KP, self.square_KP)
         )
         values.mul_(1 - lr * self.weight_decay)
         mean.lerp_(gradients, 1 - BETA1)
         square.mul_(BETA2).addcmul_(gradients, gradients, value=1 - BETA2)
-        bias1, bias2 = 1 - BETA1**self.num_steps, 1 - BETA2**self.num_steps
-        denominator = square.sqrt().div_(math.sqrt(bias2)).add_(EPSILON)
+        denominator = square.sqrt().div_(root2).add_(EPSILON)
         values.sub_(mean / denominator * (lr / bias1))
+
+
+def _corrections_at(num_steps: int) -> tuple[float, float]:
+    return 1 - BETA1**num_steps, math.sqrt(1 - BETA2**num_steps)
 
 
 @torch.no_grad()

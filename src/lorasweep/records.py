@@ -179,14 +179,15 @@ class BaseRecord(Stored):
 class StepEntry(Stored):
     """A line of history.jsonl for an optimizer step; losses in nats per answer token.
 
-    Steps and epochs are counted from 0.
+    Steps and epochs are counted from 0. `grad_norm` is None for a step that the run skipped, as its
+    gradient overflowed in fp16.
     """
 
     kind: Literal["step"] = "step"
     step: int
     epoch: int
     loss: float
-    grad_norm: float
+    grad_norm: float | None
     lr: float
     num_questions: int
     num_answer_tokens: int
@@ -256,7 +257,7 @@ class Lock(Stored):
 
     study: dict[str, Any]
     facts: dict[str, Any]
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     device: str
     threads: int
     micro_tokens: int

@@ -86,7 +86,7 @@ class Model(Section):
     """The base model and the precision of its products."""
 
     base: str
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
 
 class Data(Section):

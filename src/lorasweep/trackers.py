@@ -145,4 +145,5 @@ def _sent(study: str, record: RunRecord, history: History, folder: Path) -> Sent
 def _values(entry: StepEntry | EvalEntry) -> dict[str, float]:
     if isinstance(entry, EvalEntry):
         return {"eval/loss": entry.eval_loss}
-    return {"train/loss": entry.loss, "train/grad_norm": entry.grad_norm, "train/lr": entry.lr}
+    norm = {} if entry.grad_norm is None else {"train/grad_norm": entry.grad_norm}
+    return {"train/loss": entry.loss, **norm, "train/lr": entry.lr}

@@ -17,6 +17,7 @@ from lorasweep.checkpoint import Checkpoint, Checkpoints, Progress
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.lanes import Lanes, Trainable
 from lorasweep.lora import TreeDropout
+from lorasweep.loss_scaling import LossScaling
 from lorasweep.machine import peak_memory_bytes
 from lorasweep.optimizer import clip_lanes, schedule_factor
 from lorasweep.race import ParagraphLosses
@@ -78,7 +79,8 @@ class _Training:
         self.hooks, self.checkpoints = hooks, checkpoints
         seed = adapters.lanes[0].seed
         self.epochs = [epoch_batches(trees, recipe, seed, e) for e in range(recipe.epochs)]
-        self.lanes = Lanes(adapters, recipe.weight_decay)
+        self.scaling = LossScaling(len(adapters.lanes)) if base.is_fp16 else None
+        self.lanes = Lanes(adapters, recipe.weight_decay, self.scaling)
         num_steps = sum(map(len, self.epochs))
         self.rungs = hooks.race.race.fractions(num_steps) if hooks.race else {}
         self.result = Trained.nothing(num_steps, len(self.lanes))
@@ -160,11 +162,31 @@ class _Training:
         self.adapters.gradients_KP.zero_()
         loss_K = self._accumulate(batch, step)
         self._stop_lanes(loss_K, step, "loss")
+        factor = schedule_factor(self.recipe, step, self.result.num_steps)
+        norm_K = self._update(step, factor)
+        self._record(batch, step, epoch, factor, loss_K.tolist(), norm_K.tolist())
+
+    def _update(self, step: int, factor: float) -> Tensor:
+        """Clip the gradients and let lanes step along them; return their norms [K] before."""
+        if self.scaling:
+            return self._scaled_update(self.scaling, step, factor)
         norm_K = clip_lanes(self.adapters.gradients_KP, self.recipe.max_grad_norm)
         self._stop_lanes(norm_K, step, "gradient norm")
-        factor = schedule_factor(self.recipe, step, self.result.num_steps)
-        self.lanes.optimizer.step(self.adapters.gradients_KP, factor, self.lanes.live_K)
-        self._record(batch, step, epoch, factor, loss_K.tolist(), norm_K.tolist())
+        self.lanes.step(factor)
+        return norm_K
+
+    def _scaled_update(self, scaling: LossScaling, step: int, factor: float) -> Tensor:
+        """Do what `_update` does; a lane that overflows in fp16 skips the step instead.
+
+        It is stopped where it still overflows at the smallest scale.
+        """
+        scaling.unscale(self.adapters.gradients_KP)
+        norm_K = clip_lanes(self.adapters.gradients_KP, self.recipe.max_grad_norm).cpu()
+        overflowed_K = ~norm_K.isfinite()
+        scaling.update(overflowed_K)
+        self._stop_lanes(norm_K.where(scaling.exhausted_K, 0.0), step, "gradient norm")
+        self.lanes.scaled_step(scaling, factor, overflowed_K)
+        return norm_K
 
     def _accumulate(self, batch: tuple[Tree, ...], step: int) -> Tensor:
         """Add up the gradients of a batch; return each lane's mean loss over its answer tokens."""
@@ -174,7 +196,8 @@ class _Training:
             rows = lay_out(trees, self.base.device)
             self.adapters.dropout = self._dropout(rows, step)
             loss_K = answer_loss(self.base, rows, len(self.lanes)) / num_answer_tokens
-            self.adapters.accumulate(loss_K.sum())
+            scaled_K = self.scaling.scaled(loss_K) if self.scaling else loss_K
+            self.adapters.accumulate(scaled_K.sum())
             total_K += loss_K.detach().double().cpu()
         self.adapters.dropout = None
         return total_K
@@ -201,7 +224,8 @@ class _Training:
         tokens = sum(tree.num_answer_tokens for tree in batch)
         live = self.lanes.live()
         for k in live:
-            entry = StepEntry(step=step, epoch=epoch, loss=losses[k], grad_norm=norms[k],
+            norm = norms[k] if math.isfinite(norms[k]) else None
+            entry = StepEntry(step=step, epoch=epoch, loss=losses[k], grad_norm=norm,
                               lr=self.adapters.lanes[k].lr * factor, num_questions=questions,
                               num_answer_tokens=tokens)  # fmt: skip
             self.result.histories[self.lanes.places[k]].append(entry)

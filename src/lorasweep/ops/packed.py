@@ -1,7 +1,7 @@
 """Frozen linear maps over weights packed once in oneDNN's own layout, both directions.
 
 A frozen W is only ever multiplied, by x forward and by dy backward, so W and W^T are reordered once
-instead of at every product. Falls back to `FrozenLinear` where torch has no oneDNN.
+instead of at every product. Falls back to `FrozenLinear` where torch has no oneDNN, and in fp16.
 """
 
 from typing import Any
@@ -28,13 +28,19 @@ class PackedLinear(FrozenLinear):
         self.pack()
 
     def pack(self) -> None:
-        """Pack the weight anew, after it was rounded to another precision."""
+        """Pack the weight anew, after it was rounded to another precision, where that can be."""
+        self._forward: Tensor | None = None
+        self._backward: Tensor | None = None
         weight = self.weight.data
+        if not can_pack(weight):
+            return
         self._forward = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
         self._backward = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), None)
 
     def product(self, x: Tensor) -> Tensor:
         """Return x W^T + b."""
+        if self._forward is None:
+            return super().product(x)
         out: Tensor = _PackedProduct.apply(x, self._forward, self._backward, self.bias)  # type: ignore[no-untyped-call]
         return out
 

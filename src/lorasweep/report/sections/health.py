@@ -17,17 +17,22 @@ def health(outcome: Outcome, say: Strings) -> Section:
     blocks.append(_figure(outcome, steps, say) or Notice(say("losses.no_training")))
     if outcome.results.runs:
         blocks.append(_table(outcome, steps, say))
-    failed = _failed(outcome, say)
-    blocks.append(
-        Items(say("health.failures"), failed) if failed else Paragraph(say("health.sound"))
-    )
+    skipped, failed = _skipped(outcome, steps, say), _failed(outcome, say)
+    if skipped:
+        blocks.append(Items(say("health.overflows"), skipped))
+    if failed:
+        blocks.append(Items(say("health.failures"), failed))
+    elif not skipped:
+        blocks.append(Paragraph(say("health.sound")))
     return Section("health", say("health.title"), blocks)
 
 
 def _figure(outcome: Outcome, steps: dict[str, list[StepEntry]], say: Strings) -> Figure | None:
     size = bucket_size(max(map(len, steps.values()), default=0), len(steps))
     norms = {
-        run_id: thin([(float(e.step), e.grad_norm) for e in entries], size)
+        run_id: thin(
+            [(float(e.step), e.grad_norm) for e in entries if e.grad_norm is not None], size
+        )
         for run_id, entries in steps.items()
     }
     series, group_title = series_of(outcome, norms, say)
@@ -73,9 +78,22 @@ def _row(
     name = outcome.names[run.id]
     if not steps:
         return [name, run.state, None, None, None, None, None]
-    norms = [entry.grad_norm for entry in steps]
+    norms = [entry.grad_norm for entry in steps if entry.grad_norm is not None]
+    losses = [steps[0].loss, steps[-1].loss]
+    if not norms:
+        return [name, run.state, len(steps), *losses, None, None]
     clipped = None if limit is None else sum(norm > limit for norm in norms) / len(norms)
-    return [name, run.state, len(steps), steps[0].loss, steps[-1].loss, max(norms), clipped]
+    return [name, run.state, len(steps), *losses, max(norms), clipped]
+
+
+def _skipped(outcome: Outcome, steps: dict[str, list[StepEntry]], say: Strings) -> list[str]:
+    """Say which runs skipped steps, as their gradients overflowed in fp16."""
+    return [
+        say.count("health.skipped", count, name=outcome.names[run_id],
+                  steps=say.integer(len(entries)))
+        for run_id, entries in steps.items()
+        if (count := sum(entry.grad_norm is None for entry in entries))
+    ]  # fmt: skip
 
 
 def _failed(outcome: Outcome, say: Strings) -> list[str]:
