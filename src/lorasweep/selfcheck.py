@@ -5,6 +5,7 @@ attention; then, with our modules in, as trees in training and in decoding. A mo
 no positions or ignores our masks is caught here, before it can train on wrong sums.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,9 +89,11 @@ def round_checked(base: Base, dtype: torch.dtype, probe: Sequence[Tree]) -> None
     spread = (before - before.mean(-1, keepdim=True)).norm()
     share = float((after - before).norm() / spread)
     if not share <= ROUNDING:
+        change = f"change by {100 * share:.0f} % of their spread"
         raise UserError(
-            f"{base.model.config.model_type}: rounded to {dtype}, its logits change by "
-            f'{100 * share:.0f} % of their spread; set model.precision = "fp32"'
+            f"{base.model.config.model_type}: rounded to {dtype}, its logits "
+            f"{change if math.isfinite(share) else 'are not finite'}; "
+            'set model.precision = "fp32"'
         )
 
 

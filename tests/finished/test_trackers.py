@@ -21,11 +21,15 @@ HISTORY = [
     StepEntry(step=step, epoch=0, loss=2.0 - step, grad_norm=0.5, lr=1e-3, num_questions=8,
               num_answer_tokens=20)
     for step in (0, 1)
-] + [EvalEntry(step=2, epoch=0, eval_loss=1.25)]  # fmt: skip
+] + [
+    StepEntry(step=2, epoch=0, loss=1.0, grad_norm=None, lr=1e-3, num_questions=8,
+              num_answer_tokens=20),
+] + [EvalEntry(step=3, epoch=0, eval_loss=1.25)]  # fmt: skip
 BY_STEP = [
     (0, {"train/loss": 2.0, "train/grad_norm": 0.5, "train/lr": 1e-3}),
     (1, {"train/loss": 1.0, "train/grad_norm": 0.5, "train/lr": 1e-3}),
-    (2, {"eval/loss": 1.25}),
+    (2, {"train/loss": 1.0, "train/lr": 1e-3}),
+    (3, {"eval/loss": 1.25}),
 ]
 FINAL = {"greedy/exact_match": 20.0, "greedy/f1": 40.0, "train_seconds": 1.0}
 
@@ -110,8 +114,13 @@ def test_tensorboard_gets_scalars(record: RunRecord, tmp_path: Path) -> None:
     assert notes == []
     events = EventAccumulator(str(tmp_path / "trackers" / "tensorboard" / "abc"))
     events.Reload()
-    assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(0, 2.0), (1, 1.0)]
-    assert [(e.step, e.value) for e in events.Scalars("eval/loss")] == [(2, 1.25)]
+    assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [
+        (0, 2.0),
+        (1, 1.0),
+        (2, 1.0),
+    ]
+    assert [e.step for e in events.Scalars("train/grad_norm")] == [0, 1]
+    assert [(e.step, e.value) for e in events.Scalars("eval/loss")] == [(3, 1.25)]
     assert [e.value for e in events.Scalars("greedy/f1")] == [40.0]
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from invented import make_predictions, make_results, make_run, make_scores, write_history
 
-from lorasweep.records import Stop
-from lorasweep.report.blocks import Code, Figure, Notice, Paragraph
+from lorasweep.records import StepEntry, Stop
+from lorasweep.report.blocks import Code, Figure, Items, Notice, Paragraph
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.sections.answers import pick
 from lorasweep.report.sections.decoding import decoding
+from lorasweep.report.sections.health import health
 from lorasweep.report.sections.losses import losses
 from lorasweep.report.sections.race import race
 from lorasweep.store import Store
@@ -58,6 +59,29 @@ def test_many_runs_take_the_colour_of_the_axis_that_differs(tmp_path: Path) -> N
     rows = training.spec["datasets"]["points"]
     assert {row["group"] for row in rows} == {"1", "2", "3"}
     assert len({row["name"] for row in rows}) == 8
+
+
+def test_steps_that_were_skipped_in_fp16_are_told_and_have_no_norm(tmp_path: Path) -> None:
+    runs = [make_run(0, 60.0), make_run(1, 50.0), make_run(2, 40.0)]
+    store = Store(tmp_path)
+    for run, norms in zip(runs, ([None, 2.0, 0.5], [0.5] * 3, [None] * 2), strict=True):
+        store.write_history(
+            run.id,
+            [
+                StepEntry(step=step, epoch=0, loss=3.0 - step, grad_norm=norm, lr=1e-3,
+                          num_questions=8, num_answer_tokens=20)
+                for step, norm in enumerate(norms)
+            ],
+        )  # fmt: skip
+    results = make_results(runs).model_copy(update={"recipe": {"max_grad_norm": 1.0}})
+    section = health(Outcome(store, results), SAY)
+    (items,) = [block for block in section.blocks if isinstance(block, Items)]
+    assert items.items == [f"{runs[0].label}: 1 step of 3.", f"{runs[2].label}: 2 steps of 2."]
+    (table,) = section.tables()
+    assert [row[5:] for row in table.rows] == [[2.0, 0.5], [0.5, 0.0], [None, None]]
+    (figure,) = section.figures()
+    points = [(p["x"], p["y"]) for p in figure.spec["datasets"]["points"]]
+    assert sorted(points) == [(0, 0.5), (1, 0.5), (1, 2.0), (2, 0.5), (2, 0.5)]
 
 
 def test_the_decoding_table_has_the_best_run_and_the_base_model_by_every_decoder(
