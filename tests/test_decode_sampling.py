@@ -25,14 +25,13 @@ from lorasweep.decode import (
     prompts_of,
     sampling,
 )
-from lorasweep.decode.sampling import gumbel_noise, key, warp
+from lorasweep.decode.sampling import drawn, gumbel_noise, key, warp
 from lorasweep.decoders import Decoder, parse_decoder
 from lorasweep.study import Evaluate
 from lorasweep.trees import Tree, separate_rows
 from reference import mixed_lanes, randomise_B
 
 ALL_AT_ONCE = 100_000
-CPU = torch.device("cpu")
 Draws = dict[tuple[str, int], Answer]
 HOW = Evaluate(draws=3, seed=11, max_new_tokens=6)
 
@@ -106,8 +105,17 @@ def test_a_nucleus_is_the_same_however_many_tokens_are_ranked_first(
         assert torch.equal(warp(logits, decoder), whole)
 
 
+def test_noise_of_the_kept_tokens_alone_draws_what_noise_of_all_would() -> None:
+    logits = some_logits().flatten(0, -2)
+    for name in ("top-k-4", "nucleus-0.7", "temperature-1.3"):
+        warped = warp(logits, parse_decoder(name))
+        for choice in range(50):
+            everything = gumbel_noise(choice, torch.arange(logits.shape[-1]))
+            assert torch.equal(drawn(warped, choice), (warped + everything).argmax(-1))
+
+
 def noise(*keys: tuple[int, str, int, int], num_tokens: int = 100) -> Tensor:
-    return torch.stack([gumbel_noise(key(*each), num_tokens, CPU) for each in keys])
+    return torch.stack([gumbel_noise(key(*each), torch.arange(num_tokens)) for each in keys])
 
 
 def test_noise_is_gumbels_and_of_its_own_for_each_choice_and_token() -> None:

@@ -21,8 +21,8 @@ from lorasweep.decode.rows import GrowingRows
 from lorasweep.decode.stepwise import Choose
 from lorasweep.decoders import Decoder
 
-# A nucleus rarely reaches further; where it does, the whole vocabulary is ranked.
-USUAL_NUCLEUS = 256
+# A nucleus rarely reaches further; where it does, ever more of the vocabulary is ranked.
+USUAL_NUCLEUS, WIDENING = 256, 8
 # The constants of SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195), as signed.
 GOLDEN = -0x61C8864680B583EB
 MIX = ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15))
@@ -39,10 +39,7 @@ def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int)
         # All lanes of a slot share its noise; more at a time would be large in float64.
         for one in set(keys_M.tolist()):
             lanes = keys_M == one
-            warped_LV = warp(logits[lanes].double(), decoder)
-            tokens_M[lanes] = (
-                warped_LV + gumbel_noise(one, logits.shape[-1], logits.device)
-            ).argmax(-1)
+            tokens_M[lanes] = drawn(warp(logits[lanes].double(), decoder), one)
         return tokens_M
 
     return choose
@@ -54,11 +51,21 @@ def key(seed: int, question_id: str, draw: int, step: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
 
 
-def gumbel_noise(choice: int, num_tokens: int, device: torch.device) -> Tensor:
-    """Return noise [V] of Gumbel's distribution for the choice with this key."""
-    counts_V = torch.arange(1, num_tokens + 1, device=device) * GOLDEN
-    bits_V = _shifted(_mixed(counts_V + choice), 64 - RANDOM_BITS)
-    return -(-((bits_V.double() + 0.5) / (1 << RANDOM_BITS)).log()).log()
+def drawn(warped: Tensor, choice: int) -> Tensor:
+    """Return the tokens [L] that win the choice with this key; warped logits are [L, V].
+
+    Noise is made for the tokens alone that any of the lanes keeps: often few.
+    """
+    kept = warped.isfinite().any(0).nonzero()[:, 0]
+    # Where all are kept, as by temperature, there is no need to copy them.
+    among = warped if len(kept) == warped.shape[-1] else warped[:, kept]
+    return kept[(among + gumbel_noise(choice, kept)).argmax(-1)]
+
+
+def gumbel_noise(choice: int, tokens: Tensor) -> Tensor:
+    """Return noise of Gumbel's distribution for tokens [...] in the choice with this key."""
+    bits = _shifted(_mixed((tokens + 1) * GOLDEN + choice), 64 - RANDOM_BITS)
+    return -(-((bits.double() + 0.5) / (1 << RANDOM_BITS)).log()).log()
 
 
 def _mixed(numbers: Tensor) -> Tensor:
@@ -92,10 +99,12 @@ def _nucleus(logits: Tensor, p: float) -> Tensor:
     """Keep the smallest set of tokens whose probability reaches p; ties go by the tokens' order."""
     probabilities = logits.softmax(-1).view(-1, logits.shape[-1])
     last, ties = _last_of_nucleus(probabilities, p, USUAL_NUCLEUS)
-    kept = probabilities > last
+    left_out = probabilities < last
     level = probabilities == last
-    kept |= level & (level.cumsum(-1) <= ties)
-    return logits.masked_fill(~kept.view(logits.shape), -torch.inf)
+    split = (level.sum(-1, keepdim=True) > ties)[:, 0]
+    if bool(split.any()):
+        left_out[split] |= level[split] & (level[split].cumsum(-1) > ties[split])
+    return logits.masked_fill(left_out.view(logits.shape), -torch.inf)
 
 
 def _last_of_nucleus(probabilities: Tensor, p: float, width: int) -> tuple[Tensor, Tensor]:
@@ -108,8 +117,8 @@ def _last_of_nucleus(probabilities: Tensor, p: float, width: int) -> tuple[Tenso
     ties = ((ranked == last) & upto).sum(-1, keepdim=True)
     further = short[:, -1]
     if ranked.shape[-1] < probabilities.shape[-1] and bool(further.any()):
-        everything = probabilities.shape[-1]
-        last[further], ties[further] = _last_of_nucleus(probabilities[further], p, everything)
+        wider = WIDENING * width
+        last[further], ties[further] = _last_of_nucleus(probabilities[further], p, wider)
     return last, ties
 
 
