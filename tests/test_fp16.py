@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -19,7 +18,6 @@ from lorasweep.hooks import Hooks
 from lorasweep.lanes import Trainable
 from lorasweep.lora import Lane
 from lorasweep.machine import resolve_precision
-from lorasweep.ops.fp16 import keep_in_range
 from lorasweep.progress import Silent
 from lorasweep.records import StepEntry
 from lorasweep.selfcheck import round_checked, training_logits
@@ -63,24 +61,6 @@ def test_logits_stay_near_fp32s(
     found = training_logits(base, trees)
     assert found.dtype == torch.float16
     assert relative(found.float(), exact) < 5e-3
-
-
-@pytest.mark.parametrize("architecture", ["gpt2"])
-def test_gpt2s_activation_stays_finite_in_both_directions(
-    make_model: MakeModel, architecture: str
-) -> None:
-    model = make_model(architecture)
-    x = torch.linspace(-8, 8, 200)
-    plain = model.transformer.h[0].mlp.act(x)
-    keep_in_range(model)
-    for block in model.transformer.h:
-        assert isinstance(block.mlp.act, nn.GELU)
-    torch.testing.assert_close(model.transformer.h[0].mlp.act(x), plain)
-    large = torch.tensor([-1000.0, -150.0, 150.0, 1000.0], dtype=torch.float16, requires_grad=True)
-    out = model.transformer.h[1].mlp.act(large)
-    (gradient,) = torch.autograd.grad(out.sum(), large)
-    assert out.tolist() == [0, 0, 150, 1000]
-    assert gradient.tolist() == [0, 0, 1, 1]
 
 
 def test_products_in_fp16_are_those_of_torch_where_weights_cannot_be_packed(

@@ -21,8 +21,9 @@ from lorasweep.errors import UserError
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import Precision
 from lorasweep.ops.attention import ATTENTION, bias_of, register
-from lorasweep.ops.fp16 import keep_in_range
+from lorasweep.ops.fp16 import keep_sums_in_range
 from lorasweep.ops.frozen import FrozenLinear, FrozenRMSNorm
+from lorasweep.ops.gelu import fuse_gelus
 from lorasweep.ops.packed import PackedLinear, can_pack
 from lorasweep.trees import Rows
 
@@ -87,7 +88,7 @@ class Base:
             if isinstance(linear, PackedLinear):
                 linear.pack()
         if dtype == torch.float16:
-            keep_in_range(self.model)
+            keep_sums_in_range()
 
     def body(self, **inputs: Any) -> Any:
         """Run the model without its head."""
@@ -172,6 +173,7 @@ def freeze(model: PreTrainedModel, tokenizer: Any) -> Base:
     register()
     model.set_attn_implementation(ATTENTION)
     model.train(False).requires_grad_(False)
+    fuse_gelus(model)
     head = output_head(model)
     linears: dict[str, FrozenLinear] = {}
     for name, module in list(model.named_modules()):
@@ -194,9 +196,10 @@ def unfreeze(model: PreTrainedModel, tokenizer: Any, precision: Precision) -> Ba
     register()
     model.set_attn_implementation(ATTENTION)
     model.train(False).requires_grad_(True)
+    fuse_gelus(model)
     autocast = None if precision == "fp32" else DTYPES[precision]
     if autocast == torch.float16:
-        keep_in_range(model)
+        keep_sums_in_range()
     return Base(model, tokenizer, {}, autocast=autocast)
 
 
