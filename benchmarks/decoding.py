@@ -19,7 +19,7 @@ from contenders import SHARED, TARGETS, gpt2_tokenizer, new_model, questions
 from transformers import PreTrainedModel
 
 from lorasweep.base import DTYPES, Base, freeze, load_model, load_tokenizer
-from lorasweep.decode import decode_greedy
+from lorasweep.decode import decode_greedy, prompts_of
 from lorasweep.lora import Lane
 from lorasweep.machine import describe
 from lorasweep.ops.allocator import keep_freed_memory
@@ -99,6 +99,19 @@ def equal_share(base: Base, ours: Tokens, theirs: Tokens) -> float:
     return sum(same) / len(same)
 
 
+def prompt_tokens(trees: Sequence[Tree]) -> str:
+    """Say how many prompt tokens a question has, and how many are left where contexts are shared.
+
+    Their ratio bounds what sharing can gain where a token costs the same everywhere.
+    """
+    prompts = [prompt for prompt, _ in questions(trees)]
+    shared = sum(prompts_of(tree).num_tokens for tree in trees)
+    return (
+        f"prompts of {sum(map(len, prompts)) / len(prompts):.0f} tokens, "
+        f"{shared / len(prompts):.0f} a question with the context shared"
+    )
+
+
 def main() -> None:
     """Measure, print the table, and keep both as files."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -121,7 +134,7 @@ def main() -> None:
     ours, seconds = found["lorasweep"]
     lines = [
         f"{describe()}; {options.model.name if options.model else 'GPT-2 124M, random weights'}, "
-        f"{options.precision}, {len(ours)} questions, up to {NUM_NEW} tokens",
+        f"{options.precision}, {len(ours)} questions, up to {NUM_NEW} tokens; {prompt_tokens(trees)}",
         "",
         "| contender | ms a question | times ours | same tokens as ours |",
         "|---|---|---|---|",
