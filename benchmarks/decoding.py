@@ -134,7 +134,8 @@ def main() -> None:
     ours, seconds = found["lorasweep"]
     lines = [
         f"{describe()}; {options.model.name if options.model else 'GPT-2 124M, random weights'}, "
-        f"{options.precision}, {len(ours)} questions, up to {NUM_NEW} tokens; {prompt_tokens(trees)}",
+        f"{options.precision}, {len(ours)} questions, up to {NUM_NEW} tokens; "
+        f"{prompt_tokens(trees)}",
         "",
         "| contender | ms a question | times ours | same tokens as ours |",
         "|---|---|---|---|",
