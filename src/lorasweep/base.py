@@ -84,9 +84,9 @@ class Base:
         """Round the weights to another precision; buffers such as rotary frequencies stay exact."""
         for parameter in self.model.parameters():
             parameter.data = parameter.data.to(dtype)
-        for linear in self.linears.values():
-            if isinstance(linear, PackedLinear):
-                linear.pack()
+        for module in self.model.modules():
+            if isinstance(module, PackedLinear):
+                module.pack()
         if dtype == torch.float16:
             keep_sums_in_range()
 
@@ -178,8 +178,8 @@ def freeze(model: PreTrainedModel, tokenizer: Any) -> Base:
     linears: dict[str, FrozenLinear] = {}
     for name, module in list(model.named_modules()):
         if module is head:
-            continue
-        if isinstance(module, nn.Linear | Conv1D):
+            model.set_submodule(name, _frozen_head(head))
+        elif isinstance(module, nn.Linear | Conv1D):
             linears[name] = _frozen_linear(module)
             model.set_submodule(name, linears[name])
         elif type(module).__name__ in PLAIN_RMS_NORMS:
@@ -216,3 +216,13 @@ def _frozen_linear(module: nn.Linear | Conv1D) -> FrozenLinear:
     bias = None if module.bias is None else module.bias.data
     frozen = FrozenLinear(stored, bias, stored_transposed=isinstance(module, Conv1D))
     return PackedLinear(frozen) if can_pack(frozen.weight) else frozen
+
+
+def _frozen_head(head: nn.Module) -> nn.Module:
+    """Return a faster head whose weight is the same parameter: embeddings are often tied to it."""
+    if not isinstance(head, nn.Linear) or not can_pack(head.weight):
+        return head
+    bias = None if head.bias is None else head.bias.data
+    packed = PackedLinear(FrozenLinear(head.weight.data, bias))
+    packed.weight = cast(nn.Parameter, head.weight)
+    return packed

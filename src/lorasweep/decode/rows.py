@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from lorasweep.base import Base
+from lorasweep.decode.cache import roomy_cache
 from lorasweep.ops.attention import bias_of
 from lorasweep.trees import PADDING, TRUNK, Branch, Tree, lay_out, micro_batches
 
@@ -50,7 +50,7 @@ class GrowingRows:
 
     def __init__(self, base: Base, trees: Sequence[Tree], num_lanes: int, copies: int = 1) -> None:
         self.base, self.trees, self.num_lanes, self.copies = base, trees, num_lanes, copies
-        self.cache: Any = DynamicCache(config=base.model.config)
+        self.cache: Any = roomy_cache(base.model.config)
         self.rows = lay_out(trees, base.device)
         self.branch_RS = self._branch_numbers().repeat_interleave(copies, dim=1)
         self.position_RS = self._first_positions().repeat_interleave(copies, dim=1)

@@ -1,9 +1,11 @@
 """Frozen linear maps over weights packed once in oneDNN's own layout, both directions.
 
 A frozen W is only ever multiplied, by x forward and by dy backward, so W and W^T are reordered once
-instead of at every product. Falls back to `FrozenLinear` where torch has no oneDNN, and in fp16.
+instead of at every product. Falls back to `FrozenLinear` where this machine cannot: without oneDNN,
+in fp16, and in bf16 on processors without the instructions that oneDNN asks for.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,8 +17,18 @@ from lorasweep.ops.frozen import FrozenLinear
 def can_pack(weight: Tensor) -> bool:
     """Say whether torch can pack this weight here."""
     known = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16)
-    operations = ("_reorder_linear_weight", "_linear_pointwise")
-    return known and all(hasattr(torch.ops.mkldnn, name) for name in operations)
+    return known and _multiplies_packed(weight.dtype)
+
+
+@cache
+def _multiplies_packed(dtype: torch.dtype) -> bool:
+    """Say whether a packed product works on this machine, by a small one."""
+    ones = torch.ones(2, 2, dtype=dtype)
+    try:
+        product = _multiply(ones, torch.ops.mkldnn._reorder_linear_weight(ones, None), None)
+    except (AttributeError, RuntimeError):
+        return False
+    return bool((product == 2).all())
 
 
 class PackedLinear(FrozenLinear):

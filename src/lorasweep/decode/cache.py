@@ -1,0 +1,61 @@
+"""A cache of keys and values with room: a new token is written in place, where it would else cost a
+copy of all that was there before.
+
+Shapes: B rows of all lanes, G key heads, C tokens in the cache, T new ones, d width of a head.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Cache, PretrainedConfig
+from transformers.cache_utils import DynamicLayer
+
+# Room is made for this share of what is there, but for some tokens at least.
+MORE, FEW = 4, 32
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """One layer's keys and values [B, G, C, d]: the filled part of larger buffers.
+
+    What comes first, the prompts, is kept as it is: it needs no room before something follows.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+        self._buffers: tuple[Tensor, Tensor] | None = None
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Append [B, G, T, d] to keys and values; return both whole."""
+        if self.keys is None or self.values is None:
+            self.keys, self.values, self.is_initialized = key_states, value_states, True
+            self.dtype, self.device = key_states.dtype, key_states.device
+            return self.keys, self.values
+        before, added = self.keys.shape[2], key_states.shape[2]
+        if self._buffers is None or before + added > self._buffers[0].shape[2]:
+            self._buffers = self._with_room(self.keys, added), self._with_room(self.values, added)
+        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, before : before + added] = new
+        self.keys, self.values = (buffer[:, :, : before + added] for buffer in self._buffers)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows alone; what follows them makes room anew."""
+        super().batch_select_indices(indices)
+        self._buffers = None
+
+    @staticmethod
+    def _with_room(filled: Tensor, added: int) -> Tensor:
+        batch, heads, length, width = filled.shape
+        room = length + added + max(FEW, length // MORE)
+        buffer = torch.empty(batch, heads, room, width, dtype=filled.dtype, device=filled.device)
+        buffer[:, :, :length] = filled
+        return buffer
+
+
+def roomy_cache(config: PretrainedConfig) -> Cache:
+    """Return an empty cache for a model of this config, whose layers all attend to everything."""
+    num_layers = config.get_text_config(decoder=True).num_hidden_layers
+    return Cache(layers=[RoomyLayer() for _ in range(num_layers)])
