@@ -8,6 +8,7 @@ Shapes: K lanes, R rows, H query heads, G key heads, n = H / G, T queries, C key
 head; a batch is B = K * R rows, lanes outermost.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 ATTENTION = "lorasweep"
+# Queries taken at a time: fewer leave out more scores, and make smaller products.
+BLOCK = 64
 # What some models ask of their attention beyond softmax(q k^T scale + bias) v.
 UNKNOWN = ("softcap", "s_aux")
 
@@ -28,9 +31,8 @@ def register() -> None:
 
 
 def bias_of(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the float bias of a bool mask; scores are never rounder than fp32, nor is the bias."""
-    wide = torch.promote_types(dtype, torch.float32)
-    return torch.zeros(mask.shape, dtype=wide, device=mask.device).masked_fill_(~mask, -torch.inf)
+    """Return the float bias of a bool mask."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
 
 
 def _attend(
@@ -50,7 +52,7 @@ def _attend(
         raise ValueError("rows of trees need their float bias; this model has built another mask")
     # Under autocast rotary embeddings leave queries and keys wider than values.
     query, key = query.to(value.dtype), key.to(value.dtype)
-    attend = reference_attention if query.device.type == "cuda" else dense_attention
+    attend = reference_attention if query.device.type == "cuda" else blocked_attention
     return attend(query, key, value, attention_mask, scale).transpose(1, 2), None
 
 
@@ -63,53 +65,98 @@ def reference_attention(q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scal
     )
 
 
-def dense_attention(q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scale: float) -> Tensor:
+def blocked_attention(q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scale: float) -> Tensor:
     """Return what `reference_attention` does by plain products, with a backward of our own.
 
-    On CPUs torch's fused backward takes several times its forward; these are four products. Key
-    heads are never repeated: the queries of a group are rows of one product.
+    On CPUs torch's fused backward takes several times its forward; these are four products. No
+    query of a whole row sees a key behind it, so its queries are taken in blocks, each against the
+    keys up to its end: somewhat more than half of the scores. Key heads are never repeated: the
+    queries of a group are rows of one product.
     """
-    out: Tensor = _DenseAttention.apply(q, k, v, bias_R1TC, scale)  # type: ignore[no-untyped-call]
+    out: Tensor = _BlockedAttention.apply(q, k, v, bias_R1TC, scale)  # type: ignore[no-untyped-call]
     return out
 
 
-class _DenseAttention(torch.autograd.Function):
+class _BlockedAttention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scale: float
     ) -> Tensor:
         # A power of two for the usual head widths: exact, and one pass over scores less.
-        q_BGnTd = _grouped(q * scale, k.shape[1])
-        p = _probabilities(q_BGnTd @ k.transpose(-1, -2), bias_R1TC)
-        ctx.save_for_backward(q_BGnTd, k, v, p)
+        q_BGnTd, k, v = _grouped(q * scale, k.shape[1]), k.contiguous(), v.contiguous()
+        bias, out = bias_R1TC.to(q.dtype), torch.empty_like(q_BGnTd)
+        probabilities = []
+        for block in _blocks(q.shape[2], k.shape[2]):
+            scores = _of_block(q_BGnTd, block) @ k[:, :, block.keys].transpose(-1, -2)
+            p = _probabilities(scores, bias[:, :, block.queries, block.keys])
+            out[:, :, :, block.queries] = _by_head(p @ v[:, :, block.keys], out, block)
+            probabilities.append(p)
+        ctx.save_for_backward(q_BGnTd, k, v, *probabilities)
         ctx.scale = scale
-        return (p @ v).view(q.shape)
+        return out.view(q.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, p = ctx.saved_tensors
-        do = _grouped(gradients[0], k.shape[1])
-        dv = p.transpose(-1, -2) @ do
-        ds = torch._softmax_backward_data(do @ v.transpose(-1, -2), p, -1, p.dtype)
-        dq = (ds @ k).mul_(ctx.scale).view(gradients[0].shape)
-        dk = ds.transpose(-1, -2) @ q
-        return dq, dk, dv, None, None
+        q_BGnTd, k, v, *probabilities = ctx.saved_tensors
+        do_BGnTd = _grouped(gradients[0], k.shape[1])
+        dq, dk, dv = torch.empty_like(q_BGnTd), torch.zeros_like(k), torch.zeros_like(v)
+        blocks = _blocks(q_BGnTd.shape[3], k.shape[2])
+        for block, p in zip(blocks, probabilities, strict=True):
+            do, seen_v = _of_block(do_BGnTd, block), v[:, :, block.keys]
+            ds = torch._softmax_backward_data(do @ seen_v.transpose(-1, -2), p, -1, p.dtype)
+            _add_product(dv[:, :, block.keys], p.transpose(-1, -2), do)
+            _add_product(dk[:, :, block.keys], ds.transpose(-1, -2), _of_block(q_BGnTd, block))
+            dq[:, :, :, block.queries] = _by_head(ds @ k[:, :, block.keys], dq, block)
+        return dq.mul_(ctx.scale).view(gradients[0].shape), dk, dv, None, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Queries of one block, and the keys that any of them may see."""
+
+    queries: slice
+    keys: slice
+
+
+def _blocks(num_queries: int, num_keys: int) -> list[_Block]:
+    """Cut the queries of whole rows; those of a step that grows rows are one block."""
+    if num_queries != num_keys:
+        return [_Block(slice(0, num_queries), slice(0, num_keys))]
+    starts = range(0, num_queries, BLOCK)
+    ends = [min(start + BLOCK, num_queries) for start in starts]
+    return [_Block(slice(s, e), slice(0, e)) for s, e in zip(starts, ends, strict=True)]
 
 
 def _grouped(x_BHTd: Tensor, key_heads: int) -> Tensor:
-    """Put the query heads of a key head one below the other: [B, G, n * T, d]."""
-    batch, _, _, width = x_BHTd.shape
-    return x_BHTd.reshape(batch, key_heads, -1, width)
+    """Return [B, G, n, T, d]: the query heads by their key heads."""
+    batch, _, queries, width = x_BHTd.shape
+    return x_BHTd.reshape(batch, key_heads, -1, queries, width)
+
+
+def _of_block(x_BGnTd: Tensor, block: _Block) -> Tensor:
+    """Return a block's queries [B, G, n * T', d], the heads of a group one below the other."""
+    return x_BGnTd[:, :, :, block.queries].flatten(2, 3)
+
+
+def _by_head(x_BGtd: Tensor, like: Tensor, block: _Block) -> Tensor:
+    """Return [B, G, n, T', d] of [B, G, n * T', d]."""
+    return x_BGtd.view(*like.shape[:3], -1, like.shape[-1])
+
+
+def _add_product(sum_BGCd: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add a product to a sum in place."""
+    # A view and never a copy, which would take the sum with it.
+    sum_BGCd.view(-1, *sum_BGCd.shape[2:]).baddbmm_(a.flatten(0, 1), b.flatten(0, 1))
 
 
 def _probabilities(scores: Tensor, bias_R1TC: Tensor) -> Tensor:
     """Return softmax over keys of scores [B, G, n * T, C] plus the bias, at the scores' precision.
 
-    Sums are taken in the bias' precision, which is fp32 at least.
+    The bias is 0 or -inf, so it is exact in any; torch takes the sums of bf16 scores in fp32.
     """
     rows, _, queries, keys = bias_R1TC.shape
     groups, per_group = scores.shape[1], scores.shape[2] // queries
-    wide = scores.to(bias_R1TC.dtype).view(-1, rows, groups, per_group, queries, keys)
     # The scores are nobody else's, so they may be changed in place.
-    wide.add_(bias_R1TC[:, :, None])
-    return torch.softmax(wide, dim=-1).to(scores.dtype).view(scores.shape)
+    by_row = scores.view(-1, rows, groups, per_group, queries, keys)
+    by_row.add_(bias_R1TC[:, :, None])
+    return torch.softmax(scores, dim=-1)
