@@ -209,7 +209,7 @@ def dropped(
     """What dropout makes of ones [K, R, T, in]."""
     lanes = [Lane(("m",), 1, 1.0, 1e-3, dropout, seed) for dropout in dropouts]
     width = padded_to or max(sizes)
-    noise = TreeDropout(lanes, tree_ids, sizes, step, width)
+    noise = TreeDropout(lanes, tree_ids, sizes, step, width, torch.tensor([0]))
     ones = torch.ones(len(lanes), len(sizes) * width, features, dtype=torch.float64)
     return noise.apply(ones, module).view(len(lanes), len(sizes), width, features)
 
@@ -219,6 +219,14 @@ def test_dropout_depends_on_no_neighbour_cut_or_padding() -> None:
     assert dropped([0.1], ["a", "b"], [9, 7])[0, 1, :7].equal(alone)
     assert dropped([0.1], ["b"], [7], padded_to=12)[0, 0, :7].equal(alone)
     assert dropped([0.5, 0.0, 0.1], ["b", "c"], [7, 2])[2, 0].equal(alone)
+
+
+def test_dropout_of_tokens_that_are_read_is_theirs_among_all() -> None:
+    read = torch.tensor([2, 5, 6])
+    lanes = [Lane(("m",), 1, 1.0, 1e-3, rate, 0) for rate in (0.1, 0.5)]
+    noise = TreeDropout(lanes, ["a"], [7], 0, 7, read)
+    whole = noise.apply(torch.ones(2, 7, 64), 1)
+    assert noise.apply(torch.ones(2, 3, 64), 1).equal(whole[:, read])
 
 
 @pytest.mark.parametrize("changed", [{"seed": 1}, {"step": 1}, {"module": 2}])

@@ -25,6 +25,7 @@ from lorasweep.ops.fp16 import keep_sums_in_range
 from lorasweep.ops.frozen import FrozenLinear, FrozenRMSNorm
 from lorasweep.ops.gelu import fuse_gelus
 from lorasweep.ops.packed import PackedLinear, can_pack
+from lorasweep.ops.read_rows import ReadRows
 from lorasweep.trees import Rows
 
 # Norms that compute w * x / rms(x); others (Gemma's 1 + w) keep transformers' own module.
@@ -40,7 +41,8 @@ class Base:
 
     `linears` maps the full names of the body's linear maps to our frozen modules; `shares_trunks`
     is false for a model whose questions must be computed as separate rows. `autocast` is the
-    precision of products where the weights have a higher one.
+    precision of products where the weights have a higher one, `read_rows` leaves out what is not
+    read.
     """
 
     model: PreTrainedModel
@@ -48,6 +50,7 @@ class Base:
     linears: dict[str, FrozenLinear]
     shares_trunks: bool = True
     autocast: torch.dtype | None = None
+    read_rows: ReadRows | None = None
     _breaks: dict[int, bool] = field(default_factory=dict)
 
     @property
@@ -90,9 +93,13 @@ class Base:
         if dtype == torch.float16:
             keep_sums_in_range()
 
-    def body(self, **inputs: Any) -> Any:
-        """Run the model without its head."""
-        with self._products():
+    def body(self, read_M: Tensor | None = None, **inputs: Any) -> Any:
+        """Run the model without its head; the caller may say that it reads some tokens alone.
+
+        `read_M` are places in the flattened tokens of all rows and lanes.
+        """
+        narrowed = self.read_rows.only(read_M) if self.read_rows else nullcontext()
+        with self._products(), narrowed:
             return self.model.base_model(**inputs)
 
     def head(self, hidden: Tensor) -> Tensor:
@@ -118,6 +125,7 @@ class Base:
     def hidden_at_answers(self, rows: Rows, num_lanes: int) -> Tensor:
         """Return hidden states [K, N, width] at the rows' answer positions, for every lane."""
         hidden = self.body(
+            read_M=rows.answer_index_of(num_lanes),
             input_ids=rows.input_ids_RT.repeat(num_lanes, 1),
             position_ids=rows.position_ids_RT.repeat(num_lanes, 1),
             attention_mask=bias_of(rows.mask_R1TT, self.model.dtype),
@@ -185,7 +193,7 @@ def freeze(model: PreTrainedModel, tokenizer: Any) -> Base:
         elif type(module).__name__ in PLAIN_RMS_NORMS:
             norm = FrozenRMSNorm(module.weight.data, module.variance_epsilon)
             model.set_submodule(name, norm)
-    return Base(model, tokenizer, linears)
+    return Base(model, tokenizer, linears, read_rows=ReadRows(model))
 
 
 def unfreeze(model: PreTrainedModel, tokenizer: Any, precision: Precision) -> Base:

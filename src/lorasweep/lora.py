@@ -239,22 +239,26 @@ class TreeDropout:
     """Dropout of the adapters' inputs in one micro-batch, keyed by (seed, step, module, tree).
 
     The noise of a tree does not depend on the batch that it is computed in, nor on its padding, nor
-    on the lanes beside it: lanes share the noise and differ in the share that they drop.
+    on the lanes beside it: lanes share the noise and differ in the share that they drop. `read_N`
+    are the tokens whose output is read, of which the last block's MLP computes no others.
     Noise has 16 bits, so a rate is met to within 1 / 65,536, and kept values are scaled by what
     is really kept.
     """
 
     def __init__(self, lanes: Sequence[Lane], tree_ids: Sequence[str], num_tokens: Sequence[int],
-                 step: int, width: int) -> None:  # fmt: skip
+                 step: int, width: int, read_N: Tensor) -> None:  # fmt: skip
         self._seed, self._step, self._width = lanes[0].seed, step, width
+        self._read_N = read_N
         self._trees = [
             (int(fingerprint(i), 16), n) for i, n in zip(tree_ids, num_tokens, strict=True)
         ]
         self._dropped = [min(round(lane.dropout * 65536), 65535) for lane in lanes]
 
     def apply(self, x_KLi: Tensor, module: int) -> Tensor:
-        """Drop and rescale; x_KLi [K, R * T, in]."""
+        """Drop and rescale; x_KLi [K, R * T, in], or [K, N, in] of the tokens that are read."""
         noise_Li = self._noise(module, x_KLi.shape[-1]).to(x_KLi.device)
+        if len(noise_Li) != x_KLi.shape[1]:
+            noise_Li = noise_Li[self._read_N]
         # One mask for all lanes where they drop the same share.
         shares = self._dropped if len(set(self._dropped)) > 1 else self._dropped[:1]
         kept = [(noise_Li >= d - 32768).to(x_KLi.dtype).mul_(65536 / (65536 - d)) for d in shares]

@@ -207,7 +207,7 @@ class _Training:
         if not any(lane.dropout for lane in lanes):
             return None
         ids, sizes = [t.id for t in rows.trees], [t.num_tokens for t in rows.trees]
-        return TreeDropout(lanes, ids, sizes, step, rows.input_ids_RT.shape[1])
+        return TreeDropout(lanes, ids, sizes, step, rows.input_ids_RT.shape[1], rows.answer_index_N)
 
     def _stop_lanes(self, value_K: Tensor, step: int, quantity: str) -> None:
         """Stop lanes whose value is not finite."""

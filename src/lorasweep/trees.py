@@ -238,6 +238,11 @@ class Rows:
     answer_index_N: Tensor
     labels_N: Tensor
 
+    def answer_index_of(self, num_lanes: int) -> Tensor:
+        """Return [K * N]: `answer_index_N` in the rows of every lane, [K * R * T]."""
+        first_K1 = torch.arange(num_lanes, device=self.owner_RT.device)[:, None]
+        return (first_K1 * self.owner_RT.numel() + self.answer_index_N).flatten()
+
     @property
     def mask_R1TT(self) -> Tensor:
         """True where a query (third axis) sees a key (fourth axis); padding sees itself."""

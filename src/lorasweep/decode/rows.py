@@ -83,7 +83,7 @@ class GrowingRows:
         """Compute trunks and prompts; return the logits of every slot's first answer token."""
         rows = self.rows
         hidden = self._forward(rows.input_ids_RT.repeat(self.num_lanes, 1), rows.position_ids_RT,
-                               rows.mask_R1TT)  # fmt: skip
+                               rows.mask_R1TT, rows.answer_index_of(self.num_lanes))  # fmt: skip
         logits_KNV = self.base.head(hidden.flatten(1, 2)[:, rows.answer_index_N])
         real = self.branch_RS[:, :: self.copies] != PADDING
         logits = logits_KNV.new_zeros(self.num_lanes, *real.shape, logits_KNV.shape[-1])
@@ -144,12 +144,16 @@ class GrowingRows:
         seen = self._of_all_lanes(self.seen_RSC)
         self.seen_RSC = seen.gather(1, parents.expand(-1, -1, seen.shape[-1]))
 
-    def _forward(self, input_ids: Tensor, position_ids_RT: Tensor, mask: Tensor) -> Tensor:
+    def _forward(
+        self, input_ids: Tensor, position_ids_RT: Tensor, mask: Tensor, read_M: Tensor | None = None
+    ) -> Tensor:
         """Return hidden states [K, R, T, width] of the computed tokens.
 
-        The mask is [R, 1, T, C] for all lanes, or [K * R, 1, T, C] with one for each.
+        The mask is [R, 1, T, C] for all lanes, or [K * R, 1, T, C] with one for each; `read_M` are
+        the tokens that are read, where it is not all of them.
         """
         hidden: Tensor = self.base.body(
+            read_M=read_M,
             input_ids=input_ids,
             position_ids=self._of_all_lanes(position_ids_RT),
             attention_mask=bias_of(mask, self.base.model.dtype),
