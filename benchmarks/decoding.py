@@ -19,7 +19,7 @@ from contenders import SHARED, TARGETS, gpt2_tokenizer, new_model, questions
 from transformers import PreTrainedModel
 
 from lorasweep.base import DTYPES, Base, freeze, load_model, load_tokenizer
-from lorasweep.decode import decode_greedy, prompts_of
+from lorasweep.decode import Prompts, decode_greedy, prompts_of
 from lorasweep.lora import Lane
 from lorasweep.machine import describe
 from lorasweep.ops.allocator import keep_freed_memory
@@ -76,7 +76,7 @@ def by_generate(
 
 def by_trees(base: Base, trees: Sequence[Tree]) -> Tokens:
     """Answer with ours, in the questions' order."""
-    groups = decode_greedy(base, trees, 1, NUM_NEW, MICRO_TOKENS)
+    groups = decode_greedy(Prompts(base, trees, 1, MICRO_TOKENS), NUM_NEW)
     found = {a.question_id: a.token_ids for group in groups for a in group[0]}
     return [found[b.question_id] for tree in trees for b in tree.branches]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lorasweep.base import Base, freeze
-from lorasweep.decode import Answer, GrowingRows, decode_greedy, prompts_of, read_answer
+from lorasweep.decode import Answer, GrowingRows, Prompts, decode_greedy, prompts_of, read_answer
 from lorasweep.trees import Tree, separate_rows
 from reference import agrees, generate, mixed_lanes, questions, randomise_B, with_peft
 
@@ -29,7 +29,7 @@ def decode(
 ) -> list[dict[str, Answer]]:
     """The answers of every lane by question."""
     answers: list[dict[str, Answer]] = [{} for _ in range(num_lanes)]
-    for group in decode_greedy(base, trees, num_lanes, max_new_tokens, max_tokens):
+    for group in decode_greedy(Prompts(base, trees, num_lanes, max_tokens), max_new_tokens):
         for lane, found in zip(answers, group, strict=True):
             assert not lane.keys() & {a.question_id for a in found}
             lane.update({answer.question_id: answer for answer in found})

@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from lorasweep.base import Base
-from lorasweep.decode import Answer, decode_beam, decode_greedy
+from lorasweep.decode import Answer, Prompts, decode_beam, decode_greedy
 from lorasweep.trees import Tree, separate_rows
 from reference import mixed_lanes, randomise_B, with_peft
 
@@ -25,7 +25,7 @@ def search(
     max_tokens: int = ALL_AT_ONCE,
 ) -> list[dict[str, Answer]]:  # fmt: skip
     answers: list[dict[str, Answer]] = [{} for _ in range(num_lanes)]
-    for group in decode_beam(base, trees, num_lanes, num_beams, NUM_NEW, max_tokens):
+    for group in decode_beam(Prompts(base, trees, num_lanes, max_tokens), num_beams, NUM_NEW):
         for lane, found in zip(answers, group, strict=True):
             lane.update({answer.question_id: answer for answer in found})
     return answers
@@ -93,7 +93,7 @@ def test_answers_do_not_depend_on_the_cut(base: Base, trees: tuple[Tree, ...]) -
 
 
 def test_beams_find_other_answers_than_greedy(base: Base, trees: tuple[Tree, ...]) -> None:
-    (groups,) = list(decode_greedy(base, trees, 1, NUM_NEW, ALL_AT_ONCE))
+    (groups,) = list(decode_greedy(Prompts(base, trees, 1, ALL_AT_ONCE), NUM_NEW))
     (found,) = search(base, trees, 4)
     assert {a.question_id for a in groups[0]} == set(found)
     assert any(found[a.question_id].token_ids != a.token_ids for a in groups[0])

@@ -20,6 +20,7 @@ from lorasweep.base import Base, freeze
 from lorasweep.decode import (
     Answer,
     GrowingRows,
+    Prompts,
     decode_greedy,
     decode_samples,
     prompts_of,
@@ -49,7 +50,7 @@ def draw(
     """The answers of every lane by question and draw."""
     answers: list[Draws] = [{} for _ in range(num_lanes)]
     decoder = parse_decoder(name)
-    for group in decode_samples(base, trees, num_lanes, decoder, how, max_tokens):
+    for group in decode_samples(Prompts(base, trees, num_lanes, max_tokens), decoder, how):
         for lane, found in zip(answers, group, strict=True):
             assert not lane.keys() & {(a.question_id, a.draw) for a in found}
             lane.update({(a.question_id, a.draw): a for a in found})
@@ -207,7 +208,7 @@ def test_draws_and_seeds_differ_and_more_draws_keep_the_first(
 
 
 def test_the_likeliest_token_alone_is_greedy(base: Base, trees: tuple[Tree, ...]) -> None:
-    (groups,) = list(decode_greedy(base, trees, 1, HOW.max_new_tokens, ALL_AT_ONCE))
+    (groups,) = list(decode_greedy(Prompts(base, trees, 1, ALL_AT_ONCE), HOW.max_new_tokens))
     greedy = {answer.question_id: answer.token_ids for answer in groups[0]}
     (found,) = draw(base, trees, "top-k-1")
     assert {key: a.token_ids for key, a in found.items()} == {

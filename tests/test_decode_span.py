@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lorasweep.base import Base, freeze
-from lorasweep.decode import Answer, GrowingRows, decode_span, prompts_of
+from lorasweep.decode import Answer, GrowingRows, Prompts, decode_span, prompts_of
 from lorasweep.decode.span import Said, Spans, Vocabulary, allowed, at_words_end, say
 from lorasweep.decode.token_bytes import token_bytes
 from lorasweep.squad import Answer as Reference
@@ -69,7 +69,7 @@ def paragraph_of(context: str) -> Paragraph:
 
 def ask(base: Base, context: str, max_new_tokens: int = NUM_NEW) -> Answer:
     trees = TreeBuilder(base.tokenizer, PROMPT, 512).build([paragraph_of(context)]).trees
-    (group,) = decode_span(base, trees, 1, {"q": context}, max_new_tokens, ALL_AT_ONCE)
+    (group,) = decode_span(Prompts(base, trees, 1, ALL_AT_ONCE), {"q": context}, max_new_tokens)
     return group[0][0]
 
 
@@ -236,7 +236,7 @@ def test_answers_do_not_depend_on_cut_order_or_lanes(
         randomise_B(adapters)
 
         def answers(trees: object, max_tokens: int) -> list[dict[str, Answer]]:
-            groups = list(decode_span(base, trees, 3, contexts, NUM_NEW, max_tokens))  # type: ignore[arg-type]
+            groups = list(decode_span(Prompts(base, trees, 3, max_tokens), contexts, NUM_NEW))  # type: ignore[arg-type]
             return [{a.question_id: a for g in groups for a in g[k]} for k in range(3)]
 
         whole = answers(trees, ALL_AT_ONCE)

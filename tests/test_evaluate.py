@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from lorasweep.answer_scores import scores_of
 from lorasweep.base import Base
-from lorasweep.decode import Answer, decode_greedy
+from lorasweep.decode import Answer, Prompts, decode_greedy
 from lorasweep.decoders import Decoder, parse_decoder
 from lorasweep.evaluate import decode_all, predictions_of
 from lorasweep.records import Prediction
@@ -50,11 +50,10 @@ def test_all_questions_are_answered_and_progress_is_told(
     lanes = mixed_lanes(exact_base)
     heard: list[int] = []
     with exact_base.adapted(lanes):
-        decoded = decode_all(
-            exact_base, trees, len(lanes), Decoder("greedy"), Evaluate(max_new_tokens=3), 900, {},
-            heard.append,
-        )  # fmt: skip
-        groups = list(decode_greedy(exact_base, trees, len(lanes), 3, 900))
+        prompts = Prompts(exact_base, trees, len(lanes), 900)
+        how = Evaluate(max_new_tokens=3)
+        decoded = decode_all(prompts, Decoder("greedy"), how, {}, heard.append)
+        groups = list(decode_greedy(prompts, 3))
     assert len(heard) == len(groups) > 1
     assert sum(heard) == sum(len(tree.branches) for tree in trees)
     assert decoded.seconds_per_question > 0
@@ -175,7 +174,8 @@ def test_every_decoder_answers_every_question(
     for name in ("greedy", "span", "beam-2", "top-k-3", "nucleus-0.5", "temperature-2"):
         decoder = parse_decoder(name)
         heard.clear()
-        decoded = decode_all(exact_base, trees, 2, decoder, how, 900, contexts, heard.append)
+        prompts = Prompts(exact_base, trees, 2, 900)
+        decoded = decode_all(prompts, decoder, how, contexts, heard.append)
         assert sum(heard) == len(contexts)
         draws = how.draws if decoder.samples else 1
         for answers in decoded.answers_by_lane:

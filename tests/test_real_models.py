@@ -84,7 +84,7 @@ def test_loss_and_gradients_are_pefts(name: str, make: Callable[..., Any], share
 @pytest.mark.parametrize("name", ["smollm2", "gpt2"])
 def test_greedy_answers_are_generates(name: str, make: Callable[..., Any], shared: Path) -> None:
     """Two lanes answer together; each is held against PEFT's generate, near ties counted."""
-    from lorasweep.decode import decode_greedy
+    from lorasweep.decode import Prompts, decode_greedy
 
     model, tokenizer = make(name)
     plain, _ = make(name)
@@ -95,7 +95,7 @@ def test_greedy_answers_are_generates(name: str, make: Callable[..., Any], share
         randomise_B(adapters, std=0.02)
         weights = {n: (A.clone(), B.clone()) for n, (A, B) in adapters.weights_of(1).items()}
         with torch.inference_mode():
-            groups = list(decode_greedy(base, trees, 2, 16, 4096))
+            groups = list(decode_greedy(Prompts(base, trees, 2, 4096), 16))
     answers = {answer.question_id: answer for group in groups for answer in group[1]}
     tuned = with_peft(plain, lanes[1], weights)
     rows = [Tree(t.id, t.trunk_ids, (b,)) for t in trees for b in t.branches]

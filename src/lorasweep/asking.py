@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from lorasweep.base import DTYPES, UNBOUNDED, Base, load_model, load_tokenizer, unfreeze
-from lorasweep.decode import Answer, decode
+from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.lora import Lane
@@ -131,10 +131,8 @@ class Panel:
     ) -> list[list[tuple[Answer, tuple[Token, ...]]]]:
         """Return each lane's answers with their tokens."""
         texts = {branch.question_id: context.strip() for branch in tree.branches}
-        (lanes,) = decode(
-            base, [tree], num_lanes, parse_decoder(decoder), self.study.evaluate,
-            self.lock.micro_tokens, texts,
-        )  # fmt: skip
+        prompts = Prompts(base, [tree], num_lanes, self.lock.micro_tokens)
+        (lanes,) = decode(prompts, parse_decoder(decoder), self.study.evaluate, texts)
         tokens = iter(tokens_of(base, tree, lanes))
         return [[(answer, next(tokens)) for answer in answers] for answers in lanes]
 

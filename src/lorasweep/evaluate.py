@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lorasweep.base import Base
-from lorasweep.decode import Answer, decode
+from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.decoders import Decoder
 from lorasweep.metrics import exact_match, f1
 from lorasweep.race import ParagraphLosses
@@ -54,12 +54,9 @@ class Decoded:
 
 
 def decode_all(
-    base: Base,
-    trees: Sequence[Tree],
-    num_lanes: int,
+    prompts: Prompts,
     decoder: Decoder,
     how: Evaluate,
-    micro_tokens: int,
     contexts: Mapping[str, str],
     on_questions: Callable[[int], None],
 ) -> Decoded:
@@ -68,14 +65,14 @@ def decode_all(
     `contexts` holds the context of each question, by its id.
     """
     started = time.perf_counter()
-    answers: list[list[Answer]] = [[] for _ in range(num_lanes)]
-    for group in decode(base, trees, num_lanes, decoder, how, micro_tokens, contexts):
+    answers: list[list[Answer]] = [[] for _ in range(prompts.num_lanes)]
+    for group in decode(prompts, decoder, how, contexts):
         for lane, found in zip(answers, group, strict=True):
             lane.extend(found)
         on_questions(sum(answer.draw == 0 for answer in group[0]))
     seconds = time.perf_counter() - started
-    num_questions = sum(len(tree.branches) for tree in trees)
-    return Decoded(answers, seconds / max(1, num_lanes * num_questions))
+    num_questions = sum(len(tree.branches) for tree in prompts.trees)
+    return Decoded(answers, seconds / max(1, prompts.num_lanes * num_questions))
 
 
 def predictions_of(paragraphs: Sequence[Paragraph], answers: Sequence[Answer]) -> list[Prediction]:

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 
 from lorasweep.answer_scores import scores_of
 from lorasweep.base import Base
+from lorasweep.decode import Prompts
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.jobs import Job, Scored
+from lorasweep.machine import free_memory_bytes
 from lorasweep.prepare import TRAIN_SAMPLE
 from lorasweep.progress import Reporter
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import EVAL_LOSS, FinalLosses, LossesByParagraph
 from lorasweep.stopping import StopSwitch
 from lorasweep.trees import Tree
+
+# Of free memory, what the prompts' keys and values may take between two decoders.
+SHARE_FOR_PROMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,9 @@ class Examiner:
         """
         again = self.losses(num_lanes, TRAIN_SAMPLE) if known and role == "eval" else None
         scored = [Scored({}, {}) for _ in range(num_lanes)]
+        prompts = self._prompts(num_lanes, role, len(decoders))
         for decoder in decoders:
-            self._answer(scored, decoder, role, who)
+            self._answer(scored, prompts, decoder, role, who)
         return [
             Scored(
                 each.metrics | ({EVAL_LOSS: known.means()[k]} if known else {}),
@@ -94,16 +100,21 @@ class Examiner:
             losses=[float(loss) for loss in found.losses_KG[k]],
         )
 
-    def _answer(self, scored: Sequence[Scored], decoder: str, role: str, who: str) -> None:
+    def _prompts(self, num_lanes: int, role: str, num_decoders: int) -> Prompts:
+        """Return a role's prompts; where several decoders answer them they may be kept."""
+        free = free_memory_bytes() if num_decoders > 1 and self.job.device == "cpu" else None
+        room_bytes = (free or 0) // SHARE_FOR_PROMPTS
+        return Prompts(self.base, self.trees[role], num_lanes, self.micro_tokens, room_bytes)
+
+    def _answer(
+        self, scored: Sequence[Scored], prompts: Prompts, decoder: str, role: str, who: str
+    ) -> None:
         """Let every lane answer by one decoder, and put scores and predictions into `scored`."""
         questions, job = self.job.sets[role], self.job
         contexts = {q.id: p.context for p in questions.data.paragraphs for q in p.questions}
         self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
         way = parse_decoder(decoder)
-        decoded = decode_all(
-            self.base, self.trees[role], len(scored), way, job.evaluate, self.micro_tokens,
-            contexts, self._advance,
-        )  # fmt: skip
+        decoded = decode_all(prompts, way, job.evaluate, contexts, self._advance)
         self.reporter.finish()
         for lane, answers in zip(scored, decoded.answers_by_lane, strict=True):
             rows = predictions_of(questions.data.paragraphs, answers)

@@ -17,7 +17,7 @@ from calling import assert_refused, call
 from lorasweep import Results
 from lorasweep.asking import Panel
 from lorasweep.base import Base, freeze
-from lorasweep.decode import decode_greedy
+from lorasweep.decode import Prompts, decode_greedy
 from lorasweep.peft_format import CONFIG, WEIGHTS, answering_lane, load_adapter
 from lorasweep.squad import load
 from lorasweep.store import Store
@@ -47,7 +47,7 @@ def near_ties(base: Base, adapter: Path, theirs: Any, num_questions: int) -> int
         adapters.put(0, saved.weights)
         answers = {
             answer.question_id: answer
-            for (lane,) in decode_greedy(base, rows, 1, NUM_NEW, 4096)
+            for (lane,) in decode_greedy(Prompts(base, rows, 1, 4096), NUM_NEW)
             for answer in lane
         }
     assert len(answers) == num_questions

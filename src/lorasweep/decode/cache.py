@@ -4,13 +4,15 @@ copy of all that was there before.
 Shapes: B rows of all lanes, G key heads, C tokens in the cache, T new ones, d width of a head.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from transformers import Cache, PretrainedConfig
 from transformers.cache_utils import DynamicLayer
 
+# Keys and values of each layer.
+Keys = tuple[tuple[Tensor, Tensor], ...]
 # Room is made for this share of what is there, but for some tokens at least.
 MORE, FEW = 4, 32
 
@@ -57,5 +59,28 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
 
 def roomy_cache(config: PretrainedConfig) -> Cache:
     """Return an empty cache for a model of this config, whose layers all attend to everything."""
-    num_layers = config.get_text_config(decoder=True).num_hidden_layers
+    return _cache_of(config.get_text_config(decoder=True).num_hidden_layers)
+
+
+def filled_cache(keys: Keys) -> Cache:
+    """Return a cache that goes on from keys and values, which stay as they are."""
+    cache = _cache_of(len(keys))
+    for layer, (of_keys, of_values) in zip(_layers(cache), keys, strict=True):
+        layer.update(of_keys, of_values)
+    return cache
+
+
+def keys_of(cache: Cache) -> Keys:
+    """Return the keys and values that a cache holds; raises ValueError where a layer has none."""
+    found = tuple((layer.keys, layer.values) for layer in _layers(cache))
+    if any(of_keys is None for of_keys, _ in found):
+        raise ValueError("it puts no keys and values into the cache that it is given")
+    return cast(Keys, found)
+
+
+def _cache_of(num_layers: int) -> Cache:
     return Cache(layers=[RoomyLayer() for _ in range(num_layers)])
+
+
+def _layers(cache: Cache) -> list[RoomyLayer]:
+    return cast(list[RoomyLayer], cache.layers)

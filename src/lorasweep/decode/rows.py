@@ -9,16 +9,17 @@ Shapes: K lanes, R rows (trees), Q branches of the widest row, S slots of the wi
 computed in this pass, C tokens in the cache, V tokens of the vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lorasweep.base import Base
-from lorasweep.decode.cache import roomy_cache
+from lorasweep.decode.cache import Keys, filled_cache, keys_of, roomy_cache
 from lorasweep.ops.attention import bias_of
-from lorasweep.trees import PADDING, TRUNK, Branch, Tree, lay_out, micro_batches
+from lorasweep.trees import PADDING, TRUNK, Branch, Tree, lay_out
 
 
 def prompts_of(tree: Tree) -> Tree:
@@ -27,16 +28,17 @@ def prompts_of(tree: Tree) -> Tree:
     return Tree(tree.id, tree.trunk_ids, branches)
 
 
-def growing_rows(
-    base: Base, trees: Sequence[Tree], num_lanes: int, max_tokens: int, copies: int = 1
-) -> Iterator["GrowingRows"]:
-    """Cut trees into micro-batches of at most `max_tokens` prompt tokens for all lanes and copies.
+@dataclass(frozen=True, slots=True)
+class Prefilled:
+    """What the pass over prompts leaves: keys and values, and the states before each answer."""
 
-    More slots a question mean fewer questions at a time, so that as many answers grow together.
-    """
-    width = max(1, max_tokens // (num_lanes * copies))
-    for group in micro_batches([prompts_of(tree) for tree in trees], width):
-        yield GrowingRows(base, group, num_lanes, copies)
+    keys: Keys
+    hidden_KNd: Tensor
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that it takes."""
+        return sum(x.nbytes for pair in self.keys for x in pair) + self.hidden_KNd.nbytes
 
 
 class GrowingRows:
@@ -45,12 +47,17 @@ class GrowingRows:
     The slots of branch q are q * copies to (q + 1) * copies - 1. `prefill` computes trunks and
     prompts, `grow` appends one token to every slot; both return the logits [K, R, S, V] of every
     slot's next token (anything where a row has no branch). `keep` leaves out what has stopped:
-    R and S shrink, and `slots_KRS3` says which lane, row and slot each was at first.
+    R and S shrink, and `slots_KRS3` says which lane, row and slot each was at first. `prefilled`
+    may be there already, from other rows that grew behind the same prompts.
     """
 
-    def __init__(self, base: Base, trees: Sequence[Tree], num_lanes: int, copies: int = 1) -> None:
+    def __init__(
+        self, base: Base, trees: Sequence[Tree], num_lanes: int, copies: int = 1,
+        prefilled: Prefilled | None = None,
+    ) -> None:  # fmt: skip
         self.base, self.trees, self.num_lanes, self.copies = base, trees, num_lanes, copies
-        self.cache: Any = roomy_cache(base.model.config)
+        self.prefilled = prefilled
+        self.cache: Any = None
         self.rows = lay_out(trees, base.device)
         self.branch_RS = self._branch_numbers().repeat_interleave(copies, dim=1)
         self.position_RS = self._first_positions().repeat_interleave(copies, dim=1)
@@ -81,14 +88,19 @@ class GrowingRows:
 
     def prefill(self) -> Tensor:
         """Compute trunks and prompts; return the logits of every slot's first answer token."""
-        rows = self.rows
-        hidden = self._forward(rows.input_ids_RT.repeat(self.num_lanes, 1), rows.position_ids_RT,
-                               rows.mask_R1TT, rows.answer_index_of(self.num_lanes))  # fmt: skip
-        logits_KNV = self.base.head(hidden.flatten(1, 2)[:, rows.answer_index_N])
+        self.prefilled = self.prefilled or self._prefilled()
+        self.cache = filled_cache(self.prefilled.keys)
+        logits_KNV = self.base.head(self.prefilled.hidden_KNd)
         real = self.branch_RS[:, :: self.copies] != PADDING
         logits = logits_KNV.new_zeros(self.num_lanes, *real.shape, logits_KNV.shape[-1])
         logits[:, real] = logits_KNV
         return logits if self.copies == 1 else logits.repeat_interleave(self.copies, dim=2)
+
+    def _prefilled(self) -> Prefilled:
+        rows, self.cache = self.rows, roomy_cache(self.base.model.config)
+        hidden = self._forward(rows.input_ids_RT.repeat(self.num_lanes, 1), rows.position_ids_RT,
+                               rows.mask_R1TT, rows.answer_index_of(self.num_lanes))  # fmt: skip
+        return Prefilled(keys_of(self.cache), hidden.flatten(1, 2)[:, rows.answer_index_N])
 
     def grow(self, tokens_KRS: Tensor) -> Tensor:
         """Append a token to every slot; return the logits of the token after it."""

@@ -1,0 +1,91 @@
+"""Prompts are computed once for all decoders, as far as memory allows, and decide no answer."""
+
+from collections.abc import Sequence
+
+import pytest
+from torch import Tensor
+
+from lorasweep.base import Base
+from lorasweep.decode import Answer, GrowingRows, Prompts, decode
+from lorasweep.decoders import parse_decoder
+from lorasweep.squad import Paragraph
+from lorasweep.study import Evaluate
+from lorasweep.trees import Tree
+from reference import mixed_lanes, randomise_B
+
+DECODERS = ("greedy", "nucleus-0.9", "beam-2", "span", "temperature-1.3", "greedy")
+HOW = Evaluate(max_new_tokens=5, draws=2)
+PLENTY = 2**40
+
+
+@pytest.fixture
+def contexts(paragraphs: tuple[Paragraph, ...]) -> dict[str, str]:
+    return {q.id: p.context for p in paragraphs for q in p.questions}
+
+
+@pytest.fixture
+def prefills(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of rows in every pass over prompts."""
+    prefill, seen = GrowingRows._prefilled, list[int]()
+
+    def watching(rows: GrowingRows) -> object:
+        seen.append(len(rows.trees))
+        return prefill(rows)
+
+    monkeypatch.setattr(GrowingRows, "_prefilled", watching)
+    return seen
+
+
+def answers(prompts: Prompts, decoder: str, contexts: dict[str, str]) -> Sequence[list[Answer]]:
+    groups = list(decode(prompts, parse_decoder(decoder), HOW, contexts))
+    return [[a for group in groups for a in group[k]] for k in range(prompts.num_lanes)]
+
+
+def test_kept_prompts_give_the_same_answers(
+    stopping_base: Base, trees: tuple[Tree, ...], contexts: dict[str, str], prefills: list[int]
+) -> None:
+    base, lanes = stopping_base, mixed_lanes(stopping_base)
+    with base.adapted(lanes) as adapters:
+        randomise_B(adapters)
+        alone = [answers(Prompts(base, trees, len(lanes), 900), d, contexts) for d in DECODERS]
+        computed = len(prefills)
+        kept = Prompts(base, trees, len(lanes), 900, PLENTY)
+        together = [answers(kept, decoder, contexts) for decoder in DECODERS]
+    assert together == alone
+    assert together[0] == together[-1]
+    assert len(prefills) - computed == computed // len(DECODERS) > 1
+
+
+def test_what_there_is_no_room_for_is_computed_again(
+    stopping_base: Base, trees: tuple[Tree, ...], contexts: dict[str, str], prefills: list[int]
+) -> None:
+    first = next(iter(Prompts(stopping_base, trees, 1, 900).rows()))
+    first.prefill()
+    assert first.prefilled is not None
+    prefills.clear()
+    prompts = Prompts(stopping_base, trees, 1, 900, room_bytes=first.prefilled.num_bytes)
+    answers(prompts, "greedy", contexts)
+    whole = len(prefills)
+    answers(prompts, "greedy", contexts)
+    assert whole > 1
+    assert len(prefills) - whole == whole - 1
+    assert 0 <= prompts.room_bytes < first.prefilled.num_bytes
+
+
+def test_tokens_are_written_in_place(stopping_base: Base, trees: tuple[Tree, ...]) -> None:
+    rows = next(iter(Prompts(stopping_base, trees, 1, 100_000).rows()))
+    logits = rows.prefill()
+    buffers = []
+    for _ in range(4):
+        logits = rows.grow(logits.argmax(-1))
+        layer = rows.cache.layers[0]
+        buffers.append(layer._buffers[0].data_ptr())
+        assert _starts_alike(layer.keys, rows)
+    assert len(set(buffers)) < len(buffers)
+
+
+def _starts_alike(keys: Tensor, rows: GrowingRows) -> bool:
+    """Say whether the prompts' keys are as they were, in the cache and where they are kept."""
+    assert rows.prefilled is not None
+    prompts = rows.prefilled.keys[0][0]
+    return bool(keys[:, :, : prompts.shape[2]].equal(prompts)) and keys.shape[2] > prompts.shape[2]
