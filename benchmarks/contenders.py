@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from lorasweep.base import DTYPES, freeze
 from lorasweep.hooks import Hooks
 from lorasweep.lora import Lane
-from lorasweep.machine import resolve_precision
+from lorasweep.machine import multiplies_bf16_fast, resolve_precision
 from lorasweep.squad import load, sample
 from lorasweep.study import PROMPT, Recipe
 from lorasweep.train import train_pack
@@ -35,6 +35,12 @@ NAMES = (
     "lorasweep, by question",
     "lorasweep, by paragraph",
 )
+
+
+def names() -> tuple[str, ...]:
+    """Return the contenders of this machine: bf16 autocast is none where bf16 is emulated."""
+    fast = multiplies_bf16_fast("cpu")
+    return tuple(name for name in NAMES if fast or "bf16" not in name)
 
 
 def gpt2_tokenizer() -> Any:

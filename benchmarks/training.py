@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from contenders import NAMES, Work, contender, examples, gpt2_tokenizer
+from contenders import Work, contender, examples, gpt2_tokenizer, names
 
 from lorasweep.machine import describe, peak_memory_bytes, resolve_precision
 from lorasweep.ops.allocator import keep_freed_memory
@@ -47,8 +47,8 @@ def matrix_rate(num_tokens: int = 1024, repeats: int = 5) -> float:
 def measure(rounds: int, dropout: float) -> tuple[dict[str, float], float]:
     """Return each contender's median seconds per question after one round unmeasured, and the
     median ceiling in operations per second."""
-    steps = {name: contender(name, dropout).step for name in NAMES}
-    times: dict[str, list[float]] = {name: [] for name in NAMES}
+    steps = {name: contender(name, dropout).step for name in names()}
+    times: dict[str, list[float]] = {name: [] for name in steps}
     rates = []
     for round_ in range(rounds + 1):
         for name, step in steps.items():
@@ -71,7 +71,7 @@ def peak_memory(name: str, options: argparse.Namespace) -> int:
 
 def findings(options: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
-    memory = {name: peak_memory(name, options) for name in NAMES}
+    memory = {name: peak_memory(name, options) for name in names()}
     medians, ceiling = measure(options.rounds, options.dropout)
     tokenizer = gpt2_tokenizer()
     work = {
@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--plain-allocator", action="store_true")
-    parser.add_argument("--memory-of", choices=NAMES, help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", choices=names(), help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     if not options.plain_allocator:

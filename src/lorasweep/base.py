@@ -22,10 +22,11 @@ from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import Precision
 from lorasweep.ops.attention import ATTENTION, bias_of, register
 from lorasweep.ops.fp16 import keep_sums_in_range
-from lorasweep.ops.frozen import FrozenLinear, FrozenRMSNorm
+from lorasweep.ops.frozen import FrozenLinear
 from lorasweep.ops.gelu import fuse_gelus
 from lorasweep.ops.packed import PackedLinear, can_pack
 from lorasweep.ops.read_rows import ReadRows
+from lorasweep.ops.rms_norm import FrozenRMSNorm
 from lorasweep.trees import Rows
 
 # Norms that compute w * x / rms(x); others (Gemma's 1 + w) keep transformers' own module.

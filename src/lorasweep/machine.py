@@ -4,16 +4,21 @@ import os
 import platform
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch.nn import functional as F
 
 Precision = Literal["fp32", "bf16", "fp16"]
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+# The gain for which digits are given up; and products timed, the first of which prepares itself.
+WORTHWHILE, NUM_TRIALS = 1.2, 6
 MEMINFO, GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -35,10 +40,32 @@ def resolve_precision(setting: Precision | Literal["auto"], device: str) -> Prec
 
 
 def multiplies_bf16_fast(device: str) -> bool:
-    """Say whether the device has instructions for bf16 products."""
+    """Say whether bf16 products pay: a device has instructions for them, a processor's are used.
+
+    oneDNN may be held to older instructions (ONEDNN_MAX_CPU_ISA), which only a measurement shows.
+    """
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    known = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return bool(known) and _gain_of_bf16() > WORTHWHILE
+
+
+@cache
+def _gain_of_bf16() -> float:
+    """Return how many times as fast as fp32's the processor's bf16 products are."""
+    fp32, bf16 = (_product_seconds(dtype) for dtype in (torch.float32, torch.bfloat16))
+    return fp32 / bf16
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    """Return the seconds of a product as large as a layer's: the fastest of some."""
+    x, w = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+    seconds = []
+    for _ in range(NUM_TRIALS):
+        started = time.perf_counter()
+        F.linear(x, w)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
 
 
 @contextmanager

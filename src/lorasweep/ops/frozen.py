@@ -1,11 +1,10 @@
-"""Modules of the base model whose weights do not move: the linear maps and the RMS norm.
+"""The linear maps of the base model, whose weights do not move.
 
 Plain torch, any device and any floating type: the reference for every faster operation.
 """
 
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -54,18 +53,3 @@ class FrozenLinear(nn.Module):
     def product(self, x: Tensor) -> Tensor:
         """Return x W^T + b."""
         return F.linear(x, self.weight, self.bias)
-
-
-class FrozenRMSNorm(nn.Module):
-    """x / rms(x) * w in one pass, at the input's own precision or fp32, whichever is higher."""
-
-    def __init__(self, weight: Tensor, epsilon: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight, requires_grad=False)
-        self.epsilon = epsilon
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last axis."""
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
-        return self.weight * normed.to(x.dtype)
