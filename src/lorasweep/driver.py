@@ -239,8 +239,8 @@ class _Session:
     def _score_base(self, role: str) -> None:
         """Compute the metrics of the base model that its record lacks, and keep each at once."""
         record, folder = self.store.read_base() or self.worker.base_record(), self.store.base_folder
-        for metric in self._missing(metrics_in(record, role), folder, role):
-            scored = self.worker.score_base([metric], role)
+        missing = self._missing(metrics_in(record, role), folder, role)
+        for scored in self.worker.score_base(missing, role) if missing else ():
             self._write_scored(folder, scored, role)
             record = with_metrics(record, role, scored.metrics)
             self.store.write_base(record)
@@ -248,18 +248,20 @@ class _Session:
     def _score_run(self, record: RunRecord, role: str) -> None:
         """Compute the metrics of a finished run that its record lacks, and keep each at once."""
         folder = self.store.run_folder(record.id)
-        for metric in self._missing(metrics_in(record, role), folder, role):
-            scored = self._scored_from_disk(record, metric, role)
+        missing = self._missing(metrics_in(record, role), folder, role)
+        for scored in self._scored_from_disk(record, missing, role) if missing else ():
             self._write_scored(folder, scored, role)
             record = with_metrics(record, role, scored.metrics)
             self.store.write_run(record)
 
-    def _scored_from_disk(self, run: RunRecord, metric: str, role: str) -> Scored:
+    def _scored_from_disk(
+        self, run: RunRecord, missing: Sequence[str], role: str
+    ) -> Iterator[Scored]:
         if run.configuration.method == "full":
             folder = self.store.model_folder(run.id)
-            return self.worker.score_model(run, folder, [metric], role)
+            return self.worker.score_model(run, folder, missing, role)
         folder = self.store.adapter_folder(run.id)
-        return self.worker.score_adapter(run, folder, [metric], role)
+        return self.worker.score_adapter(run, folder, missing, role)
 
     def _score_test(self, results: records.Results) -> None:
         """Score the chosen run and the base model on the test set, where there is one."""

@@ -47,7 +47,10 @@ def paragraph_losses(
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The answers of every lane by one decoder, and the seconds that a lane's share took."""
+    """The answers of every lane by one decoder, and the seconds that a lane's share takes.
+
+    Those of a decoder alone: prompts that were known already count with what they took.
+    """
 
     answers_by_lane: list[list[Answer]]
     seconds_per_question: float
@@ -64,13 +67,13 @@ def decode_all(
 
     `contexts` holds the context of each question, by its id.
     """
-    started = time.perf_counter()
+    started = time.perf_counter() + prompts.seconds_saved
     answers: list[list[Answer]] = [[] for _ in range(prompts.num_lanes)]
     for group in decode(prompts, decoder, how, contexts):
         for lane, found in zip(answers, group, strict=True):
             lane.extend(found)
         on_questions(sum(answer.draw == 0 for answer in group[0]))
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - started + prompts.seconds_saved
     num_questions = sum(len(tree.branches) for tree in prompts.trees)
     return Decoded(answers, seconds / max(1, prompts.num_lanes * num_questions))
 

@@ -1,7 +1,7 @@
 """Examine a model as it stands: its losses by teacher forcing, its answers by every decoder."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lorasweep.answer_scores import scores_of
@@ -43,20 +43,26 @@ class Examiner:
         owners = {q.id: p.source_id for p in data.paragraphs for q in p.questions}
         return paragraph_losses(self.base, self.trees[role], num_lanes, self.micro_tokens, owners)
 
-    def score(self, metrics: Sequence[str], role: str, who: str) -> Scored:
-        """Return some metrics of the model without lanes, or with one: a loss and decoders.
+    def score(self, metrics: Sequence[str], role: str, who: str) -> Iterator[Scored]:
+        """Yield some metrics of the model without lanes, or with one: a loss, then each decoder.
 
         Raises UserError where the loss is not finite.
         """
-        known = self.losses(1, role) if EVAL_LOSS in metrics else None
-        if known is not None and not math.isfinite(known.means()[0]):
+        if EVAL_LOSS in metrics:
+            yield self._score_loss(role, who)
+        decoders = [name for name in metrics if name != EVAL_LOSS]
+        for (scored,) in self._answered(1, decoders, role, who):
+            yield scored
+
+    def _score_loss(self, role: str, who: str) -> Scored:
+        known = self.losses(1, role)
+        if not math.isfinite(known.means()[0]):
             raise UserError(
                 f"{self.job.base}: the loss of {who} on the {role} questions is "
                 f"{known.means()[0]} in {self.job.precision}; weights may be damaged, or need "
                 "another precision"
             )
-        decoders = [name for name in metrics if name != EVAL_LOSS]
-        (scored,) = self.score_lanes(1, decoders, role, who, known)
+        (scored,) = self.score_lanes(1, (), role, who, known)
         return scored
 
     def score_lanes(
@@ -73,9 +79,10 @@ class Examiner:
         """
         again = self.losses(num_lanes, TRAIN_SAMPLE) if known and role == "eval" else None
         scored = [Scored({}, {}) for _ in range(num_lanes)]
-        prompts = self._prompts(num_lanes, role, len(decoders))
-        for decoder in decoders:
-            self._answer(scored, prompts, decoder, role, who)
+        for answered in self._answered(num_lanes, decoders, role, who):
+            for whole, found in zip(scored, answered, strict=True):
+                whole.metrics.update(found.metrics)
+                whole.predictions.update(found.predictions)
         return [
             Scored(
                 each.metrics | ({EVAL_LOSS: known.means()[k]} if known else {}),
@@ -100,28 +107,36 @@ class Examiner:
             losses=[float(loss) for loss in found.losses_KG[k]],
         )
 
+    def _answered(
+        self, num_lanes: int, decoders: Sequence[str], role: str, who: str
+    ) -> Iterator[list[Scored]]:
+        """Yield what every lane scores by each decoder in turn; prompts are computed for all."""
+        prompts = self._prompts(num_lanes, role, len(decoders))
+        for decoder in decoders:
+            yield self._answer(prompts, decoder, role, who)
+
     def _prompts(self, num_lanes: int, role: str, num_decoders: int) -> Prompts:
         """Return a role's prompts; where several decoders answer them they may be kept."""
         free = free_memory_bytes() if num_decoders > 1 and self.job.device == "cpu" else None
         room_bytes = (free or 0) // SHARE_FOR_PROMPTS
         return Prompts(self.base, self.trees[role], num_lanes, self.micro_tokens, room_bytes)
 
-    def _answer(
-        self, scored: Sequence[Scored], prompts: Prompts, decoder: str, role: str, who: str
-    ) -> None:
-        """Let every lane answer by one decoder, and put scores and predictions into `scored`."""
+    def _answer(self, prompts: Prompts, decoder: str, role: str, who: str) -> list[Scored]:
+        """Let every lane answer by one decoder; return each lane's scores and predictions."""
         questions, job = self.job.sets[role], self.job
         contexts = {q.id: p.context for p in questions.data.paragraphs for q in p.questions}
         self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
         way = parse_decoder(decoder)
         decoded = decode_all(prompts, way, job.evaluate, contexts, self._advance)
         self.reporter.finish()
-        for lane, answers in zip(scored, decoded.answers_by_lane, strict=True):
-            rows = predictions_of(questions.data.paragraphs, answers)
-            lane.predictions[decoder] = rows
-            lane.metrics[decoder] = scores_of(
-                rows, decoded.seconds_per_question, way.samples, job.evaluate.clusters
-            )
+        lanes = [
+            predictions_of(questions.data.paragraphs, found) for found in decoded.answers_by_lane
+        ]
+        seconds, clusters = decoded.seconds_per_question, job.evaluate.clusters
+        return [
+            Scored({decoder: scores_of(rows, seconds, way.samples, clusters)}, {decoder: rows})
+            for rows in lanes
+        ]
 
     def _advance(self, num_questions: int) -> None:
         self.reporter.advance(num_questions)

@@ -87,18 +87,18 @@ class Worker:
             versions=versions(),
         )
 
-    def score_base(self, missing: Sequence[str], role: str) -> Scored:
-        """Score the untuned base model on the evaluation or test set, by the missing metrics."""
+    def score_base(self, missing: Sequence[str], role: str) -> Iterator[Scored]:
+        """Score the untuned base model on the evaluation or test set, metric after metric."""
         return self._examiner.score(missing, role, "base model")
 
     def score_adapter(
         self, run: RunRecord, adapter: Path, missing: Sequence[str], role: str
-    ) -> Scored:
-        """Score an adapter from disk on the evaluation or test set, by the missing metrics."""
+    ) -> Iterator[Scored]:
+        """Score an adapter from disk on the evaluation or test set, metric after metric."""
         saved = load_adapter(adapter)
         with self.base.adapted([answering_lane(saved)]) as adapters:
             adapters.put(0, saved.weights)
-            return self._examiner.score(missing, role, run.id)
+            yield from self._examiner.score(missing, role, run.id)
 
     @property
     def _examiner(self) -> Examiner:
@@ -122,10 +122,10 @@ class Worker:
 
     def score_model(
         self, run: RunRecord, folder: Path, missing: Sequence[str], role: str
-    ) -> Scored:
+    ) -> Iterator[Scored]:
         """Score a fully trained model from disk on the evaluation or test set."""
         with self._in_full(folder):
-            return self._examiner.score(missing, role, run.id)
+            yield from self._examiner.score(missing, role, run.id)
 
     def run_pack(self, pack: LockedPack, labels: Sequence[str]) -> list[FinishedRun]:
         """Train a pack's runs in lockstep, then score them.

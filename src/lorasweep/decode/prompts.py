@@ -18,7 +18,7 @@ class Prompts:
 
     `max_tokens` bounds a micro-batch (all lanes, with padding); it decides no result. `room_bytes`
     is the memory that may be kept from one decoder to the next. What is kept belongs to the lanes'
-    present numbers.
+    present numbers. `seconds_saved` is what computing them took that was not computed again.
     """
 
     base: Base
@@ -26,6 +26,7 @@ class Prompts:
     num_lanes: int
     max_tokens: int
     room_bytes: int = 0
+    seconds_saved: float = 0.0
     _kept: dict[int, Prefilled] = field(default_factory=dict)
 
     def rows(self, copies: int = 1) -> Iterator[GrowingRows]:
@@ -34,6 +35,7 @@ class Prompts:
         trees = [prompts_of(tree) for tree in self.trees]
         for number, group in enumerate(micro_batches(trees, width)):
             known = self._kept.get(number)
+            self.seconds_saved += known.seconds if known else 0.0
             rows = GrowingRows(self.base, group, self.num_lanes, copies, known)
             yield rows
             self._keep(number, rows.prefilled)

@@ -9,6 +9,7 @@ Shapes: K lanes, R rows (trees), Q branches of the widest row, S slots of the wi
 computed in this pass, C tokens in the cache, V tokens of the vocabulary.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,10 +31,14 @@ def prompts_of(tree: Tree) -> Tree:
 
 @dataclass(frozen=True, slots=True)
 class Prefilled:
-    """What the pass over prompts leaves: keys and values, and the states before each answer."""
+    """What the pass over prompts leaves: keys and values, and the states before each answer.
+
+    `seconds` is what it took.
+    """
 
     keys: Keys
     hidden_KNd: Tensor
+    seconds: float
 
     @property
     def num_bytes(self) -> int:
@@ -97,10 +102,12 @@ class GrowingRows:
         return logits if self.copies == 1 else logits.repeat_interleave(self.copies, dim=2)
 
     def _prefilled(self) -> Prefilled:
+        started = time.perf_counter()
         rows, self.cache = self.rows, roomy_cache(self.base.model.config)
         hidden = self._forward(rows.input_ids_RT.repeat(self.num_lanes, 1), rows.position_ids_RT,
                                rows.mask_R1TT, rows.answer_index_of(self.num_lanes))  # fmt: skip
-        return Prefilled(keys_of(self.cache), hidden.flatten(1, 2)[:, rows.answer_index_N])
+        read_KNd = hidden.flatten(1, 2)[:, rows.answer_index_N]
+        return Prefilled(keys_of(self.cache), read_KNd, time.perf_counter() - started)
 
     def grow(self, tokens_KRS: Tensor) -> Tensor:
         """Append a token to every slot; return the logits of the token after it."""
