@@ -10,6 +10,7 @@ Reference: Hu et al. 2021, arXiv:2106.09685; delta W = scale B A.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -225,14 +226,33 @@ class Stack:
         x_KLi = x.reshape(self.A.shape[0], -1, x.shape[-1])
         if self.adapters.dropout is not None:
             x_KLi = self.adapters.dropout.apply(x_KLi, self.key)
-        A, B = self.factors()
+        added: Tensor = _Added.apply(y, x_KLi, *self.factors(), self.outputs)  # type: ignore[no-untyped-call]
+        return added
+
+
+class _Added(torch.autograd.Function):
+    """y + scale B A x, written into y: it was made for this, and is nobody else's."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, y: Tensor, x_KLi: Tensor, A: Tensor, scaled_B: Tensor, outputs: slice
+    ) -> Tensor:
         h_KLr = torch.bmm(x_KLi, A.transpose(1, 2))
-        y_KLo = y.reshape(self.A.shape[0], -1, y.shape[-1])
-        start, stop = self.outputs.start, self.outputs.stop
-        part_KLo = torch.baddbmm(y_KLo[..., start:stop], h_KLr, B.transpose(1, 2))
-        if part_KLo.shape == y_KLo.shape:
-            return part_KLo.view(y.shape)
-        return y_KLo.slice_scatter(part_KLo, dim=2, start=start, end=stop).view(y.shape)
+        y.view(len(A), -1, y.shape[-1])[..., outputs].baddbmm_(h_KLr, scaled_B.transpose(1, 2))
+        ctx.mark_dirty(y)
+        ctx.save_for_backward(x_KLi, h_KLr, A, scaled_B)
+        ctx.outputs = outputs
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x_KLi, h_KLr, A, scaled_B = ctx.saved_tensors
+        dy = gradients[0]
+        dy_KLo = dy.reshape(len(A), -1, dy.shape[-1])[..., ctx.outputs]
+        dh_KLr = torch.bmm(dy_KLo, scaled_B)
+        dA, dB = torch.bmm(dh_KLr.transpose(1, 2), x_KLi), torch.bmm(dy_KLo.transpose(1, 2), h_KLr)
+        dx_KLi = torch.bmm(dh_KLr, A) if ctx.needs_input_grad[1] else None
+        return dy, dx_KLi, dA, dB, None
 
 
 class TreeDropout:
