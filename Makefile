@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup quickstart test check bench docs clean
+.PHONY: setup quickstart test check style bench docs clean
 
 setup: $(INSTALLED)
 
@@ -17,14 +17,17 @@ quickstart: setup
 	$(BIN)/lorasweep models pull smollm2-135m
 	$(BIN)/lorasweep run quickstart --out out/quickstart
 
+# The default tests are many small ones: a process a core, one thread each.
 test: setup
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
-check: setup
+check: setup style test
+	$(BIN)/pytest -m "slow and not gpu"
+
+style: setup
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not gpu"
 
 bench: setup
 	$(BIN)/python benchmarks/training.py

@@ -61,7 +61,8 @@ def test_articles_are_taken_for_independent_on_request(
     assert compared["num_articles"] == num_articles
     assert f"in {num_articles} articles" in compared["sentences"][0]
     _, out, _ = lorasweep("score", files[0], "bundled", *by_article)
-    assert f"{num_articles} articles" in out
+    # Where lines are folded depends on how long the files' names are.
+    assert f"{num_articles} articles" in " ".join(out.split())
     assert "by resampling articles" in out
 
 
