@@ -71,6 +71,14 @@ def test_few_queries_behind_many_keys_see_what_the_mask_says() -> None:
     assert_equal(inputs(4, 4, 2, 5, 150), mask)
 
 
+def test_a_part_of_larger_buffers_is_read_as_it_is() -> None:
+    """As a cache with room gives it."""
+    q, keys, values = (torch.randn(2, 3, n, WIDTH, dtype=torch.float64) for n in (5, 40, 40))
+    mask = torch.rand(2, 1, 5, 30, generator=torch.Generator().manual_seed(0)) < 0.5
+    mask[..., -1] = True
+    assert_equal([x.requires_grad_() for x in (q, keys[:, :, :30], values[:, :, :30])], mask)
+
+
 def test_bf16_is_near_the_reference_in_fp32() -> None:
     qkv = [x.detach().float() for x in inputs(2, 4, 2, 150, 150)]
     mask = torch.ones(2, 1, 150, 150, dtype=torch.bool).tril()

@@ -32,7 +32,9 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     ) -> tuple[Tensor, Tensor]:
         """Append [B, G, T, d] to keys and values; return both whole."""
         if self.keys is None or self.values is None:
-            self.keys, self.values, self.is_initialized = key_states, value_states, True
+            # Attention needs them so; and a view would keep all that it is a view of.
+            self.keys, self.values = key_states.contiguous(), value_states.contiguous()
+            self.is_initialized = True
             self.dtype, self.device = key_states.dtype, key_states.device
             return self.keys, self.values
         before, added = self.keys.shape[2], key_states.shape[2]

@@ -83,7 +83,7 @@ class _BlockedAttention(torch.autograd.Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scale: float
     ) -> Tensor:
         # A power of two for the usual head widths: exact, and one pass over scores less.
-        q_BGnTd, k, v = _grouped(q * scale, k.shape[1]), k.contiguous(), v.contiguous()
+        q_BGnTd, k, v = _grouped(q * scale, k.shape[1]), _batched(k), _batched(v)
         bias, out = bias_R1TC.to(q.dtype), torch.empty_like(q_BGnTd)
         probabilities = []
         for block in _blocks(q.shape[2], k.shape[2]):
@@ -99,7 +99,7 @@ class _BlockedAttention(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q_BGnTd, k, v, *probabilities = ctx.saved_tensors
         do_BGnTd = _grouped(gradients[0], k.shape[1])
-        dq, dk, dv = torch.empty_like(q_BGnTd), torch.zeros_like(k), torch.zeros_like(v)
+        dq, dk, dv = torch.empty_like(q_BGnTd), k.new_zeros(k.shape), v.new_zeros(v.shape)
         blocks = _blocks(q_BGnTd.shape[3], k.shape[2])
         for block, p in zip(blocks, probabilities, strict=True):
             do, seen_v = _of_block(do_BGnTd, block), v[:, :, block.keys]
@@ -131,6 +131,16 @@ def _grouped(x_BHTd: Tensor, key_heads: int) -> Tensor:
     """Return [B, G, n, T, d]: the query heads by their key heads."""
     batch, _, queries, width = x_BHTd.shape
     return x_BHTd.reshape(batch, key_heads, -1, queries, width)
+
+
+def _batched(x_BGCd: Tensor) -> Tensor:
+    """Return keys or values as products read them: a copy where B and G are no single axis.
+
+    A cache with room is read as it is, where it would else be copied at every step.
+    """
+    batch, heads, _, width = x_BGCd.stride()
+    as_it_is = width == 1 and batch == x_BGCd.shape[1] * heads
+    return x_BGCd if as_it_is else x_BGCd.contiguous()
 
 
 def _of_block(x_BGnTd: Tensor, block: _Block) -> Tensor:
