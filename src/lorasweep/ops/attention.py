@@ -99,13 +99,14 @@ class _BlockedAttention(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q_BGnTd, k, v, *probabilities = ctx.saved_tensors
         do_BGnTd = _grouped(gradients[0], k.shape[1])
-        dq, dk, dv = torch.empty_like(q_BGnTd), k.new_zeros(k.shape), v.new_zeros(v.shape)
+        dq, dk, dv = torch.empty_like(q_BGnTd), torch.zeros_like(k), torch.zeros_like(v)
         blocks = _blocks(q_BGnTd.shape[3], k.shape[2])
+        # A product added in place, into a part of a sum, would be taken matrix by matrix.
         for block, p in zip(blocks, probabilities, strict=True):
             do, seen_v = _of_block(do_BGnTd, block), v[:, :, block.keys]
             ds = torch._softmax_backward_data(do @ seen_v.transpose(-1, -2), p, -1, p.dtype)
-            _add_product(dv[:, :, block.keys], p.transpose(-1, -2), do)
-            _add_product(dk[:, :, block.keys], ds.transpose(-1, -2), _of_block(q_BGnTd, block))
+            dv[:, :, block.keys] += p.transpose(-1, -2) @ do
+            dk[:, :, block.keys] += ds.transpose(-1, -2) @ _of_block(q_BGnTd, block)
             dq[:, :, :, block.queries] = _by_head(ds @ k[:, :, block.keys], dq, block)
         return dq.mul_(ctx.scale).view(gradients[0].shape), dk, dv, None, None
 
@@ -151,12 +152,6 @@ def _of_block(x_BGnTd: Tensor, block: _Block) -> Tensor:
 def _by_head(x_BGtd: Tensor, like: Tensor, block: _Block) -> Tensor:
     """Return [B, G, n, T', d] of [B, G, n * T', d]."""
     return x_BGtd.view(*like.shape[:3], -1, like.shape[-1])
-
-
-def _add_product(sum_BGCd: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add a product to a sum in place."""
-    # A view and never a copy, which would take the sum with it.
-    sum_BGCd.view(-1, *sum_BGCd.shape[2:]).baddbmm_(a.flatten(0, 1), b.flatten(0, 1))
 
 
 def _probabilities(scores: Tensor, bias_R1TC: Tensor) -> Tensor:
