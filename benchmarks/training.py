@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from contenders import Work, contender, examples, gpt2_tokenizer, names
+from contenders import NAMES, Work, contender, examples, gpt2_tokenizer, names
 
 from lorasweep.machine import describe, peak_memory_bytes, resolve_precision
 from lorasweep.ops.allocator import keep_freed_memory
@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--plain-allocator", action="store_true")
-    parser.add_argument("--memory-of", choices=names(), help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", choices=NAMES, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     if not options.plain_allocator:

@@ -1,5 +1,6 @@
-"""A cache of keys and values with room: a new token is written in place, where it would else cost a
-copy of all that was there before.
+"""A cache of keys and values with room: new tokens are written in place.
+
+Without room each would cost a copy of all that was there before.
 
 Shapes: B rows of all lanes, G key heads, C tokens in the cache, T new ones, d width of a head.
 """

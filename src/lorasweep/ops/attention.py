@@ -101,10 +101,10 @@ class _BlockedAttention(torch.autograd.Function):
         do_BGnTd = _grouped(gradients[0], k.shape[1])
         dq, dk, dv = torch.empty_like(q_BGnTd), torch.zeros_like(k), torch.zeros_like(v)
         blocks = _blocks(q_BGnTd.shape[3], k.shape[2])
-        # A product added in place, into a part of a sum, would be taken matrix by matrix.
         for block, p in zip(blocks, probabilities, strict=True):
             do, seen_v = _of_block(do_BGnTd, block), v[:, :, block.keys]
             ds = torch._softmax_backward_data(do @ seen_v.transpose(-1, -2), p, -1, p.dtype)
+            # Products added in place, into a part of a sum, would be taken matrix by matrix.
             dv[:, :, block.keys] += p.transpose(-1, -2) @ do
             dk[:, :, block.keys] += ds.transpose(-1, -2) @ _of_block(q_BGnTd, block)
             dq[:, :, :, block.queries] = _by_head(ds @ k[:, :, block.keys], dq, block)

@@ -3,8 +3,7 @@
 transformers takes it step by step, which reads and writes the activations eight times and keeps
 most of the steps for the backward pass; its module is the reference. torch's own operation is one
 step, but on processors its tanh costs as much as the product before it where that is fast. Here it
-goes by a sigmoid, and the derivative is taken along with the value, while all that it needs is in
-the processor's cache: backward is one product. What is narrower than fp32 goes through fp32, where
+goes by a sigmoid, and the derivative is taken along with the value: backward is one product. What is narrower than fp32 goes through fp32, where
 fp16 would leave its range.
 """
 
@@ -20,7 +19,7 @@ from transformers.activations import NewGELUActivation
 # 2 u = x (LINEAR + CUBIC x^2)
 LINEAR = 2 * math.sqrt(2 / math.pi)
 CUBIC = 0.044715 * LINEAR
-# Numbers taken at a time: some of them fit in a core's cache, and few calls are made.
+# Numbers taken at a time: few calls are made, and little memory is taken for the steps between.
 CHUNK = 2**18
 
 
