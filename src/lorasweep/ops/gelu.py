@@ -3,8 +3,8 @@
 transformers takes it step by step, which reads and writes the activations eight times and keeps
 most of the steps for the backward pass; its module is the reference. torch's own operation is one
 step, but on processors its tanh costs as much as the product before it where that is fast. Here it
-goes by a sigmoid, and the derivative is taken along with the value: backward is one product. What is narrower than fp32 goes through fp32, where
-fp16 would leave its range.
+goes by a sigmoid, and the derivative is taken along with the value: backward is one product. What
+is narrower than fp32 goes through fp32, where fp16 would leave its range.
 """
 
 import math
