@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from lorasweep.base import Base
-from lorasweep.decode import Answer, Prompts, decode_beam, decode_greedy
+from lorasweep.decode import Answer, GrowingRows, Prompts, decode_beam, decode_greedy
 from lorasweep.trees import Tree, separate_rows
 from reference import mixed_lanes, randomise_B, with_peft
 
@@ -97,3 +97,26 @@ def test_beams_find_other_answers_than_greedy(base: Base, trees: tuple[Tree, ...
     (found,) = search(base, trees, 4)
     assert {a.question_id for a in groups[0]} == set(found)
     assert any(found[a.question_id].token_ids != a.token_ids for a in groups[0])
+
+
+def test_questions_that_have_finished_are_left_out_and_answers_stay(
+    base: Base, trees: tuple[Tree, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    grow = GrowingRows.grow
+
+    def counted(self: GrowingRows, tokens: torch.Tensor) -> torch.Tensor:
+        sizes.append(tokens.numel())
+        return grow(self, tokens)
+
+    def answers() -> list[list[list[Answer]]]:
+        prompts = Prompts(base, separate_rows(trees), 1, ALL_AT_ONCE)
+        # Enough tokens for most questions to finish.
+        return list(decode_beam(prompts, 2, 4 * NUM_NEW))
+
+    monkeypatch.setattr(GrowingRows, "grow", counted)
+    found = answers()
+    assert 0 < sizes[-1] < sizes[0]
+    assert sizes == sorted(sizes, reverse=True)
+    monkeypatch.setattr(GrowingRows, "keep", lambda self, alive: alive)
+    assert answers() == found

@@ -54,5 +54,6 @@ def read_answer(base: Base, question_id: str, tokens: list[int], draw: int = 0) 
 
 def stops(base: Base, tokens: Tensor) -> Tensor:
     """Say for each token whether an answer stops at it: the end token or a line break."""
-    found = [t == base.end_id or base.breaks_line(t) for t in tokens.flatten().tolist()]
+    end_id = base.end_id
+    found = [t == end_id or base.breaks_line(t) for t in tokens.flatten().tolist()]
     return torch.tensor(found, device=tokens.device).view(tokens.shape)

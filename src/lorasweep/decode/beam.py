@@ -21,21 +21,39 @@ ABSENT = -1e9
 
 @torch.inference_mode()
 def search(rows: GrowingRows, max_new_tokens: int) -> Tensor:
-    """Return the best answers' tokens [K, R, Q, N], filled up with end tokens."""
+    """Return the best answers' tokens [K, R, Q, N], filled up with end tokens.
+
+    Questions that have finished are left out of what is computed, as far as that pays.
+    """
     logits = rows.prefill()
     beams = _Beams(rows, logits.shape[-1], max_new_tokens)
     for step in range(max_new_tokens):
-        parents_KRQn, tokens_KRQn = beams.advance(logits, step)
+        at = _questions(rows)
+        parents = beams.advance(logits, at, step)
         if beams.all_done or step + 1 == max_new_tokens:
             break
-        first = torch.arange(parents_KRQn.shape[2], device=parents_KRQn.device) * rows.copies
-        rows.follow((parents_KRQn + first[:, None]).flatten(2))
-        logits = rows.grow(tokens_KRQn.flatten(2))
+        first = torch.arange(parents.shape[2], device=parents.device) * rows.copies
+        rows.follow((parents + first[:, None]).flatten(2))
+        rows.keep(beams.searched(at))
+        logits = rows.grow(beams.tokens(_questions(rows), step))
     return beams.best_KRQN
 
 
+# Lane, row and branch, as they were at first, of each question that is still computed.
+Questions = tuple[Tensor, Tensor, Tensor]
+
+
+def _questions(rows: GrowingRows) -> Questions:
+    """Return the questions [K, R', Q'] of the rows: the beams of one stay side by side."""
+    lane, row, slot = rows.slots_KRS3[:, :, :: rows.copies].unbind(-1)
+    return lane, row, slot // rows.copies
+
+
 class _Beams:
-    """The beams of all questions: what they hold, their scores, and the best that has finished."""
+    """The beams of all questions: what they hold, their scores, and the best that has finished.
+
+    Tensors hold all questions [K, R, Q]; a step takes those [K, R', Q'] that are still computed.
+    """
 
     def __init__(self, rows: GrowingRows, num_tokens: int, max_new_tokens: int) -> None:
         base, n = rows.base, rows.copies
@@ -56,19 +74,27 @@ class _Beams:
         """Say whether every question has n finished answers."""
         return bool((self.num_finished_KRQ >= self.n).all())
 
-    def advance(self, logits: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Take a step with logits [K, R, Q * n, V]; return parents and tokens [K, R, Q, n]."""
-        continued = self._continued(logits)
-        self._finish(continued, step)
-        going_on = continued.masked_fill(self.stops_V, ABSENT)
-        self.scores_KRQn, parents, tokens = self._likeliest(going_on)
-        self.held_KRQnN = self._held_with(parents, tokens, step)
-        return parents, tokens
+    def searched(self, at: Questions) -> Tensor:
+        """Say of each beam [K, R', Q' * n] whether its question is still searched."""
+        return (self.num_finished_KRQ[at] < self.n).repeat_interleave(self.n, dim=-1)
 
-    def _continued(self, logits: Tensor) -> Tensor:
-        """Return the scores [K, R, Q, n, V] of all beams with every token behind them."""
-        wide = logits.float().log_softmax(-1).view(*self.scores_KRQn.shape, -1)
-        return wide + self.scores_KRQn[..., None]
+    def tokens(self, at: Questions, step: int) -> Tensor:
+        """Return the token [K, R', Q' * n] that each beam took at a step."""
+        return self.held_KRQnN[at][..., step].flatten(2)
+
+    def advance(self, logits: Tensor, at: Questions, step: int) -> Tensor:
+        """Take a step with logits [K, R', Q' * n, V]; return which beam each one continues."""
+        continued = self._continued(logits, at)
+        self._finish(continued, at, step)
+        going_on = continued.masked_fill(self.stops_V, ABSENT)
+        self.scores_KRQn[at], parents, tokens = self._likeliest(going_on)
+        self.held_KRQnN[at] = self._held_with(parents, tokens, at, step)
+        return parents
+
+    def _continued(self, logits: Tensor, at: Questions) -> Tensor:
+        """Return the scores [K, R', Q', n, V] of the beams with every token behind them."""
+        before = self.scores_KRQn[at]
+        return logits.float().log_softmax(-1).view(*before.shape, -1) + before[..., None]
 
     def _likeliest(self, continued: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return scores, parents and tokens of the n likeliest continuations of each question."""
@@ -76,23 +102,25 @@ class _Beams:
         num_tokens = continued.shape[-1]
         return scores, places // num_tokens, places % num_tokens
 
-    def _finish(self, continued: Tensor, step: int) -> None:
+    def _finish(self, continued: Tensor, at: Questions, step: int) -> None:
         """Note which of the n likeliest stop here, and the best of them where it leads."""
         scores, parents, tokens = self._likeliest(continued)
-        open_KRQ1 = (self.num_finished_KRQ < self.n)[..., None]
-        hits = (self.stops_V[tokens] | (step + 1 == self.num_steps)) & open_KRQ1
+        is_open = (self.num_finished_KRQ[at] < self.n)[..., None]
+        hits = (self.stops_V[tokens] | (step + 1 == self.num_steps)) & is_open
         means = (scores / (step + 1)).masked_fill(~hits, -torch.inf)
         top, place = means.max(-1)
-        leads = top > self.best_score_KRQ
-        held = self._held_with(parents, tokens, step)
+        leads = top > self.best_score_KRQ[at]
+        held = self._held_with(parents, tokens, at, step)
         found = held.gather(-2, place[..., None, None].expand(*place.shape, 1, held.shape[-1]))
-        self.best_KRQN = torch.where(leads[..., None], found[..., 0, :], self.best_KRQN)
-        self.best_score_KRQ = torch.where(leads, top, self.best_score_KRQ)
-        self.num_finished_KRQ += hits.sum(-1)
+        best, best_score = self.best_KRQN[at], self.best_score_KRQ[at]
+        self.best_KRQN[at] = torch.where(leads[..., None], found[..., 0, :], best)
+        self.best_score_KRQ[at] = torch.where(leads, top, best_score)
+        self.num_finished_KRQ[at] += hits.sum(-1)
 
-    def _held_with(self, parents: Tensor, tokens: Tensor, step: int) -> Tensor:
-        """Return the parents' tokens [K, R, Q, n, N] with a new one at this step."""
-        held = self.held_KRQnN.gather(-2, parents[..., None].expand_as(self.held_KRQnN))
+    def _held_with(self, parents: Tensor, tokens: Tensor, at: Questions, step: int) -> Tensor:
+        """Return the parents' tokens [K, R', Q', n, N] with a new one at this step."""
+        before = self.held_KRQnN[at]
+        held = before.gather(-2, parents[..., None].expand_as(before))
         held[..., step] = tokens
         return held
 
