@@ -19,10 +19,12 @@ from lorasweep.base import DTYPES
 from lorasweep.machine import describe, resolve_precision
 from lorasweep.ops.allocator import keep_freed_memory
 
-# Inputs and outputs of GPT-2's and SmolLM2's maps, forward and backward.
+# Inputs and outputs of GPT-2's and SmolLM2's maps, both ways; SmolLM2's queries, keys and
+# values as one map, and its gate and up as one.
 SHAPES = (
     *((768, 2304), (2304, 768), (768, 768), (768, 3072), (3072, 768)),
-    *((576, 576), (576, 1536), (1536, 576)),
+    *((576, 576), (576, 192), (192, 576), (576, 1536), (1536, 576)),
+    *((576, 960), (960, 576), (576, 3072), (3072, 576)),
 )
 Way = Callable[[], Tensor]
 

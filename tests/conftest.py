@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -28,6 +29,10 @@ from lorasweep.trees import Tree, TreeBuilder
 
 SHARED = Path(__file__).parents[2] / "shared"
 ARCHITECTURES = ("gpt2", "llama")
+
+# The machines are shared: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="module")

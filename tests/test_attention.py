@@ -40,7 +40,7 @@ def assert_equal(qkv: list[Tensor], mask_R1TC: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     sizes=st.lists(
         st.tuples(st.integers(1, 2 * BLOCK), st.lists(st.integers(1, 40), min_size=1, max_size=4)),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+import torch
+from safetensors import SafetensorError
 
 from calling import assert_refused, call, settings
 
@@ -194,3 +196,33 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], said: str) -> None:
     assert ended.code == 2
     assert said in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_memory_that_is_too_small_for_the_base_model_is_said(
+    file: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
+
+    monkeypatch.setattr("lorasweep.examine.decode_all", answer)
+    ended = call("run", file, "--out", out)
+    assert ended.code == 2
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("error: not enough memory (CUDA out of memory. Tried to allocate 2 GiB)")
+    assert "recipe.micro_batch" in last
+
+
+def test_a_disk_that_is_full_when_an_adapter_is_written_loses_nothing(
+    file: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(*_: object, **__: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lorasweep.peft_format.save_file", save)
+        ended = call("run", file, "--out", out)
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1].startswith(f"error: {out / 'runs'}")
+    assert "No space left on device" in ended.err
+    assert not list(out.rglob("*.part"))
+    assert call("run", file, "--out", out).code == 0

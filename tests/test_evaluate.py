@@ -11,7 +11,7 @@ from lorasweep.answer_scores import scores_of
 from lorasweep.base import Base
 from lorasweep.decode import Answer, Prompts, decode_greedy
 from lorasweep.decoders import Decoder, parse_decoder
-from lorasweep.evaluate import decode_all, predictions_of
+from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.records import Prediction
 from lorasweep.squad import Answer as Reference
 from lorasweep.squad import Paragraph, Question
@@ -42,6 +42,28 @@ def test_the_loss_is_the_models_own_however_it_is_cut(
         tuned = with_peft(exact_norms(make_model(architecture).double()), lane, pairs)
         with torch.no_grad():
             assert loss == pytest.approx(float(own_loss(tuned, trees)), rel=1e-9)
+
+
+def test_each_paragraph_has_its_own_loss_and_tokens(
+    exact_base: Base, trees: tuple[Tree, ...]
+) -> None:
+    """Micro-batches go by length; two trees of one paragraph count together."""
+    lanes = mixed_lanes(exact_base)
+    owner_of = {tree.id: f"paragraph {number // 2}" for number, tree in enumerate(trees)}
+    owners = {b.question_id: owner_of[tree.id] for tree in trees for b in tree.branches}
+    with exact_base.adapted(lanes) as adapters:
+        randomise_B(adapters)
+        alone = [
+            paragraph_losses(exact_base, [tree], len(lanes), ALL_AT_ONCE, owners) for tree in trees
+        ]
+        for cut in (1, 500, ALL_AT_ONCE):
+            found = paragraph_losses(exact_base, trees, len(lanes), cut, owners)
+            assert found.paragraphs == tuple(dict.fromkeys(owner_of.values()))
+            for g, name in enumerate(found.paragraphs):
+                own = [losses for losses in alone if losses.paragraphs == (name,)]
+                assert found.num_answer_tokens[g] == sum(o.num_answer_tokens[0] for o in own)
+                expected = sum(o.losses_KG[:, 0] for o in own)
+                assert found.losses_KG[:, g] == pytest.approx(expected, rel=1e-9)
 
 
 def test_all_questions_are_answered_and_progress_is_told(
@@ -148,11 +170,24 @@ def test_intervals_are_those_of_the_questions_means() -> None:
         *drawn("b", "1841", "1"),
         *drawn("c", "x", "y"),
     ]
-    scores = scores_of(predictions_of(PARAGRAPHS, answers), None, samples=True)
-    means = [100 * (4 / 5 + 1) / 2, 50.0, 0.0]
-    expected = bootstrap_interval(means, Clusters.of(["town/0", "town/0", "town/1"]))
+    given = predictions_of(PARAGRAPHS, answers)
+    rows = [
+        row.model_copy(update={"id": f"{row.id}{k}", "paragraph": f"{row.paragraph}{k}"})
+        for k in range(3)
+        for row in given
+    ]
+    scores = scores_of(rows, None, samples=True)
+    means = [100 * (4 / 5 + 1) / 2, 50.0, 0.0] * 3
+    paragraphs = [f"town/{i}{k}" for k in range(3) for i in (0, 0, 1)]
+    expected = bootstrap_interval(means, Clusters.of(paragraphs))
     assert scores.f1 == pytest.approx(expected.mean)
     assert scores.f1_interval == pytest.approx((expected.low, expected.high))
+
+
+def test_intervals_of_two_paragraphs_stay_between_0_and_100() -> None:
+    answers = [*drawn("a", "mill", "1"), *drawn("b", "1841", "1"), *drawn("c", "x", "y")]
+    scores = scores_of(predictions_of(PARAGRAPHS, answers), None, samples=True)
+    assert scores.f1_interval == (0.0, 100.0)
 
 
 def test_one_draw_has_no_pairs_and_one_answer_nothing_of_draws() -> None:

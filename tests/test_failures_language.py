@@ -28,6 +28,9 @@ from lorasweep.failures.forms import differ_in_form_only
         ("second floor", "2nd floor"),
         ("Beyoncé", "Beyonce"),
         ("U.S.", "the United States"),
+        ("US", "the United States"),
+        ("US$5", "5 dollars"),
+        ("10,000,000,000", "ten billion"),
     ],
 )
 def test_forms_of_one_answer(a: str, b: str) -> None:
@@ -46,6 +49,11 @@ def test_forms_of_one_answer(a: str, b: str) -> None:
         ("May 1872", "1872"),
         ("9007199254740993", "9007199254740992"),
         ("five miles", "five kilometres"),
+        ("5 June 2010 to 3 May 2011", "3 June 2010 to 5 May 2011"),
+        ("5 February 10", "10 February 5"),
+        ("2 dollars 5 pounds", "5 dollars 2 pounds"),
+        ("them and us", "them and United States"),
+        ("\u1369 May", "1 May"),  # a digit that is no decimal one
         ("", ""),
         ("the", "a"),
     ],
@@ -106,3 +114,8 @@ def test_questions(question: str, kind: QuestionKind, expected: AnswerType) -> N
 )
 def test_types_of_texts(text: str, expected: TextType) -> None:
     assert text_type(text) is expected
+
+
+def test_a_long_list_of_eras_is_read_at_once() -> None:
+    assert text_type("10 bc " * 5000) is TextType.DATE
+    assert text_type("10 bc " * 5000 + "x") is not None

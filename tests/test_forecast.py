@@ -1,6 +1,7 @@
 """`lorasweep plan` says what is left and what it takes, from earlier runs or a calibration."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 
 import tiny
 from calling import assert_refused, call, settings
-from lorasweep import models, run
+from lorasweep import models, run, worker
 from lorasweep.calibration import calibrate, sample_of
 from lorasweep.forecast import Forecast, calibration_file, forecast
+from lorasweep.machine import TooLargeError
 from lorasweep.plan import make_plan
 from lorasweep.prepare import prepare
 from lorasweep.progress import Silent
+from lorasweep.records import Lock
+from lorasweep.store import Store
 from lorasweep.study import Study
 from lorasweep.trees import Forest
 
@@ -54,13 +58,14 @@ def test_a_finished_folder_tells_what_more_values_take(file: Path, finished: Pat
     wider = settings("grid.rank=[2, 3, 4]")
     found = told(file, "--out", finished, *wider)
     assert found["num_done"] == 4
-    assert list(found["packs"]) == ["pack-0"]
+    # What `run` will call it: the folder has two packs already.
+    assert list(found["packs"]) == ["pack-2"]
     assert found["source"] == f"4 finished runs in {finished}"
     assert found["seconds"] > 0
     assert found["base_seconds"] == 0
     assert found["peak_memory_bytes"] > 1e6
     ended = call("plan", file, "--out", finished, *wider)
-    assert "runs done: 4" in ended.out
+    assert "runs: 4 done" in ended.out
     assert f"estimated from 4 finished runs in {finished}" in ended.out
 
 
@@ -69,6 +74,83 @@ def test_nothing_is_left_of_a_finished_study(file: Path, finished: Path) -> None
     assert found is not None
     assert (found.num_done, found.packs, found.seconds) == (4, {}, 0.0)
     assert "time in total" not in call("plan", file, "--out", finished).out
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [("recipe.epochs=3", "recipe.epochs: 1, now 3"), ("data.num_train=3", "data.num_train")],
+)
+def test_runs_of_another_recipe_or_data_are_not_done(
+    file: Path, finished: Path, setting: str, name: str
+) -> None:
+    found = forecast_of(tiny.load(file, setting), finished)
+    assert found is not None
+    assert (found.num_done, list(found.packs)) == (0, ["pack-0", "pack-1"])
+    assert found.base_seconds > 0
+    ended = call("plan", file, "--out", finished, *settings(setting))
+    assert f"warning: {finished} was made with another {name}" in ended.out
+
+
+def test_runs_that_failed_or_lost_a_race_are_not_done(
+    file: Path, finished: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    store = Store(out)
+    first, second, *_ = [run.id for pack in lock_of(store).packs for run in pack.runs]
+    for run_id, state in ((first, "failed"), (second, "stopped")):
+        record = store.read_run(run_id)
+        assert record is not None
+        store.write_run(record.model_copy(update={"state": state}))
+    found = forecast_of(tiny.load(file), out)
+    assert found is not None
+    assert (found.num_done, found.num_failed, found.num_stopped) == (2, 1, 1)
+    assert found.packs == {}
+    assert "runs: 2 done, 1 failed, 1 stopped" in call("plan", file, "--out", out).out
+
+
+def test_a_pack_that_was_begun_keeps_its_name(file: Path, finished: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    store = Store(out)
+    second = lock_of(store).packs[1]
+    shutil.rmtree(store.run_folder(second.runs[0].id))
+    found = forecast_of(tiny.load(file), out)
+    assert found is not None
+    assert (found.num_done, list(found.packs)) == (3, ["pack-1"])
+
+
+def lock_of(store: Store) -> Lock:
+    lock = store.read_lock()
+    assert lock is not None
+    return lock
+
+
+def test_a_calibration_halves_a_pack_that_memory_does_not_hold(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_pack = worker.train_pack
+
+    def train(base: Any, trained: Any, *others: Any) -> Any:
+        if len(trained.lanes) > 1:
+            raise TooLargeError("2 GB of memory are free")
+        return train_pack(base, trained, *others)
+
+    monkeypatch.setattr(worker, "train_pack", train)
+    found = calibrate(tiny.load(file), Silent())
+    assert found.methods["lora"].seconds > 0
+
+
+def test_memory_that_one_run_does_not_find_is_said(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: Any) -> Any:
+        raise TooLargeError("2 GB of memory are free")
+
+    monkeypatch.setattr(worker, "train_pack", train)
+    monkeypatch.setattr("lorasweep.locking.AUTO_MICRO_TOKENS", {"cpu": 1, "cuda": 1})
+    ended = call("plan", file, "--calibrate")
+    assert ended.code == 2
+    assert "not enough memory for one run and one paragraph" in ended.err
+    assert "Traceback" not in ended.err
 
 
 def test_a_method_that_was_not_measured_is_not_guessed(file: Path, finished: Path) -> None:

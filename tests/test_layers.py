@@ -30,8 +30,9 @@ LEVELS = {
         4: (
             "app", "asking", "calibration", "driver", "examine", "executors", "fitting", "halving",
             "jobs", "locking", "notebook", "report", "results", "sharing", "worker",
+            "wrong_answers",
         ),
-        5: ("__init__", "__main__", "cli", "scoring_text", "terminal"),
+        5: ("__init__", "__main__", "cli", "console", "failures_text", "scoring_text", "terminal"),
     }.items()
     for part in parts
 }  # fmt: skip

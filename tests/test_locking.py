@@ -8,7 +8,8 @@ import torch
 
 import tiny
 from lorasweep.errors import UserError
-from lorasweep.locking import AUTO_MICRO_TOKENS, agree, planned_ids, unfinished
+from lorasweep.locking import AUTO_MICRO_TOKENS, agree, changes_since, planned_ids, unfinished
+from lorasweep.machine import versions
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.records import Lock
 from lorasweep.store import Store
@@ -35,6 +36,9 @@ def test_a_new_folder_gets_what_is_decided_now(store: Store, prepared: Prepared)
     assert [pack.id for pack in lock.packs] == ["pack-0", "pack-1"]
     assert not store.out.exists()
     assert {i for ids in run_ids_of(lock) for i in ids} == set(planned_ids(prepared, "fp32"))
+    assert lock.wanted == planned_ids(prepared, "fp32")
+    assert lock.operations
+    assert changes_since(lock) == []
 
 
 def test_a_given_micro_batch_is_locked(store: Store, file: Path) -> None:
@@ -46,6 +50,8 @@ def test_what_was_decided_stays(store: Store, file: Path, prepared: Prepared) ->
     lock = lock.model_copy(update={"threads": 7, "micro_tokens": 99, "versions": {"torch": "1"}})
     store.write_lock(lock)
     assert agree(store, prepared) == lock
+    (change,) = changes_since(lock)
+    assert f"begun with torch 1, now {versions()['torch']}: " in change
     other = agree(store, prepare(tiny.load(file, "pack.lanes=1", "recipe.micro_batch=64")))
     assert other.micro_tokens == 64, "another cut changes memory and speed, not what is learnt"
     assert other.model_copy(update={"study": lock.study, "micro_tokens": 99}) == lock

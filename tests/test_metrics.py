@@ -79,7 +79,7 @@ def test_no_answers_is_an_error() -> None:
             score("cat", [])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXTS, st.lists(TEXTS, min_size=1, max_size=4))
 def test_properties(prediction: str, answers: list[str]) -> None:
     single = [f1(prediction, [answer]) for answer in answers]

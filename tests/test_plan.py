@@ -174,7 +174,7 @@ PARTS = st.sampled_from(["attn", "mlp", "c_attn", "c_proj", "c_fc", "0", "1", "h
 NAMES = st.lists(PARTS, min_size=1, max_size=5).map(".".join)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(NAMES, min_size=1, max_size=3))
 def test_names_match_as_in_peft(names: list[str]) -> None:
     peft = LoraConfig(target_modules=names)
@@ -252,7 +252,7 @@ def test_packs_hold_one_seed_and_alike_runs() -> None:
     assert order == [("attn", 64), ("attn", 64), ("mlp", 4)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     rank=st.lists(st.integers(1, 64), min_size=1, max_size=3, unique=True),
     lr=st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=3, unique=True),

@@ -8,6 +8,8 @@ from lorasweep.records import (
     EvalEntry,
     HistoryEntry,
     Lock,
+    LossesByParagraph,
+    Prediction,
     Results,
     RunRecord,
     StepEntry,
@@ -50,6 +52,22 @@ def test_records_are_immutable_and_take_no_unknown_keys() -> None:
         make_record("a", 1.0, nonsense=1)
     with pytest.raises(ValidationError, match="state"):
         make_record("a", 1.0, state="lost")
+
+
+@pytest.mark.parametrize("f1", [float("nan"), 2.0, -0.5])
+def test_scores_of_an_answer_lie_between_0_and_1(f1: float) -> None:
+    with pytest.raises(ValidationError, match="f1"):
+        Prediction(
+            id="q", article="a", paragraph="a/0", question="?", prediction="x", answers=["y"],
+            ended=True, num_tokens=1, exact_match=0.0, f1=f1,
+        )  # fmt: skip
+
+
+def test_every_paragraph_has_a_loss() -> None:
+    with pytest.raises(ValidationError, match="not as many losses as paragraphs"):
+        LossesByParagraph(
+            paragraphs=["a/0", "a/1"], articles=["a", "a"], num_answer_tokens=[1, 2], losses=[0.5]
+        )
 
 
 def test_a_line_of_history_is_a_step_or_an_evaluation() -> None:

@@ -50,7 +50,18 @@ def test_squad_file(write: Write) -> None:
     source = write("own.json", squad_file(squad_question(start_is_unique=True)))
     question = Question("q1", "Who wrote?", (Answer("Ada", 0),))
     paragraph = Paragraph("Letters/0", "Letters", CONTEXT, (question,))
-    assert load([source]) == Dataset((source,), (paragraph,), 0)
+    assert load([source]) == Dataset((source,), (paragraph,))
+
+
+def test_a_context_that_is_repeated_for_each_question_is_one_paragraph(write: Write) -> None:
+    file = squad_file(squad_question())
+    (article,) = file["data"]
+    (paragraph,) = article["paragraphs"]
+    again = {**paragraph, "qas": [squad_question("q2")]}
+    file["data"] = [article, {**article, "paragraphs": [again]}]
+    (found,) = load([write("own.json", file)]).paragraphs
+    assert found.id == "Letters/0"
+    assert [question.id for question in found.questions] == ["q1", "q2"]
 
 
 def test_byte_order_mark_and_missing_title(write: Write) -> None:
@@ -124,7 +135,7 @@ def test_fingerprint_is_of_the_content(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "num_articles", "num_paragraphs", "num_questions"),
     [
-        ("train-44-articles", 44, 2430, 11877),
+        ("train-44-articles", 44, 2429, 11877),
         ("dev-a", 24, 1154, 5609),
         ("train-extra-paragraphs", 1, 4089, 7891),
     ],

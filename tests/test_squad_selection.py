@@ -62,7 +62,7 @@ def _paragraph(made: Paragraph) -> dict[str, Any]:
     return {"context": made.context, "qas": qas}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PARAGRAPHS, st.integers(0, 40), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_sample_of_whole_paragraphs(
     paragraphs: list[Paragraph], num_questions: int, seed: int, random: Any
@@ -78,7 +78,7 @@ def test_sample_of_whole_paragraphs(
     assert sample(paragraphs, num_questions, seed) == drawn
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PARAGRAPHS, st.integers(0, 40), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_sample_of_single_questions(
     paragraphs: list[Paragraph], num_questions: int, seed: int, random: Any

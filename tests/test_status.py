@@ -93,6 +93,37 @@ def test_other_states_are_those_of_the_records(out: Path, state: str) -> None:
     assert best.state == "done"
 
 
+def test_a_run_that_lost_a_race_was_not_trained_to_its_end(out: Path) -> None:
+    assert stop_first(out) == ("stopped", 0.25)
+
+
+def stop_first(out: Path) -> tuple[str, float]:
+    """Let the first run have lost a race at a quarter of its steps; return how it stands."""
+    store = Store(out)
+    record = store.read_run(status_of(out).runs[0].id)
+    assert record is not None
+    end = tiny.make_stop(step=1, num_steps=4)
+    store.write_run(record.model_copy(update={"state": "stopped", "metrics": {}, "stop": end}))
+    return status_of(out).runs[0].state, status_of(out).runs[0].share_trained
+
+
+def test_a_run_that_is_resumed_after_it_lost_a_race_is_running(out: Path) -> None:
+    stop_first(out)
+    run_id = status_of(out).runs[0].id
+    with Store(out).exclusive(), beating(out / "checkpoints" / f"run-{run_id}") as pulse:
+        pulse.step(2, 4, is_resumed=True)
+        last = status_of(out).runs[-1]
+        assert (last.id, last.state, last.share_trained) == (run_id, "running", 0.5)
+        assert states(out) == ["done", "waiting", "waiting", "running"]
+    assert states(out) == ["stopped", "done", "waiting", "waiting"]
+
+
+def test_runs_that_the_study_asks_for_no_more_are_left_out(file: Path, out: Path) -> None:
+    run(tiny.load(file, "recipe.epochs=2", "grid.rank=2"), out)
+    assert states(out) == ["done", "done"]
+    assert status_of(out).seconds_left == 0
+
+
 def test_a_finished_study_has_nothing_left(file: Path, out: Path) -> None:
     run(tiny.load(file, "recipe.epochs=2"), out)
     assert set(states(out)) == {"done"}

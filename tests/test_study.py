@@ -247,7 +247,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(json_values)
 def test_canonical_json_round_trips(value: Any) -> None:
     text = canonical_json(value)
@@ -273,7 +273,7 @@ grids = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(grids, min_size=1, max_size=2))
 @example([{"alpha": 16}])
 @example([{"alpha": [16, "2r"]}])
@@ -291,7 +291,7 @@ def test_any_grid_round_trips_through_json(tables: list[dict[str, Any]]) -> None
     assert all(resolve_alpha(p.alpha, p.rank) > 0 for p in study.configurations())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20))
 def test_a_model_name_is_taken_as_a_string_or_as_the_toml_that_it_is(text: str) -> None:
     override = f"model.base={text}"

@@ -77,7 +77,7 @@ WORDS = st.text(min_size=1, max_size=30).filter(lambda text: text.strip())
 
 
 @given(context=WORDS, pairs=st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_text_becomes_one_tree_that_joins_to_the_whole_text(
     tokenizer: Any, context: str, pairs: list[tuple[str, str]]
 ) -> None:
@@ -226,7 +226,7 @@ def visible_pairs(tree: Tree) -> set[tuple[int, int]]:
 
 
 @given(forests())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_token_sees_what_it_sees_in_its_questions_own_row(trees: list[Tree]) -> None:
     rows = lay_out(trees)
     for tree, ids, owner, mask in zip(
@@ -242,7 +242,7 @@ def test_a_token_sees_what_it_sees_in_its_questions_own_row(trees: list[Tree]) -
 
 
 @given(forests())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_positions_and_labels_are_those_of_the_questions_own_row(trees: list[Tree]) -> None:
     rows = lay_out(trees)
     position = dict(
@@ -261,7 +261,7 @@ def test_positions_and_labels_are_those_of_the_questions_own_row(trees: list[Tre
 
 
 @given(forests())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_separate_rows_hold_the_same_questions(trees: list[Tree]) -> None:
     apart = separate_rows(trees)
     assert [t.branches for t in apart] == [(b,) for tree in trees for b in tree.branches]
@@ -280,7 +280,7 @@ SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 
 
 @given(sizes=SIZES, batch_size=st.integers(1, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_batches_take_whole_trees_until_they_hold_enough_questions(
     sizes: list[int], batch_size: int
 ) -> None:
@@ -293,7 +293,7 @@ def test_batches_take_whole_trees_until_they_hold_enough_questions(
 
 
 @given(sizes=SIZES, max_tokens=st.integers(1, 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_micro_batches_hold_every_tree_once_within_the_bound(
     sizes: list[int], max_tokens: int
 ) -> None:

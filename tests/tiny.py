@@ -16,6 +16,7 @@ from lorasweep.records import (
     PackInfo,
     RunRecord,
     Scores,
+    Stop,
 )
 from lorasweep.study import Configuration, Study
 
@@ -109,6 +110,15 @@ def make_record(run_id: str, f1: float | None, **changes: Any) -> RunRecord:
         "precision": "fp32", "versions": {"torch": "0"},
     }  # fmt: skip
     return RunRecord(**{**values, **changes})
+
+
+def make_stop(step: int, num_steps: int) -> Stop:
+    """Return the stop of an invented run that lost a race."""
+    return Stop(
+        fraction=step / num_steps, step=step, num_steps=num_steps, leader="a-0", leader_label="a",
+        eval_loss=2.0, leader_eval_loss=1.0, difference=1.0, at_least=0.5, p_value=1e-6,
+        adjusted_p_value=1e-3, level=0.95, num_comparisons=12, num_paragraphs=9,
+    )  # fmt: skip
 
 
 def make_base(**changes: Any) -> BaseRecord:

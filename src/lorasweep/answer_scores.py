@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from lorasweep.metrics import normalise
 from lorasweep.records import Prediction, Scores
-from lorasweep.stats import Clusters, Interval, bootstrap_interval, wilson_interval
+from lorasweep.stats import Clusters, Interval, bootstrap_intervals, wilson_interval, within
 from lorasweep.study import Unit
 
 
@@ -21,8 +21,11 @@ def scores_of(
     """
     questions = by_question(predictions)
     clusters = clusters_of(questions, unit)
-    em = bootstrap_interval([100 * _mean(p.exact_match for p in q) for q in questions], clusters)
-    f1_ = bootstrap_interval([100 * _mean(p.f1 for p in q) for q in questions], clusters)
+    marks = [
+        [100 * _mean(getattr(p, metric) for p in draws) for draws in questions]
+        for metric in ("exact_match", "f1")
+    ]
+    em, f1_ = (within(found, 0.0, 100.0) for found in bootstrap_intervals(marks, clusters))
     return Scores(
         exact_match=em.mean,
         f1=f1_.mean,

@@ -212,6 +212,17 @@ def unfreeze(model: PreTrainedModel, tokenizer: Any, precision: Precision) -> Ba
     return Base(model, tokenizer, {}, autocast=autocast)
 
 
+def chosen_operations(device: str, precision: Precision) -> dict[str, str]:
+    """Return what the products of frozen weights are made by, as this machine allows."""
+    if device != "cpu":
+        return {"card": torch.cuda.get_device_name()}
+    is_packed = can_pack(torch.ones(2, 2, dtype=DTYPES[precision]))
+    return {
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "products": "packed" if is_packed else "plain",
+    }
+
+
 def output_head(model: PreTrainedModel) -> nn.Module:
     """Return the module that turns hidden states into logits."""
     head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]

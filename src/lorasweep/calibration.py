@@ -7,12 +7,14 @@ from tempfile import TemporaryDirectory
 
 from lorasweep.errors import UserError
 from lorasweep.estimate import Costs, costs_of
+from lorasweep.executors.local import HERE
 from lorasweep.forecast import calibration_file
-from lorasweep.jobs import Job, job_of
+from lorasweep.halving import cut_in_half, parts_of
+from lorasweep.jobs import FinishedRun, Job, job_of
 from lorasweep.locking import agree
 from lorasweep.prepare import TRAIN_SAMPLE, Prepared, prepare
 from lorasweep.progress import Reporter
-from lorasweep.records import LockedPack, RunRecord
+from lorasweep.records import Lock, LockedPack, RunRecord
 from lorasweep.stopping import stop_switch
 from lorasweep.store import Store, write_json
 from lorasweep.study import Study
@@ -38,11 +40,23 @@ def calibrate(study: Study, reporter: Reporter) -> Costs:
         records = [
             finished.record
             for pack in largest_packs(lock.packs)
-            for finished in worker.run_pack(pack, [run.id for run in pack.runs])
+            for finished in _run(worker, lock, pack)
         ]
     costs = _costs_of_whole(records, costs_of(records, base), prepared, job)
     write_json(calibration_file(study), costs.model_dump())
     return costs
+
+
+def _run(worker: Worker, lock: Lock, pack: LockedPack) -> list[FinishedRun]:
+    """Run a pack, in halves where memory does not hold it, as the study itself will be."""
+    longest = max(tree.num_tokens for tree in worker.trees["train"])
+
+    def halve(part: LockedPack, why: str) -> list[LockedPack]:
+        nonlocal lock
+        lock = cut_in_half(lock, part, why, longest)
+        return parts_of(lock, part)
+
+    return [run for finished in HERE.run_packs(worker, [pack], {}, halve) for run in finished]
 
 
 def _costs_of_whole(

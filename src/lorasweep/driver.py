@@ -12,12 +12,13 @@ from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
-from lorasweep.halving import cut_in_half
+from lorasweep.halving import cut_in_half, parts_of
 from lorasweep.heartbeat import died_of_memory
 from lorasweep.jobs import FinishedRun, RaceJob, Scored, job_of
-from lorasweep.locking import agree, planned_ids, to_resume, unfinished
+from lorasweep.locking import agree, changes_since, planned_ids, to_resume, unfinished
 from lorasweep.machine import callers_threads
 from lorasweep.notebook import Results
+from lorasweep.ops.allocator import keep_few_kernels
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.progress import Reporter, notebook_reporter
@@ -30,7 +31,7 @@ from lorasweep.records import (
     Scores,
 )
 from lorasweep.report import write_report
-from lorasweep.results import summarise, with_analysis
+from lorasweep.results import for_test, summarise, with_analysis
 from lorasweep.stopping import StopSwitch, stop_switch
 from lorasweep.store import Store
 from lorasweep.study import Study
@@ -114,12 +115,16 @@ def _run(
             "[race] compares a pack with those that ended before it, so packs must run one after "
             "another: leave out --executor ray, or [race]"
         )
+    # Before the first product, which may be one that finds the machine's precision.
+    keep_few_kernels()
     trackers = Trackers(track, store.out, reporter.note)
     prepared = prepare(study)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
     with store.exclusive(), callers_threads(), stop_switch(reporter.note) as stop:
         lock = agree(store, prepared, executor)
+        for change in changes_since(lock):
+            reporter.note(f"warning: {change}")
         if (lock.precision, lock.device) == ("fp16", "cpu"):
             reporter.note("warning: fp16 is for cards; a processor multiplies it slowly")
         store.remove_leftovers()
@@ -180,6 +185,8 @@ class _Session:
                 f"`lorasweep run STUDY --out {self.store.out}` first"
             )
         packs += self.resumed
+        if self.store.lock_file.is_file():  # of a model that was loaded before
+            self.store.write_lock(self.lock)
         self._score_base("eval")
         for finished in self._execute(packs):
             for one in finished:
@@ -225,8 +232,7 @@ class _Session:
         self.lock = cut_in_half(self.lock, pack, why, max(tree.num_tokens for tree in trees))
         self.store.write_lock(self.lock)
         self.store.drop_checkpoints(pack.id)
-        runs = {run.id for run in pack.runs}
-        parts = [p for p in self.lock.packs if runs & {run.id for run in p.runs}]
+        parts = parts_of(self.lock, pack)
         self.reporter.note(f"warning: {parts[0].cuts[-1]}")
         return parts
 
@@ -264,11 +270,12 @@ class _Session:
         return self.worker.score_adapter(run, folder, missing, role)
 
     def _score_test(self, results: records.Results) -> None:
-        """Score the chosen run and the base model on the test set, where there is one."""
-        chosen = [run for run in self._finished_runs() if run.id == results.chosen]
+        """Score the base model, the chosen run and the best full fine-tuning on the test set."""
+        chosen = for_test(results)
         if "test" in self.prepared.sets and chosen:
             self._score_base("test")
-            self._score_run(chosen[0], "test")
+            for run in chosen:
+                self._score_run(run, "test")
             self._summarise()
 
     def _write_scored(self, folder: Path, scored: Scored, role: str) -> None:

@@ -107,26 +107,26 @@ def estimate(work: Work, size: Size, costs: Costs) -> Estimate | None:
 
 
 def costs_of(records: Sequence[RunRecord], base: BaseRecord) -> Costs | None:
-    """Return what finished packs and the base model's answers took; None where there are none.
+    """Return what training and answers took; None where no run has come to its end.
 
-    Packs with a run that failed, was stopped, or belongs to another study's part do not count.
+    Of a run that lost a race, the part that was trained counts; one that failed does not.
     """
-    packs = [pack for pack in _by_pack(records) if len(pack) == pack[0].pack.lanes]
-    whole = [pack for pack in packs if all(run.state == "done" for run in pack)]
-    if not whole:
+    done = [run for run in records if run.state == "done"]
+    if not done:
         return None
-    methods = dict.fromkeys(pack[0].configuration.method for pack in whole)
+    trained = [run for run in records if run.state != "failed"]
+    methods = dict.fromkeys(run.configuration.method for run in trained)
     return Costs(
         num_weights=base.num_parameters,
         methods={
             method: _method_cost(
-                [p for p in whole if p[0].configuration.method == method], base.num_parameters
+                [run for run in trained if run.configuration.method == method], base.num_parameters
             )
             for method in methods
         },
-        seconds_per_answer=_mean(answer_seconds(run) for pack in whole for run in pack),
-        num_train=whole[0][0].num_train_questions,
-        num_eval=num_evaluated(whole[0][0]),
+        seconds_per_answer=_mean(answer_seconds(run) for run in done),
+        num_train=done[0].num_train_questions,
+        num_eval=num_evaluated(done[0]),
     )
 
 
@@ -142,30 +142,29 @@ def with_progress(costs: Costs, work: Work, size: Size, seconds: float) -> Costs
     return costs.model_copy(update={"methods": {**costs.methods, work.method: cost}})
 
 
-def _by_pack(records: Iterable[RunRecord]) -> list[list[RunRecord]]:
-    packs: dict[str, list[RunRecord]] = {}
-    for record in records:
-        packs.setdefault(record.pack.id, []).append(record)
-    return list(packs.values())
-
-
-def _method_cost(packs: Sequence[Sequence[RunRecord]], num_weights: int) -> MethodCost:
-    works = [_work_of_records(pack) for pack in packs]
-    done = sum(
-        pack[0].num_train_questions * pack[0].num_epochs * _training(work, num_weights)
-        for pack, work in zip(packs, works, strict=True)
-    )
-    largest = max(packs, key=lambda pack: pack[0].peak_memory_bytes)
+def _method_cost(runs: Sequence[RunRecord], num_weights: int) -> MethodCost:
+    largest = max(runs, key=lambda run: run.peak_memory_bytes)
+    beside = [run.trainable_parameters for run in runs if run.pack.id == largest.pack.id]
     return MethodCost(
-        seconds=sum(pack[0].pack.seconds for pack in packs) / done,
-        peak_memory_bytes=largest[0].peak_memory_bytes,
-        trained=sum(_work_of_records(largest).trained),
+        seconds=sum(run.train_seconds for run in runs)
+        / sum(_work_done(run, num_weights) for run in runs),
+        peak_memory_bytes=largest.peak_memory_bytes,
+        # Of a pack's lanes some may have failed, or be no part of the study any more.
+        trained=round(largest.pack.lanes * _mean(beside)),
     )
 
 
-def _work_of_records(pack: Sequence[RunRecord]) -> Work:
-    trained = tuple(run.trainable_parameters for run in pack)
-    return Work(pack[0].pack.id, pack[0].configuration.method, trained)
+def _work_done(run: RunRecord, num_weights: int) -> float:
+    """Return billions of multiply-adds a token, times the questions that a run was trained on."""
+    work = Work(run.pack.id, run.configuration.method, (run.trainable_parameters,))
+    share = share_trained(run) * run.num_train_questions * run.num_epochs
+    return share * _training(work, num_weights)
+
+
+def share_trained(run: RunRecord) -> float:
+    """Return the share of its steps that an ended run was trained for, 0 to 1."""
+    end = {"failed": run.failure, "stopped": run.stop}.get(run.state)
+    return end.step / run.num_steps if end is not None and run.num_steps else 1.0
 
 
 def _training(work: Work, num_weights: int) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lorasweep.base import Base
 from lorasweep.decode import Answer, Prompts, decode
@@ -31,18 +32,27 @@ def paragraph_losses(
 
     `paragraph_of` maps the ids of questions to the paragraphs that they are on.
     """
-    losses = []
-    for group in micro_batches(trees, max(1, micro_tokens // num_lanes)):
-        loss_KN = answer_losses(base, lay_out(group, base.device), num_lanes).double().cpu()
-        parts = torch.split(loss_KN, [tree.num_answer_tokens for tree in group], dim=1)
-        losses += [part.sum(1) for part in parts]
-    names = [paragraph_of[tree.branches[0].question_id] for tree in trees]
-    paragraphs = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    index = [paragraphs[name] for name in names]
-    tokens = np.bincount(index, [tree.num_answer_tokens for tree in trees]).astype(int)
-    by_tree_KR = torch.stack(losses, dim=1).numpy()
-    sums_KG = np.array([np.bincount(index, row) for row in by_tree_KR], dtype=np.float64)
+    groups = micro_batches(trees, max(1, micro_tokens // num_lanes))
+    by_tree_KR = torch.cat([_tree_losses(base, group, num_lanes) for group in groups], dim=1)
+    paragraphs = dict.fromkeys(_paragraph(tree, paragraph_of) for tree in trees)
+    number = {name: n for n, name in enumerate(paragraphs)}
+    # Micro-batches go by length: names and counts of tokens are taken in their order.
+    ordered = [tree for group in groups for tree in group]
+    index = [number[_paragraph(tree, paragraph_of)] for tree in ordered]
+    tokens = np.bincount(index, [tree.num_answer_tokens for tree in ordered]).astype(int)
+    sums_KG = np.array([np.bincount(index, row) for row in by_tree_KR.numpy()], dtype=np.float64)
     return ParagraphLosses(tuple(paragraphs), tuple(tokens.tolist()), sums_KG)
+
+
+def _tree_losses(base: Base, group: Sequence[Tree], num_lanes: int) -> Tensor:
+    """Return [K, R]: each lane's loss summed over each tree's answer tokens."""
+    loss_KN = answer_losses(base, lay_out(group, base.device), num_lanes).double().cpu()
+    parts = torch.split(loss_KN, [tree.num_answer_tokens for tree in group], dim=1)
+    return torch.stack([part.sum(1) for part in parts], dim=1)
+
+
+def _paragraph(tree: Tree, paragraph_of: Mapping[str, str]) -> str:
+    return paragraph_of[tree.branches[0].question_id]
 
 
 @dataclass(frozen=True, slots=True)

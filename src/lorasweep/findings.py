@@ -26,8 +26,9 @@ class TiedBest(Stored):
 class Difference(Stored):
     """A mean paired difference with its interval and permutation p value.
 
-    `adjusted_p_value` is corrected (Holm) over all comparisons on the same metric; `is_shown`
-    says whether interval and corrected test both speak for a difference.
+    `adjusted_p_value` is corrected over all comparisons on the same metric: with the run that
+    scored best, for its choice by these scores (`stats/all_pairs.py`); on the test set by Holm.
+    `is_shown` says whether interval and corrected test both speak for a difference.
     """
 
     mean: float
@@ -107,6 +108,8 @@ class Interaction(Stored):
 class Edge(Stored):
     """An axis whose best value is the last one tried, and the option that extends it."""
 
+    # All edges written before this field were LoRA's.
+    method: str = "lora"
     axis: str
     value: int | float
     suggestion: int | float
@@ -118,13 +121,15 @@ class Ablation(Stored):
     """What each axis of the grid does to F1; `constant` are the axes with one value.
 
     `residual` is the share of interactions and chance in training in the variance between runs,
-    `evaluation` that of the choice of the questions.
+    `evaluation` that of the choice of the questions. `seeds` is that of chance in training, and
+    `residual` without it, where configurations were run with several seeds.
     """
 
     axes: list[Axis] = []
     constant: dict[str, Value] = {}
     interactions: list[Interaction] = []
     residual: float | None = None
+    seeds: float | None = None
     evaluation: float | None = None
     edges: list[Edge] = []
     notes: list[str] = []
@@ -206,7 +211,7 @@ class DecoderAnalysis(Stored):
     best: str | None = None
     tied_best: TiedBest | None = None
     comparisons: list[Comparison] = []
-    test: Comparison | None = None
+    test: list[Comparison] = []
     power: Power | None = None
     ablation: Ablation | None = None
     seeds: list[SeedSpread] = []

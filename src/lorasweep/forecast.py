@@ -1,7 +1,8 @@
 """What is still to be done of a plan, and what that will take, from all that was measured."""
 
 import platform
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,27 @@ from pydantic import ValidationError
 from lorasweep.errors import UserError
 from lorasweep.estimate import Costs, Estimate, Size, costs_of, estimate, work_of
 from lorasweep.models import home
-from lorasweep.plan import Plan, PlannedRun, pack_up
-from lorasweep.records import Lock, LockedRun, RunRecord
+from lorasweep.plan import Pack, Plan, PlannedRun, pack_up
+from lorasweep.records import Lock, LockedPack, LockedRun, RunRecord
 from lorasweep.store import Store
 from lorasweep.study import Study, canonical_json, fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Estimates of the packs still to be run, where they come from, and the runs done already.
+    """Estimates of the packs still to be run, where they come from, and the runs with a record.
 
     `packs` is empty where nothing is left; a pack of a method that was never measured has None.
+    `difference` says why a folder's runs are none of the plan's, if they are not.
     """
 
     source: str
     num_done: int
+    num_failed: int
+    num_stopped: int
     base_seconds: float
     packs: dict[str, Estimate | None]
+    difference: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -56,26 +61,71 @@ def forecast(plan: Plan, out: Path) -> Forecast | None:
     """
     store = Store(out)
     lock = store.read_lock()
-    finished = _finished(store, lock) if lock else []
-    source, costs = _costs(plan.study, store, [record for _, record in finished])
+    records = _records(store, lock)
+    source, costs = _costs(plan.study, store, list(records.values()))
     if costs is None:
         return None
-    done = {_work(run) for run, _ in finished}
-    left = [run for run in plan.runs if canonical_json(run.work) not in done]
+    difference = _difference(lock, plan.study, store) if lock else ""
+    if difference:
+        lock, records = None, {}
     size = Size(
         plan.study.data.num_train or costs.num_train,
         plan.study.data.num_eval or costs.num_eval,
         plan.study.recipe.epochs,
     )
+    states = Counter(records[key].state for key in map(_work, plan.runs) if key in records)
+    has_base = bool(lock and store.read_base())
     return Forecast(
         source=source,
-        num_done=len(plan.runs) - len(left),
-        base_seconds=0.0 if store.read_base() else costs.seconds_per_answer * size.num_eval,
+        num_done=states["done"],
+        num_failed=states["failed"],
+        num_stopped=states["stopped"],
+        base_seconds=0.0 if has_base else costs.seconds_per_answer * size.num_eval,
         packs={
-            pack.id: estimate(work_of(pack), size, costs)
-            for pack in pack_up(left, plan.study.pack.lanes)
+            pack.id: estimate(work_of(pack), size, costs) for pack in _left(plan, lock, records)
         },
+        difference=difference,
     )
+
+
+def _left(
+    plan: Plan, lock: Lock | None, records: Mapping[str, RunRecord]
+) -> list[Pack | LockedPack]:
+    """Return the packs that a folder has begun or decided, then those of runs that are new."""
+    locked = lock.packs if lock else []
+    wanted = {_work(run) for run in plan.runs} - records.keys()
+    known = {_locked_work(run) for pack in locked for run in pack.runs}
+    begun = [pack for pack in locked if any(_locked_work(run) in wanted for run in pack.runs)]
+    new = [run for run in plan.runs if _work(run) not in known]
+    return [*begun, *pack_up(new, plan.study.pack.lanes, first=len(locked))]
+
+
+def _difference(lock: Lock, study: Study, store: Store) -> str:
+    """Say what a folder was made with that a study has not, which `run` would refuse."""
+    before, now = _deciding(Study.parse(lock.study, str(store.lock_file))), _deciding(study)
+    is_auto = now["model.precision"] == "auto"
+    before["model.precision"] = "auto" if is_auto else lock.precision
+    for name, value in now.items():
+        if before[name] != value:
+            return (
+                f"{store.out} was made with another {name}: {before[name]!r}, now {value!r}; its "
+                "runs are none of this study's, and another folder (--out) is needed"
+            )
+    return ""
+
+
+def _deciding(study: Study) -> dict[str, Any]:
+    """Return the values that runs of one folder share, by the names of the study file."""
+    data = study.data.model_dump(mode="json", exclude={"test", "num_test"})
+    recipe = study.recipe.model_dump(mode="json", exclude={"micro_batch"})
+    return {
+        "name": study.name,
+        "model.base": study.model.base,
+        "model.precision": study.model.precision,
+        **{f"data.{name}": value for name, value in data.items()},
+        **{f"recipe.{name}": value for name, value in recipe.items()},
+        "evaluate.max_new_tokens": study.evaluate.max_new_tokens,
+    }
 
 
 def calibration_file(study: Study) -> Path:
@@ -120,15 +170,19 @@ def _calibrated(study: Study) -> Costs | None:
         raise UserError(f"{file}: damaged; `lorasweep plan STUDY --calibrate` renews it") from None
 
 
-def _finished(store: Store, lock: Lock) -> list[tuple[LockedRun, RunRecord]]:
-    runs = [run for pack in lock.packs for run in pack.runs]
-    records = [(run, store.read_run(run.id)) for run in runs]
-    return [(run, record) for run, record in records if record is not None]
+def _records(store: Store, lock: Lock | None) -> dict[str, RunRecord]:
+    """Return the records of a folder's runs, by their work."""
+    runs = [run for pack in lock.packs for run in pack.runs] if lock else []
+    found = {_locked_work(run): store.read_run(run.id) for run in runs}
+    return {work: record for work, record in found.items() if record is not None}
 
 
-def _work(run: LockedRun) -> str:
+def _work(run: PlannedRun) -> str:
+    return canonical_json(run.work)
+
+
+def _locked_work(run: LockedRun) -> str:
     """Return the work of a run that was decided, as a plan writes it."""
-    planned = PlannedRun(
-        run.configuration, tuple(run.modules), run.trainable_parameters, run.scale, ""
+    return _work(
+        PlannedRun(run.configuration, tuple(run.modules), run.trainable_parameters, run.scale, "")
     )
-    return canonical_json(planned.work)

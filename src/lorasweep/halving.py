@@ -28,6 +28,12 @@ def cut_in_half(lock: Lock, pack: LockedPack, why: str, longest: int) -> Lock:
     return lock.model_copy(update={"packs": packs})
 
 
+def parts_of(lock: Lock, pack: LockedPack) -> list[LockedPack]:
+    """Return the packs of the lock that hold a pack's runs."""
+    own = {run.id for run in pack.runs}
+    return [part for part in lock.packs if own & {run.id for run in part.runs}]
+
+
 def _halves(pack: LockedPack) -> list[tuple[str, list[LockedRun]]]:
     middle = (len(pack.runs) + 1) // 2
     if len(pack.runs) == 1:

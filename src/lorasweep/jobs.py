@@ -113,11 +113,6 @@ def lane_of(run: LockedRun) -> Lane:
     return Lane(tuple(run.modules), c.rank, run.scale, c.lr, c.dropout, c.seed, c.lr_ratio)
 
 
-def alone(run: LockedRun) -> LockedPack:
-    """Return the pack that a run of another pack is resumed in after it lost a race."""
-    return LockedPack(id=f"run-{run.id}", runs=[run])
-
-
 def race_of(job: RaceJob, pack: LockedPack) -> Race:
     """Return a pack's race, in which it meets all runs that earlier packs have finished."""
     own, store = [run.id for run in pack.runs], Store(job.out)

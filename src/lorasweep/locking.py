@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
+from lorasweep.base import chosen_operations
 from lorasweep.errors import UserError, nearest
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
 from lorasweep.heartbeat import has_checkpoint
-from lorasweep.jobs import alone
 from lorasweep.machine import Precision, default_device, resolve_precision, versions
 from lorasweep.plan import PlannedRun, pack_up
 from lorasweep.prepare import Prepared, run_ids
@@ -38,20 +38,37 @@ def agree(store: Store, prepared: Prepared, executor: Executor = HERE) -> Lock:
             # Another cut changes memory and speed, not what is learnt.
             update["micro_tokens"] = study.recipe.micro_batch
         lock = found.model_copy(update=update)
+    lock = lock.model_copy(update={"wanted": planned_ids(prepared, lock.precision)})
     return _with_new_runs(lock, prepared, executor)
+
+
+def changes_since(lock: Lock) -> list[str]:
+    """Return a warning where versions or operations are not those that a folder was begun with."""
+    before = {**lock.versions, **lock.operations}
+    now = {**versions(), **chosen_operations(lock.device, lock.precision)}
+    changes = [f"{name} {value}, now {now.get(name, 'none')}"
+               for name, value in before.items() if now.get(name) != value]  # fmt: skip
+    if not changes:
+        return []
+    return [
+        f"this folder was begun with {', '.join(changes)}: what is trained from here on may differ "
+        "in its last digits from what would have been"
+    ]
 
 
 def _new(prepared: Prepared) -> Lock:
     study, device = prepared.study, default_device()
+    precision = resolve_precision(study.model.precision, device)
     micro = study.recipe.micro_batch
     return Lock(
         study=study.model_dump(mode="json"),
         facts=prepared.facts,
-        precision=resolve_precision(study.model.precision, device),
+        precision=precision,
         device=device,
         threads=torch.get_num_threads(),
         micro_tokens=AUTO_MICRO_TOKENS[device] if micro == "auto" else micro,
         versions=versions(),
+        operations=chosen_operations(device, precision),
     )
 
 
@@ -134,7 +151,7 @@ def to_resume(store: Store, wanted: Sequence[str]) -> list[LockedPack]:
 def _resumable(runs: Mapping[str, LockedRun], store: Store, run_id: str) -> LockedPack:
     if run_id not in runs:
         raise UserError(f"{store.out} has no run {run_id!r}{nearest(run_id, list(runs))}")
-    record, pack = store.read_run(run_id), alone(runs[run_id])
+    record, pack = store.read_run(run_id), LockedPack.alone(runs[run_id])
     state = record.state if record else "not trained yet"
     if state != "stopped":
         raise UserError(f"run {run_id} was not stopped by a race: it is {state}")

@@ -4,12 +4,12 @@ Everything here is written as JSON; `RunRecord` is immutable once its state is f
 """
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from lorasweep.findings import Analysis
-from lorasweep.stored import FileName, Interval, Stored
+from lorasweep.stored import FileName, Interval, Share, Stored
 from lorasweep.study import Configuration, ImportedConfiguration, Race, Unit
 
 SCHEMA = 1
@@ -39,7 +39,7 @@ class Scores(Stored):
     f1_design_effect: float | None = None
     exact_match_wilson_interval: Interval | None = None
     num_questions: int
-    ended_share: float = Field(ge=0, le=1)
+    ended_share: Share
     seconds_per_question: float | None = None
     answer_tokens: float | None = None
     best_of_n_exact_match: float | None = None
@@ -71,6 +71,12 @@ class LossesByParagraph(Stored):
     articles: list[str]
     num_answer_tokens: list[int]
     losses: list[float]
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        if len({len(values) for _, values in self}) > 1:
+            raise ValueError("not as many losses as paragraphs")
+        return self
 
     @property
     def mean(self) -> float:
@@ -219,8 +225,8 @@ class Prediction(Stored):
     answers: list[str]
     ended: bool
     num_tokens: int
-    exact_match: float
-    f1: float
+    exact_match: Share
+    f1: Share
     draw: int = 0
 
 
@@ -246,13 +252,20 @@ class LockedPack(Stored):
     runs: list[LockedRun]
     cuts: list[str] = []
 
+    @classmethod
+    def alone(cls, run: LockedRun) -> Self:
+        """Return the pack that a run of another pack is resumed in after it lost a race."""
+        return cls(id=f"run-{run.id}", runs=[run])
+
 
 class Lock(Stored):
     """What was decided before training and is used on resume, as study.lock.json.
 
     `facts` are what later calls on the same folder must agree with, by the names that a message
     uses; `micro_tokens` bounds a micro-batch of all lanes together. `imported` are the ids of
-    adapters trained elsewhere that are scored beside the runs.
+    adapters trained elsewhere that are scored beside the runs. `operations` are what was chosen by
+    what the machine has. `wanted` are the ids of the runs that the last call's study asks for; None
+    in folders of before, where all are.
     """
 
     study: dict[str, Any]
@@ -262,7 +275,9 @@ class Lock(Stored):
     threads: int
     micro_tokens: int
     versions: dict[str, str]
+    operations: dict[str, str] = {}
     packs: list[LockedPack] = []
+    wanted: list[FileName] | None = None
     imported: list[FileName] = []
 
 

@@ -114,9 +114,7 @@ def analyse_folder(out: Path, unit: Unit | None = None) -> Results:
     Raises UserError where it holds no results or another lorasweep is at work in it.
     """
     store = Store(out)
-    results, lock = store.read_results(), store.read_lock()
-    if lock is None:
-        raise UserError(f"no {store.lock_file}, which says what the runs were scored on")
+    results, lock = store.read_results(), lock_of(store)
     with store.exclusive():
         try:
             paragraphs: Sequence[Paragraph] | UserError = questions_of(
@@ -126,6 +124,14 @@ def analyse_folder(out: Path, unit: Unit | None = None) -> Results:
             paragraphs = error
         study_unit: Unit = lock.study.get("evaluate", {}).get("clusters", "paragraph")
         return with_analysis(store, paragraphs, unit or study_unit)
+
+
+def lock_of(store: Store) -> Lock:
+    """Return the decisions of a study's folder; raises UserError where there are none."""
+    lock = store.read_lock()
+    if lock is None:
+        raise UserError(f"no {store.lock_file}, which says what the runs were scored on")
+    return lock
 
 
 def _configurations(plan: Plan, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -154,6 +160,13 @@ def ranked(results: Results, decoder: str = "greedy") -> list[RunRecord]:
     scored = [(scores_of(run.metrics, decoder), run) for run in results.runs]
     found = [(scores.f1, run) for scores, run in scored if scores is not None]
     return [run for _, run in sorted(found, key=lambda pair: -pair[0])]
+
+
+def for_test(results: Results) -> list[RunRecord]:
+    """Return the runs to score on the test set: the best one, and the best full fine-tuning."""
+    best_first = ranked(results)
+    full = [run for run in best_first if run.configuration.method == "full"]
+    return list({run.id: run for run in (*best_first[:1], *full[:1])}.values())
 
 
 def run_called(results: Results, name: str) -> RunRecord:

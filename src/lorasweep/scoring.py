@@ -22,6 +22,7 @@ from lorasweep.stats import (
     questions_to_settle,
     sentence,
     wilson_interval,
+    within,
 )
 from lorasweep.stats.clusters import DRAWS, Floats
 from lorasweep.study import Unit
@@ -132,15 +133,16 @@ def score_file(predictions: Path, data: str, draws: int = DRAWS, unit: Unit = "p
 
 
 def compare_files(
-    a: Path, b: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph"
-) -> Comparison:
+    a: Path, b: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph",
+    settle: float = DIFFERENCE_TO_SETTLE,
+) -> Comparison:  # fmt: skip
     """Compare two prediction files on a data source that `squad.load` reads; see `compare`."""
     # Files of the same name in different folders are told apart by their folders.
     names = (a.stem, b.stem) if a.stem != b.stem else (str(a), str(b))
     first, second = (
         Predictions(name, read_predictions(path)) for name, path in zip(names, (a, b), strict=True)
     )
-    return compare(first, second, _load(data), draws, unit)
+    return compare(first, second, _load(data), draws, unit, settle)
 
 
 def read_predictions(path: Path) -> dict[str, str]:
@@ -167,10 +169,12 @@ def score(
 
 
 def compare(
-    a: Predictions, b: Predictions, dataset: Dataset, draws: int = DRAWS, unit: Unit = "paragraph"
-) -> Comparison:
+    a: Predictions, b: Predictions, dataset: Dataset, draws: int = DRAWS,
+    unit: Unit = "paragraph", settle: float = DIFFERENCE_TO_SETTLE,
+) -> Comparison:  # fmt: skip
     """Return a - b over all questions of the data set, with tests; see `Comparison`.
 
+    `settle` is the difference in points that the powers are for, chosen beforehand.
     Raises UserError where the systems answer no question of the data set in common.
     """
     both = _marks(a, dataset), _marks(b, dataset)
@@ -179,7 +183,7 @@ def compare(
     clusters = _clusters(dataset, unit)
     rows = both[0] - both[1]
     em, f1_ = paired_differences(rows, np.zeros(clusters.num_questions), clusters, draws=draws)
-    em_power, f1_power = (questions_to_settle(row, clusters, DIFFERENCE_TO_SETTLE) for row in rows)
+    em_power, f1_power = (questions_to_settle(row, clusters, settle) for row in rows)
     scores = tuple(_score(p, dataset, m, draws, unit) for p, m in zip((a, b), both, strict=True))
     reasons = [f"the difference in {n}: {d.reason}" for n, d in (("EM", em), ("F1", f1_))
                if d.reason]  # fmt: skip
@@ -205,11 +209,12 @@ def bounds(interval: Interval) -> list[float] | None:
 def _score(
     predictions: Predictions, dataset: Dataset, marks: Floats, draws: int, unit: Unit
 ) -> Score:
-    em, f1_ = bootstrap_intervals(marks, _clusters(dataset, unit), draws=draws)
+    found = bootstrap_intervals(marks, _clusters(dataset, unit), draws=draws)
+    em, f1_ = (within(interval, 0.0, 100.0) for interval in found)
     low, high = wilson_interval(int(np.count_nonzero(marks[0])), marks.shape[1])
     asked = _question_ids(dataset)
     missing = tuple(q for q in asked if q not in predictions.answers)
-    unknown = tuple(sorted(predictions.answers.keys() - set(asked)))
+    unknown = tuple(sorted(predictions.answers.keys() - set(asked) - dataset.unanswerable_ids))
     coverage = _coverage_warnings(predictions.name, missing, unknown, dataset)
     reasons = [f"no interval of {n}: {i.reason}" for n, i in (("EM", em), ("F1", f1_)) if i.reason]
     return Score(
@@ -228,9 +233,11 @@ def _marks(predictions: Predictions, dataset: Dataset) -> Floats:
     """Return EM and F1 of each question, 0 to 100: [2, questions]."""
     asked = _question_ids(dataset)
     if not any(question_id in predictions.answers for question_id in asked):
+        answered = next(iter(predictions.answers))
+        known = "has an answer" if answered in dataset.unanswerable_ids else "is"
         raise UserError(
-            f"{predictions.name}: none of its ids is in {_title(dataset)} "
-            f"({next(iter(predictions.answers))!r} beside {asked[0]!r})"
+            f"{predictions.name}: none of its ids {known} in {_title(dataset)} "
+            f"({answered!r} beside {asked[0]!r})"
         )
     marks = np.zeros((2, len(asked)))
     questions = (q for paragraph in dataset.paragraphs for q in paragraph.questions)

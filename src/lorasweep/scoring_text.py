@@ -1,11 +1,9 @@
 """What `score` and `compare` print for people."""
 
-from collections.abc import Iterable
-
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lorasweep.console import print_lines, wide_console
 from lorasweep.scoring import Comparison, Score, bounds
 from lorasweep.stats import Difference, Interval, Power
 
@@ -16,10 +14,10 @@ def print_score(score: Score) -> None:
                    _level(score.f1), "design effect")  # fmt: skip
     for metric, interval in (("EM", score.exact_match), ("F1", score.f1)):
         table.add_row(metric, f"{interval.mean:.2f}", _ends(interval), _effect(interval))
-    console = _console()
+    console = wide_console()
     console.print(table)
     low, high = score.wilson
-    _print_lines(
+    print_lines(
         console,
         [
             f"intervals by resampling {score.unit}s; as a check, EM taking questions for "
@@ -31,9 +29,9 @@ def print_score(score: Score) -> None:
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the differences with their tests, a sentence for each, the power, the warnings."""
-    console = _console()
+    console = wide_console()
     console.print(_difference_table(comparison))
-    _print_lines(
+    print_lines(
         console,
         [
             *(f"{sentence}." for sentence in comparison.sentences),
@@ -82,7 +80,8 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _basis(interval: Interval, unit: str) -> str:
-    return f"{interval.num_questions:,} questions in {interval.num_clusters:,} {unit}s"
+    plural = "" if interval.num_clusters == 1 else "s"
+    return f"{interval.num_questions:,} questions in {interval.num_clusters:,} {unit}{plural}"
 
 
 def _level(interval: Interval) -> str:
@@ -101,14 +100,3 @@ def _effect(interval: Interval) -> str:
 def _adjusted(difference: Difference) -> str:
     p_value = difference.adjusted_p_value
     return "" if p_value is None else f"{p_value:.2g}"
-
-
-def _console() -> Console:
-    console = Console()
-    # A pipe has no width; tables must not be cut there.
-    return console if console.is_terminal else Console(width=160)
-
-
-def _print_lines(console: Console, lines: Iterable[str]) -> None:
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)

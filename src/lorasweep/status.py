@@ -14,12 +14,13 @@ from lorasweep.estimate import (
     costs_of,
     estimate,
     num_evaluated,
+    share_trained,
     with_progress,
     work_of,
 )
 from lorasweep.heartbeat import Heartbeat, read_heartbeat
 from lorasweep.plan import Labels
-from lorasweep.records import BaseRecord, Lock, LockedRun, RunRecord, State, scores_of
+from lorasweep.records import BaseRecord, Lock, LockedPack, LockedRun, RunRecord, State, scores_of
 from lorasweep.store import Store
 from lorasweep.study import Study
 
@@ -69,19 +70,16 @@ def status_of(out: Path) -> Status:
     lock, is_busy = store.read_lock(), store.is_busy()
     if lock is None:
         raise UserError(_why_no_lock(out, is_busy))
-    records = {
-        run.id: store.read_run(run.id) for pack in lock.packs for run in pack.runs
-    }  # fmt: skip
-    beats = {
-        pack.id: read_heartbeat(store.checkpoints_folder / pack.id) for pack in lock.packs
-    }  # fmt: skip
+    records = {run.id: store.read_run(run.id) for pack in lock.packs for run in pack.runs}
+    packs = _packs(store, lock, records, is_busy)
+    beats = {pack.id: read_heartbeat(store.checkpoints_folder / pack.id) for pack in packs}
     study = Study.parse(lock.study, str(store.lock_file))
     label = Labels(study.configurations())
     runs = [
         _run_status(
             run, label(run.configuration), pack.id, records[run.id], beats[pack.id], is_busy
         )
-        for pack in lock.packs
+        for pack in packs
         for run in pack.runs
     ]
     counts = Counter(run.state for run in runs)
@@ -91,10 +89,33 @@ def status_of(out: Path) -> Status:
         is_busy=is_busy,
         counts={state: counts[state] for state in STATES},
         best=max(scored, key=lambda run: run.f1 or 0.0, default=None),
-        seconds_left=_seconds_left(store, lock, records, beats),
-        cuts=list(dict.fromkeys(reason for pack in lock.packs for reason in pack.cuts)),
+        seconds_left=_seconds_left(store, lock, packs, records, beats),
+        cuts=list(dict.fromkeys(reason for pack in packs for reason in pack.cuts)),
         runs=runs,
     )
+
+
+def _packs(
+    store: Store, lock: Lock, records: dict[str, RunRecord | None], is_busy: bool
+) -> list[LockedPack]:
+    """Return the packs of the runs that the study asks for.
+
+    A run that a process at work has resumed after it lost a race is in a pack of its own, and its
+    record counts no more.
+    """
+    packs, resumed = [], []
+    for pack in lock.packs:
+        runs = [run for run in pack.runs if lock.wanted is None or run.id in lock.wanted]
+        again = [run for run in runs if is_busy and _is_resumed(store, run, records[run.id])]
+        resumed += [LockedPack.alone(run) for run in again]
+        packs.append(pack.model_copy(update={"runs": [run for run in runs if run not in again]}))
+    records.update({pack.runs[0].id: None for pack in resumed})
+    return [pack for pack in (*packs, *resumed) if pack.runs]
+
+
+def _is_resumed(store: Store, run: LockedRun, record: RunRecord | None) -> bool:
+    beat = read_heartbeat(store.checkpoints_folder / LockedPack.alone(run).id)
+    return record is not None and record.state == "stopped" and not beat.is_over
 
 
 def _why_no_lock(out: Path, is_busy: bool) -> str:
@@ -117,7 +138,7 @@ def _run_status(
     if record is not None:
         scores = scores_of(record.metrics, "greedy")
         f1 = None if scores is None else scores.f1
-        return RunStatus(run.id, label, record.state, point, pack, 1.0, f1)
+        return RunStatus(run.id, label, record.state, point, pack, share_trained(record), f1)
     state: RunState = "running" if is_busy and not beat.is_over else "waiting"
     return RunStatus(run.id, label, state, point, pack, share_done(beat), None)
 
@@ -130,11 +151,12 @@ def share_done(beat: Heartbeat) -> float:
 def _seconds_left(
     store: Store,
     lock: Lock,
+    packs: Sequence[LockedPack],
     records: dict[str, RunRecord | None],
     beats: dict[str, Heartbeat],
 ) -> float | None:
     """Estimate the packs that lack a record, from those that have one and from the present one."""
-    lacking = [pack for pack in lock.packs if any(records[run.id] is None for run in pack.runs)]
+    lacking = [pack for pack in packs if any(records[run.id] is None for run in pack.runs)]
     base = store.read_base()
     if not lacking:
         return 0.0

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from safetensors import SafetensorError
 
 from lorasweep.errors import UserError
 from lorasweep.records import (
@@ -202,14 +203,18 @@ class Store:
         return self.run_folder(run_id) / "model"
 
     def write_model(self, run_id: str, save: Callable[[Path], None]) -> None:
-        """Let `save` fill a folder aside, and put it in place as the run's model."""
-        with replaced_folder(self.model_folder(run_id)) as aside:
-            save(aside)
+        """Let `save` fill a folder aside, and put it in place as the run's model.
+
+        Raises UserError where it cannot be written.
+        """
+        _write_weights(self.model_folder(run_id), save)
 
     def write_adapter(self, run_id: str, save: Callable[[Path], None]) -> None:
-        """Let `save` fill a folder aside, and put it in place as the run's adapter."""
-        with replaced_folder(self.adapter_folder(run_id)) as aside:
-            save(aside)
+        """Let `save` fill a folder aside, and put it in place as the run's adapter.
+
+        Raises UserError where it cannot be written.
+        """
+        _write_weights(self.adapter_folder(run_id), save)
 
     def predictions_file(self, folder: Path, decoder: str, role: str = "eval") -> Path:
         """Where a decoder's predictions are, in a run's or the base model's folder."""
@@ -290,6 +295,18 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with replaced_file(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def _write_weights(path: Path, save: Callable[[Path], None]) -> None:
+    try:
+        with replaced_folder(path) as aside:
+            save(aside)
+    except SafetensorError as error:
+        # What its library raises where a disk is full, say.
+        raise UserError(
+            f"{path}: cannot be written: {error}; what is finished is kept, and the same command "
+            "goes on"
+        ) from None
 
 
 @contextmanager

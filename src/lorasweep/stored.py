@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Interval = tuple[float, float]
+# Neither infinite nor not a number.
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 # What names a file or a folder: a study's folder from elsewhere must not point out of itself.
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lorasweep.console import print_lines, wide_console
 from lorasweep.errors import UserError
 from lorasweep.estimate import Estimate
 from lorasweep.findings import DecoderAnalysis
@@ -73,13 +74,13 @@ def print_plan(plan: Plan, expected: Forecast | None) -> None:
             str(plan.run_of.count(index)),
             pack_of[run.label],
         )
-    console = _console()
+    console = wide_console()
     console.print(table)
     if plan.study.race:
         _print_race(console, plan.study.race)
     _print_warnings(console, plan.warnings)
     if expected is None:
-        console.print(NO_ESTIMATE, markup=False, highlight=False, soft_wrap=True)
+        print_lines(console, [NO_ESTIMATE])
     else:
         _print_forecast(console, expected)
 
@@ -94,12 +95,15 @@ def _print_forecast(console: Console, expected: Forecast) -> None:
         console.print(table)
     seconds, memory = expected.seconds, expected.peak_memory_bytes
     total = "not known" if seconds is None else f"about {duration(seconds)}"
-    lines = [f"runs done: {expected.num_done}"] if expected.num_done else []
+    ended = {"done": expected.num_done, "failed": expected.num_failed,
+             "stopped": expected.num_stopped}  # fmt: skip
+    counts = ", ".join(f"{number} {state}" for state, number in ended.items() if number)
+    lines = [f"warning: {expected.difference}"] if expected.difference else []
+    lines += [f"runs: {counts}"] if counts else []
     if expected.packs:
         peak = f", up to {gigabytes(memory)} of memory" if memory else ""
         lines.append(f"time in total: {total}{peak}; estimated from {expected.source}")
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_lines(console, lines)
 
 
 def _estimated(found: Estimate | None) -> tuple[str, str, str]:
@@ -116,7 +120,7 @@ def gigabytes(num_bytes: int) -> str:
 
 def print_status(status: Status) -> None:
     """Print how many runs are in each state, the best so far, time left, and every pack."""
-    console = _console()
+    console = wide_console()
     at_work = "a process is at work" if status.is_busy else "no process is at work"
     counts = ", ".join(f"{number} {state}" for state, number in status.counts.items() if number)
     lines = [f"{status.study}: {counts or 'no runs'}; {at_work}"]
@@ -126,8 +130,7 @@ def print_status(status: Status) -> None:
         left = status.seconds_left
         known = "not known yet" if left is None else f"about {duration(left)}"
         lines.append(f"time left: {known}{'' if status.is_busy else ' once it goes on'}")
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_lines(console, lines)
     console.print(_packs(status))
     _print_warnings(console, status.cuts)
 
@@ -152,7 +155,7 @@ def duration(seconds: float) -> str:
 
 def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -> None:
     """Print all scored runs and the base model by each decoder, and where the report is."""
-    console = _console()
+    console = wide_console()
     for decoder in decoders:
         console.print(_leaderboard(results, decoder))
     found = results.analysis.decoders.get("greedy") if results.analysis else None
@@ -171,8 +174,7 @@ def _print_findings(console: Console, found: DecoderAnalysis) -> None:
     edges = found.ablation.edges if found.ablation else []
     lines += [found.selection_bias] if found.selection_bias else []
     lines += [f"{edge.sentence} {edge.option}" for edge in edges]
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_lines(console, lines)
 
 
 def _print_stops(console: Console, results: Results, folder: Path) -> None:
@@ -182,7 +184,7 @@ def _print_stops(console: Console, results: Results, folder: Path) -> None:
             line = f"{results.names[run.id]} {stop_sentence(run.stop)}"
             if run.state == "stopped":
                 line += f"; to go on: lorasweep resume {folder} --run {run.id}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_lines(console, [line])
 
 
 def _leaderboard(results: Results, decoder: str) -> Table:
@@ -209,7 +211,7 @@ def print_models(models: Sequence[ModelInfo]) -> None:
         table.add_column(name)
     for model in models:
         table.add_row(model.name, model.state, str(model.folder or ""), model.note)
-    _console().print(table)
+    wide_console().print(table)
 
 
 def text_of(source: str) -> str:
@@ -237,13 +239,7 @@ def print_replies(replies: "Sequence[Reply]") -> None:
         doubt = "" if least is None else f"{least.probability:.0%} {least.text!r}"
         text = reply.text if reply.ended else f"{reply.text} ..."
         table.add_row(escape(reply.who), escape(text), escape(doubt))
-    _console().print(table)
-
-
-def _console() -> Console:
-    console = Console()
-    # A pipe has no width; tables must not be cut there.
-    return console if console.is_terminal else Console(width=160)
+    wide_console().print(table)
 
 
 def _scores(scores: Scores | None) -> tuple[str, str, str]:
@@ -260,5 +256,4 @@ def _loss(run: RunRecord) -> str:
 
 
 def _print_warnings(console: Console, warnings: Sequence[str]) -> None:
-    for warning in warnings:
-        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+    print_lines(console, [f"warning: {warning}" for warning in warnings])

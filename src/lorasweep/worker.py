@@ -20,7 +20,7 @@ from lorasweep.fitting import refuse_too_large
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.heartbeat import Pulse, beating, has_checkpoint
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
-from lorasweep.jobs import FinishedRun, Job, Scored, alone, lane_of, race_of, records_of
+from lorasweep.jobs import FinishedRun, Job, Scored, lane_of, race_of, records_of
 from lorasweep.lanes import Trainable
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import (
@@ -28,7 +28,7 @@ from lorasweep.machine import (
     reset_peak_memory,
     versions,
 )
-from lorasweep.ops.allocator import give_back_freed_memory, keep_freed_memory
+from lorasweep.ops.allocator import give_back_freed_memory, keep_few_kernels, keep_freed_memory
 from lorasweep.peft_format import UNQUANTISED, SavedAdapter, TrainedOn, answering_lane, load_adapter
 from lorasweep.progress import Reporter, labels_line
 from lorasweep.race import ParagraphLosses
@@ -57,6 +57,7 @@ class Worker:
         self.on_checkpoint = on_checkpoint
         self.latest: ParagraphLosses | None = None  # of the pack in training, on evaluation
         torch.set_num_threads(job.threads)
+        keep_few_kernels()
         keep_freed_memory()
         self.trees = {role: self._layout(q.forest.trees) for role, q in job.sets.items()}
 
@@ -134,6 +135,8 @@ class Worker:
         """
         self.micro_tokens = max(1, self.job.micro_tokens >> len(pack.cuts))
         self.latest = None
+        # What earlier packs have freed would count in this one's peak.
+        self.let_go()
         try:
             with beating(self.job.checkpoints / pack.id) as pulse:
                 if pack.runs[0].configuration.method == "full":
@@ -248,7 +251,7 @@ class Worker:
             self.reporter.note(
                 f"{job.names[pack.runs[place].id]} is stopped: it is behind the leader"
             )
-            self._checkpoints(alone(pack.runs[place])).set_aside(checkpoint)
+            self._checkpoints(LockedPack.alone(pack.runs[place])).set_aside(checkpoint)
 
         return RaceHooks(race_of(job, pack), losses, set_aside)
 

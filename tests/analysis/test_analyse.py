@@ -59,7 +59,7 @@ def test_one_run_says_why_there_is_nothing_to_compare(tmp_path: Path) -> None:
     (right,) = shares_right([0.5])
     found = of_greedy(write(tmp_path, [make_run(0)], {"run0": predictions(right)}))
     assert found.tied_best is not None
-    assert "is the only scored run" in found.tied_best.sentence
+    assert "is the only run whose answers can be compared" in found.tied_best.sentence
     assert found.comparisons == []
     assert found.power is None
     assert found.ablation is not None
@@ -83,6 +83,23 @@ def test_failed_runs_and_runs_without_answers_are_left_out(tmp_path: Path) -> No
     assert found.tied_best is not None
     assert set(found.tied_best.p_values) == {"run0", "run1"}
     assert "r4 lr0.002 seed0 answered other questions and is not compared." in found.notes
+
+
+def test_a_first_run_with_other_questions_does_not_speak_for_the_rest(tmp_path: Path) -> None:
+    right = shares_right([0.5, 0.6, 0.7])
+    rows = {f"run{i}": predictions(each) for i, each in enumerate(right)}
+    rows["run0"] = rows["run0"][:-1]
+    found = of_greedy(write(tmp_path, [make_run(i) for i in range(3)], rows))
+    assert found.tied_best is not None
+    assert set(found.tied_best.p_values) == {"run1", "run2"}
+    assert "r2 lr0.001 seed0 answered other questions and is not compared." in found.notes
+
+
+def test_predictions_of_questions_that_the_data_lacks_are_told_of(tmp_path: Path) -> None:
+    store = grid_of_four(tmp_path)
+    found = analyse(store, QUESTIONS[:-1]).decoders["greedy"]
+    assert found.failures is None
+    assert "is in none of the paragraphs" in found.notes[0]
 
 
 def test_the_order_of_the_rows_decides_nothing(tmp_path: Path) -> None:
@@ -139,10 +156,34 @@ def test_a_test_set_takes_the_bias_away(tmp_path: Path) -> None:
     store.write_predictions(store.base_folder, "greedy", predictions(base), "test")
     found = of_greedy(store)
     assert found.selection_bias == ""
-    assert found.test is not None
-    assert found.test.f1.mean == pytest.approx(-70)
+    (of_base,) = found.test
+    assert (of_base.run, of_base.against) == ("base", "run3")
+    assert of_base.f1.mean == pytest.approx(-70)
     page = (tmp_path / "report" / "index.html").read_text()
     assert "On the test questions, which had no part in the choice" in page
+
+
+def test_full_fine_tuning_stands_beside_the_chosen_run_on_the_test_set(tmp_path: Path) -> None:
+    store = grid_of_four(tmp_path)
+    results = store.read_results()
+    scored = results.runs[0].model_copy(update={"test_metrics": {"eval_loss": 1.0}})
+    store.write_results(results.model_copy(update={"runs": [scored, *results.runs[1:]]}))
+    for folder, share in (("run3", 0.8), ("run0", 0.6)):
+        (right,) = shares_right([share])
+        store.write_predictions(store.run_folder(folder), "greedy", predictions(right), "test")
+    (of_full,) = of_greedy(store).test
+    assert (of_full.run, of_full.against) == ("run0", "run3")
+    assert of_full.f1.mean == pytest.approx(-20)
+
+
+def test_a_best_run_that_the_test_set_did_not_see_keeps_its_bias(tmp_path: Path) -> None:
+    """Greedy answers chose another run than these did."""
+    store = grid_of_four(tmp_path)
+    card = make_card()
+    results = store.read_results()
+    store.write_results(results.model_copy(update={"data": {"eval": card, "test": card}}))
+    assert of_greedy(store).test == []
+    assert of_greedy(store).selection_bias
 
 
 def test_articles_are_clusters_on_request(tmp_path: Path) -> None:
@@ -189,9 +230,7 @@ def test_damaged_answers_are_named(tmp_path: Path) -> None:
         analyse(store, QUESTIONS)
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), num_runs=st.integers(1, 5), num_questions=st.integers(1, 12))
 def test_any_answers_can_be_analysed(
     tmp_path: Path, data: st.DataObject, num_runs: int, num_questions: int

@@ -1,4 +1,4 @@
-"""Effects over configurations as written, and options that extend the grid."""
+"""Effects over configurations as written."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,6 @@ from invented_answers import make_run, predictions, shares_right, write
 from lorasweep.analysis.ablation import ablation
 from lorasweep.analysis.answers import Answers, answers_of
 from lorasweep.findings import Ablation
-from lorasweep.study import Study
-
-GRID: dict[str, Any] = {"targets": ["attn"], "rank": [2, 4], "lr": [1e-3, 2e-3], "alpha": ["2r"],
-                        "dropout": [0.0], "scaling": ["standard"], "lr_ratio": [1.0],
-                        "seed": [0]}  # fmt: skip
 
 
 def answers(out: Path, shares: list[float]) -> tuple[Answers, list[dict[str, Any]]]:
@@ -26,8 +21,8 @@ def answers(out: Path, shares: list[float]) -> tuple[Answers, list[dict[str, Any
     return answers_of(store, results, "greedy"), results.configurations
 
 
-def taken_apart(out: Path, shares: list[float], *grid: dict[str, Any]) -> Ablation:
-    return ablation(*answers(out, shares), list(grid) or [GRID])
+def taken_apart(out: Path, shares: list[float]) -> Ablation:
+    return ablation(*answers(out, shares))
 
 
 def test_effects_are_distances_from_the_mean(tmp_path: Path) -> None:
@@ -43,43 +38,10 @@ def test_effects_are_distances_from_the_mean(tmp_path: Path) -> None:
     assert sum(share or 0 for share in total) == pytest.approx(1, abs=0.05)
 
 
-def test_the_option_that_extends_an_axis_can_be_pasted(tmp_path: Path) -> None:
-    found = taken_apart(tmp_path, [0.1, 0.3, 0.4, 0.6])
-    assert [edge.option for edge in found.edges] == [
-        "--set 'grid.rank=[2, 4, 8]'",
-        "--set 'grid.lr=[0.001, 0.002, 0.004]'",
-    ]
-    override = found.edges[1].option.removeprefix("--set '").removesuffix("'")
-    file = tmp_path / "study.toml"
-    file.write_text(
-        'name = "s"\n[model]\nbase = "gpt2"\n[data]\ntrain = "bundled"\n[[grid]]\nrank = 2\n'
-    )
-    assert Study.load(file, [override]).grid[0].lr == [0.001, 0.002, 0.004]
-
-
-def test_the_option_names_the_table_that_holds_the_value(tmp_path: Path) -> None:
-    first = {**GRID, "rank": [2], "lr": [1e-3]}
-    found = taken_apart(tmp_path, [0.1, 0.3, 0.4, 0.6], first, {**GRID, "lr": [2e-3, 1e-3]})
-    assert "--set 'grid.1.rank=[2, 4, 8]'" in [edge.option for edge in found.edges]
-
-
-def test_full_fine_tunings_table_is_none_to_extend(tmp_path: Path) -> None:
-    full = {"method": "full", "targets": None, "rank": None, "lr": [2e-3], "alpha": None}
-    found = taken_apart(tmp_path, [0.1, 0.3, 0.4, 0.6], full, GRID)
-    assert [edge.option for edge in found.edges] == [
-        "--set 'grid.1.rank=[2, 4, 8]'",
-        "--set 'grid.1.lr=[0.001, 0.002, 0.004]'",
-    ]
-
-
-def test_a_best_value_inside_the_grid_gives_no_option(tmp_path: Path) -> None:
-    assert taken_apart(tmp_path, [0.5, 0.5, 0.5, 0.5]).edges == []
-
-
 def test_configurations_that_share_a_run_count_each(tmp_path: Path) -> None:
     scored, configurations = answers(tmp_path, [0.1, 0.3])
     written = [{**point, "targets": t} for point in configurations for t in ("attn", "same")]
-    found = ablation(scored, [*written, *written], [GRID])
+    found = ablation(scored, [*written, *written])
     targets, rank = found.axes
     assert [level.effect for level in targets.levels] == pytest.approx([0, 0])
     assert targets.num_cells == 2
@@ -90,24 +52,24 @@ def test_runs_that_differ_in_the_ratio_of_rates_alone_are_two_points(tmp_path: P
     scored, configurations = answers(tmp_path, [0.1, 0.3])
     one = {**configurations[0], "lr_ratio": 1.0}
     points = [one, {**one, "run": configurations[1]["run"], "lr_ratio": 16.0}]
-    (axis,) = ablation(scored, points, [GRID]).axes
+    (axis,) = ablation(scored, points).axes
     assert axis.name == "lr_ratio"
     assert [level.mean for level in axis.levels] == pytest.approx([10, 30])
 
 
 def test_an_axis_without_a_complete_setting_says_so(tmp_path: Path) -> None:
     scored, configurations = answers(tmp_path, [0.1, 0.3, 0.4, 0.6])
-    found = ablation(scored, [configurations[0], configurations[3]], [GRID])
+    found = ablation(scored, [configurations[0], configurations[3]])
     assert [axis.levels for axis in found.axes] == [[], []]
     assert all(axis.reason for axis in found.axes)
 
 
 def test_seeds_are_repetitions_and_no_axis(tmp_path: Path) -> None:
     scored, configurations = answers(tmp_path, [0.1, 0.3, 0.4, 0.6, 0.15, 0.35, 0.45, 0.65])
-    found = ablation(scored, configurations, [GRID])
+    found = ablation(scored, configurations)
     assert [axis.name for axis in found.axes] == ["rank", "lr"]
     assert [level.mean for level in found.axes[0].levels] == pytest.approx(
         np.array([27.5, 47.5]), abs=1.3
     )
-    seeds_only = ablation(scored, [configurations[0], configurations[4]], [GRID])
+    seeds_only = ablation(scored, [configurations[0], configurations[4]])
     assert seeds_only.notes == ["No axis but the seed takes more than one value."]

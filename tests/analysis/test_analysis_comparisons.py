@@ -8,7 +8,7 @@ from invented_answers import make_run, predictions, shares_right, write
 from lorasweep.analysis.answers import Answers, answers_of
 from lorasweep.analysis.comparisons import comparisons, costs, power, seed_spreads, tied_best
 from lorasweep.records import RunRecord
-from lorasweep.stats import holm
+from lorasweep.stats import differences_from_chosen
 
 
 def answers(out: Path, runs: list[RunRecord], shares: list[float]) -> Answers:
@@ -30,13 +30,15 @@ def test_a_run_that_costs_more_and_is_no_better_is_not_on_the_front(tmp_path: Pa
     assert found.by_memory == ["run4"]
 
 
-def test_p_values_are_corrected_within_a_metric(tmp_path: Path) -> None:
+def test_p_values_are_corrected_for_the_choice_of_the_best_run(tmp_path: Path) -> None:
     runs = [make_run(i) for i in range(4)]
-    found = comparisons(answers(tmp_path, runs, [0.5, 0.6, 0.55, 0.62]))
+    given = answers(tmp_path, runs, [0.5, 0.6, 0.55, 0.62])
+    found, best = comparisons(given), given.ranking[0]
     for metric in ("f1", "exact_match"):
-        raw = [getattr(each, metric).p_value for each in found]
-        adjusted = [getattr(each, metric).adjusted_p_value for each in found]
-        assert adjusted == pytest.approx(holm(raw).tolist())
+        expected = differences_from_chosen(getattr(given, metric), best, given.clusters)
+        assert [getattr(each, metric).adjusted_p_value for each in found] == [
+            expected[given.ids.index(each.run)].adjusted_p_value for each in found
+        ]
 
 
 def test_settings_with_several_seeds_show_their_spread(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_many_names_are_cut_short(tmp_path: Path) -> None:
     runs = [make_run(i, label=f"run {i}") for i in range(9)]
     sentence = tied_best(answers(tmp_path, runs, [0.5] * 9)).sentence
     assert sentence.startswith("All 9 runs are tied for best: run 0, run 1, run 2, run 3, run 4, ")
-    assert " and 3 more; their order is noise at the 95 % level." in sentence
+    assert " and 3 more; these questions tell no two of them apart at the 95 % level." in sentence
 
 
 def test_a_clear_winner_is_called_the_best(tmp_path: Path) -> None:

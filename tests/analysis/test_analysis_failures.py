@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from invented_answers import make_run, paragraphs, predictions, write
 
+from lorasweep import UserError
 from lorasweep.analysis.answers import Answers, answers_of
 from lorasweep.analysis.failures import failures
 from lorasweep.failures import Aspect
@@ -41,5 +42,5 @@ def test_examples_are_at_most_three_of_a_class(tmp_path: Path) -> None:
 
 
 def test_an_answer_to_an_unknown_question_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is in none of the paragraphs"):
+    with pytest.raises(UserError, match="is in none of the paragraphs"):
         failures(answers(tmp_path, [True] * 8, [True] * 8), paragraphs(4))

@@ -14,6 +14,7 @@ import tiny
 from lorasweep import UserError, run
 from lorasweep.peft_format import load_adapter
 from lorasweep.records import EvalEntry, RunRecord, StepEntry
+from lorasweep.results import ranked
 from lorasweep.store import Store
 
 RUN_FILES = {
@@ -208,6 +209,18 @@ def test_the_chosen_run_and_the_base_are_scored_on_the_test_questions(
     assert results.data["test"].questions == 1
     assert "greedy" in results.base.test_metrics
     assert [run.id for run in results.runs if run.test_metrics] == [results.chosen]
+
+
+@pytest.mark.usefixtures("no_report")
+def test_full_fine_tuning_is_scored_on_the_test_questions_too(file: Path, tmp_path: Path) -> None:
+    source = tmp_path / "test.jsonl"
+    row = {"context": "Bo lives in Rome.", "question": "Who?", "answers": ["Bo"]}
+    source.write_text(json.dumps(row) + "\n")
+    grid = 'grid=[{rank=2, lr=1e-3}, {method="full", lr=[1e-4, 1e-5]}]'
+    results = run(tiny.load(file, grid, f"data.test={source}"), tmp_path / "out")
+    full = [run for run in ranked(results) if run.configuration.method == "full"]
+    scored = {run.id for run in results.runs if run.test_metrics}
+    assert scored == {ranked(results)[0].id, full[0].id}
 
 
 @pytest.fixture

@@ -33,6 +33,13 @@ class OnceBothTrain(Silent):
             self.action()
 
 
+@pytest.fixture(scope="module")
+def study(study: Study) -> Study:
+    """The study with packs of some seconds: two are under way at once if one worker is late."""
+    longer = study.recipe.model_copy(update={"epochs": 24})
+    return study.model_copy(update={"recipe": longer})
+
+
 @pytest.fixture
 def second_node(cluster: LocalCluster) -> Iterator[LocalCluster]:
     """The cluster, whose second node is put back after the test."""

@@ -62,7 +62,7 @@ def test_new_packs_go_on_counting() -> None:
     assert [pack.id for pack in sized(packs_of(4, first=3), [PLENTY] * 2)] == ["pack-3", "pack-4"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5),
     held=st.lists(st.integers(1, 9), min_size=1, max_size=4),

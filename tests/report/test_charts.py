@@ -41,7 +41,7 @@ def test_thinning_takes_means_and_leaves_out_what_is_not_finite() -> None:
     assert thin(points, 1) == [(1, 4.0), (2, 2.0), (4, 1.0)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 100_000), st.integers(0, 500))
 def test_buckets_keep_the_page_small(num_points: int, num_series: int) -> None:
     size = bucket_size(num_points, num_series)

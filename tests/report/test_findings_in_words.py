@@ -15,7 +15,7 @@ from invented import (
 from safetensors.numpy import save_file
 
 from lorasweep.findings import BASE, Comparison, Difference
-from lorasweep.records import Results, RunRecord
+from lorasweep.records import PackInfo, Results, RunRecord
 from lorasweep.report.blocks import Block, Items, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
@@ -103,7 +103,10 @@ def test_decoders_stand_beside_each_other(tmp_path: Path) -> None:
 
 
 def full_and_lora() -> list[RunRecord]:
-    trained = make_run(1, 55.0, configuration=FULL, label="full", trainable_parameters=10_000_000)
+    trained = make_run(
+        1, 55.0, configuration=FULL, label="full", trainable_parameters=10_000_000,
+        pack=PackInfo(id="p1", lanes=1, seconds=30.0),
+    )  # fmt: skip
     return [make_run(0, 50.0, trainable_parameters=100_000), trained]
 
 
@@ -111,7 +114,10 @@ def test_full_fine_tuning_and_lora_are_compared_by_a_test_alone(tmp_path: Path) 
     section = full(outcome_of(tmp_path, full_and_lora()), SAY)
     assert "have not been tested against each other" in words(section)
     assert "trains 1.00 % as many parameters" in words(section)
-    assert [row[0] for row in table(section, "full_vs_lora").rows] == ["full", "r4 lr0.001 attn"]
+    found = table(section, "full_vs_lora")
+    assert [row[0] for row in found.rows] == ["full", "r4 lr0.001 attn"]
+    lanes = [column.key for column in found.columns].index("lanes")
+    assert [row[lanes] for row in found.rows] == [1, 4]
 
 
 def test_costs_that_lie_far_apart_take_a_logarithm(tmp_path: Path) -> None:

@@ -171,7 +171,9 @@ def test_the_leaderboard_is_sorted_by_f1_with_the_base_model_among_the_runs(out:
 def test_the_summary_says_who_is_tied_and_what_the_best_run_gains(page: str) -> None:
     text = Page(page).text
     assert "The best run by F1 is r4 lr0.001 attn, with F1 62.0 (95 % interval 59.0 – 65.0)" in text
-    assert "2 of 3 runs are tied for best: r4 lr0.001 attn, r16 lr0.001 attn; their order" in text
+    assert (
+        "2 of 3 runs are tied for best: r4 lr0.001 attn, r16 lr0.001 attn; these questions" in text
+    )
     assert "tied with 1 other run" in text
     assert " better than the base model, 95 % interval " in text
     assert "The best run was chosen and scored on the same questions" in text

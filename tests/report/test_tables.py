@@ -82,7 +82,7 @@ def test_markdown_special_characters_are_escaped(text: str, written: str) -> Non
     assert f"| {written} |" in to_markdown(make_table((text, 1.0, None)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00")))
 def test_any_text_stays_in_its_row_and_column(text: str) -> None:
     table = make_table((f"x{text}", 1.0, None))

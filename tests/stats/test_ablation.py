@@ -1,15 +1,12 @@
 import itertools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from lorasweep.stats import (
-    AxisEffect,
     Clusters,
-    LevelEffect,
     bootstrap_interval,
-    edge_warnings,
     interactions,
     main_effects,
     variance_shares,
@@ -111,6 +108,21 @@ def test_shares_add_up_and_name_the_strong_axis(graded: Graded) -> None:
     assert 0 < shares.evaluation < 0.1
 
 
+def test_several_seeds_part_chance_from_interactions(graded: Graded) -> None:
+    """Each point twice, one repetition 2 points above the other, and one pair of values worse."""
+    scores, clusters = graded
+    bad = np.array([p["rank"] == 8 and p["lr"] == 1e-3 for p in POINTS])
+    once = scores - 6.0 * bad[:, None]
+    shares = variance_shares([*POINTS, *POINTS], np.vstack([once + 1, once - 1]), clusters)
+    means = np.concatenate([once.mean(1) + 1, once.mean(1) - 1])
+    assert shares.seeds == pytest.approx(1 / means.var(), rel=0.1)
+    assert shares.residual > 0.05
+    assert sum(shares.axes.values()) + shares.residual + shares.seeds == pytest.approx(
+        1 - shares.evaluation, abs=0.02
+    )
+    assert variance_shares(POINTS, scores, clusters).seeds is None
+
+
 def test_equal_runs_leave_nothing_but_evaluation_noise(simulate: Simulate) -> None:
     shares = []
     for seed in range(20):
@@ -134,38 +146,3 @@ def test_points_that_do_not_fit_are_refused(graded: Graded) -> None:
         main_effects([{"rank": 1}, *POINTS[1:]], scores, clusters)
     with pytest.raises(ValueError, match="one cluster"):
         variance_shares(POINTS, scores, Clusters.of([0] * clusters.num_questions))
-
-
-def effect_of(axis: str, means: dict[Hashable, float]) -> AxisEffect:
-    interval = bootstrap_interval([0.0, 1.0], Clusters.of([0, 1]), draws=10)
-    levels = (LevelEffect(value=v, mean=m, effect=interval) for v, m in means.items())
-    return AxisEffect(axis=axis, levels=tuple(levels), num_cells=1)
-
-
-@pytest.mark.parametrize(
-    ("axis", "means", "suggestion"),
-    [
-        ("rank", {2: 1, 4: 2, 8: 3}, 16),
-        ("rank", {4: 3, 8: 2, 16: 1}, 2),
-        ("rank", {1: 3, 2: 2, 4: 1}, None),
-        ("rank", {2: 1, 4: 3, 8: 2}, None),
-        ("rank", {2: 1, 4: 3, 8: 3}, None),
-        ("rank", {4: 1, 8: 2}, 16),
-        ("lr", {1e-4: 1, 3e-4: 2, 1e-3: 3}, 3.3e-3),
-        ("lr", {1e-4: 3, 1e-3: 2, 1e-2: 1}, 1e-5),
-        ("dropout", {0.0: 1, 0.1: 2, 0.2: 3}, 0.3),
-        ("dropout", {0.0: 3, 0.1: 2}, None),
-        ("rank", {10: 1, 20: 2, 30: 3}, 40),
-        ("targets", {"attn": 1, "all": 2}, None),
-        ("alpha", {"2r": 1, 16: 2}, None),
-        ("seed", {0: 1, 1: 2, 2: 3}, None),
-    ],
-)
-def test_the_edge_of_the_grid(
-    axis: str, means: dict[Hashable, float], suggestion: float | None
-) -> None:
-    warnings = edge_warnings([effect_of(axis, means)])
-    assert [w.suggestion for w in warnings] == pytest.approx([suggestion] if suggestion else [])
-    if warnings:
-        assert str(warnings[0]).startswith(f"the best {axis} (")
-        assert isinstance(suggestion, int) == isinstance(warnings[0].suggestion, int)

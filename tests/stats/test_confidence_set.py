@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from lorasweep.stats import Clusters, tied_best
-from lorasweep.stats.clusters import bootstrap_counts
+from lorasweep.stats import (
+    Clusters,
+    differences_from_chosen,
+    permutation_p_values,
+    tied_best,
+)
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
 
@@ -41,29 +45,39 @@ def test_equal_runs_stay_at_the_nominal_rate_long(
     assert lost <= binom.ppf(0.999, 600, 0.05)
 
 
-def test_no_more_draws_count_where_their_own_error_is_large(simulate: Simulate) -> None:
-    """The p value by hand: each draw of clusters with the error that it shows itself."""
-    (a, b), clusters = simulate(np.random.default_rng(2), num_runs=2, num_clusters=12)
-    found = tied_best([a, b], clusters, draws=400)
-    gap = (a - b) / 2 if a.mean() < b.mean() else (b - a) / 2
-    statistic = -studentised(gap, clusters, np.ones(12), 0.0)
-    counts = np.concatenate(list(bootstrap_counts(clusters, 400, seed=0)))
-    drawn = [studentised(gap, clusters, count, gap.mean()) for count in counts]
-    hits = sum(abs(each) >= statistic for each in drawn)
-    assert min(found.p_values) == pytest.approx((hits + 1) / 401)
+def test_the_last_p_value_is_the_permutation_test_of_two_runs(simulate: Simulate) -> None:
+    scores, clusters = simulate(np.random.default_rng(2), num_runs=2, num_clusters=40)
+    found = tied_best(scores, clusters, draws=400)
+    (alone,) = permutation_p_values(scores[0] - scores[1], clusters, draws=400)
+    assert min(found.p_values) == pytest.approx(alone)
 
 
-def studentised(scores: np.ndarray, clusters: Clusters, counts: np.ndarray, mean: float) -> float:
-    """The distance of a drawn mean from a given one, over its error in the drawn clusters."""
-    sums, sizes = clusters.sums(scores[None])[0], clusters.sizes
-    total = (counts * sizes).sum()
-    drawn = (counts * sums).sum() / total
-    error = np.sqrt((counts * (sums - drawn * sizes) ** 2).sum()) / total
-    return float((drawn - mean) / error)
+def test_a_run_a_little_worse_everywhere_leaves_though_others_are_far_behind(
+    simulate: Simulate,
+) -> None:
+    """It lies near the mean of all, and yet far from the best one."""
+    scores, clusters = simulate(np.random.default_rng(3), num_runs=3, num_clusters=60)
+    little_worse = scores[0] - np.where(np.arange(len(clusters.index)) % 5, 0.0, 1.0)
+    found = tied_best([scores[0], little_worse, scores[1] * 0.3], clusters, draws=1000)
+    assert found.members == (0,)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_shown_to_be_worse_than_the_best_is_not_tied_with_it(
+    simulate: Simulate, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores, clusters = simulate(rng, num_runs=12, num_clusters=60)
+    scores *= rng.uniform(0.6, 1, (12, 1))
+    best = int(scores.mean(axis=1).argmax())
+    found = tied_best(scores, clusters, draws=500)
+    behind = differences_from_chosen(scores, best, clusters, draws=500)
+    shown = {row for row, each in enumerate(behind) if each.is_shown}
+    assert shown
+    assert not shown & set(found.members)
 
 
 def test_a_gap_in_nearly_all_of_few_paragraphs_counts() -> None:
-    """A draw without the one other paragraph shows no spread at all."""
     right = [1.0] * 9 + [0.0]
     found = tied_best([right, [0.0] * 10], Clusters.of(range(10)), draws=1000)
     assert found.members == (0,)

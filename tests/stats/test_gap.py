@@ -55,6 +55,8 @@ def test_what_cannot_be_had_is_said() -> None:
     (gap,) = gap_intervals(losses, clusters, [1.0, 2.0], one)
     assert (gap.low, gap.high) == (None, None)
     assert "one cluster" in gap.reason
+    (few,) = gap_intervals(losses, clusters, [1.0, 2.0], Clusters.of(["a", "b"]))
+    assert few.low < few.mean - 12 * 0.5 < few.mean + 12 * 0.5 < few.high
     (flat,) = gap_intervals(np.ones(2), Clusters.of([0, 1]), np.ones(3), Clusters.of([0, 1, 2]))
     assert flat.low is None
     assert "the same in every cluster" in flat.reason

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from lorasweep.stats import Clusters, bootstrap_interval, bootstrap_intervals, wilson_interval
+from lorasweep.stats import (
+    Clusters,
+    bootstrap_interval,
+    bootstrap_intervals,
+    wilson_interval,
+    within,
+)
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
 Questions = list[tuple[int, float]]
@@ -25,7 +31,7 @@ def split(questions: Questions) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(QUESTIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_interval_contains_the_mean(questions: Questions) -> None:
     labels, scores = split(questions)
     interval = bootstrap_interval(scores, Clusters.of(labels), draws=200)
@@ -34,12 +40,13 @@ def test_interval_contains_the_mean(questions: Questions) -> None:
         assert interval.reason
     else:
         assert interval.low - 1e-12 <= interval.mean <= interval.high + 1e-12
-        assert interval.low >= scores.min() - 1e-12
-        assert interval.high <= scores.max() + 1e-12
+        if interval.num_clusters >= 5:
+            assert interval.low >= scores.min() - 1e-12
+            assert interval.high <= scores.max() + 1e-12
 
 
 @given(QUESTIONS, st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_order_of_questions_and_names_of_clusters_decide_nothing(
     questions: Questions, random: Random
 ) -> None:
@@ -90,6 +97,25 @@ def test_one_cluster_gives_no_interval() -> None:
     assert not interval.excludes_zero
 
 
+def test_few_clusters_have_students_interval() -> None:
+    """Two means of ten answers each: 55 with an error of 5, and t of one degree of freedom."""
+    scores = [100.0] * 5 + [0.0] * 5 + [100.0] * 6 + [0.0] * 4
+    interval = bootstrap_interval(scores, Clusters.of([0] * 10 + [1] * 10))
+    assert (interval.low, interval.high) == pytest.approx((55 - 12.706 * 5, 55 + 12.706 * 5), 1e-3)
+
+
+@pytest.mark.parametrize("num_clusters", [2, 3, 4])
+def test_intervals_of_few_clusters_cover(simulate: Simulate, num_clusters: int) -> None:
+    rng = np.random.default_rng(num_clusters)
+    truth = simulate(rng, 1, 20_000)[0].mean()
+    covered = 0
+    for _ in range(400):
+        (scores,), clusters = simulate(rng, 1, num_clusters)
+        found = bootstrap_interval(scores, clusters)
+        covered += found.low is not None and found.low <= truth <= found.high
+    assert covered >= binom.ppf(0.001, 400, 0.9)
+
+
 @pytest.mark.parametrize("score", [0.0, 0.1, 100.0])
 def test_equal_scores_give_no_interval(score: float) -> None:
     interval = bootstrap_interval([score] * 6, Clusters.of([0, 0, 0, 1, 1, 2]))
@@ -119,15 +145,17 @@ def test_higher_level_wider_interval(simulate: Simulate) -> None:
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-@pytest.mark.parametrize("num_clusters", [2, 3, 4, 10])
+@pytest.mark.parametrize("num_clusters", [2, 3, 4, 5, 10])
 def test_extreme_levels_and_skewed_scores_stay_within_the_scores(num_clusters: int) -> None:
     scores = [100.0] + [0.0] * (num_clusters - 1)
     interval = bootstrap_interval(scores, Clusters.of(range(num_clusters)), level=0.9999)
+    if num_clusters < 5:  # Student's ends know nothing of the scores' range
+        interval = within(interval, 0, 100)
     assert 0 <= interval.low <= interval.mean <= interval.high <= 100
 
 
 @given(st.integers(1, 200), st.floats(0, 1), st.sampled_from([0.8, 0.95, 0.99]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_wilson_agrees_with_scipy(n: int, share: float, level: float) -> None:
     successes = round(n * share)
     expected = binomtest(successes, n).proportion_ci(level, "wilson")

@@ -24,7 +24,7 @@ P_VALUES = st.lists(st.floats(0, 1), max_size=20)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_difference_is_antisymmetric(simulate_seed: int, num_clusters: int) -> None:
     rng = np.random.default_rng(simulate_seed)
     labels = rng.integers(num_clusters, size=80)
@@ -41,7 +41,7 @@ def test_difference_is_antisymmetric(simulate_seed: int, num_clusters: int) -> N
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_order_of_questions_decides_nothing(seed: int, num_clusters: int) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.integers(num_clusters, size=60)
@@ -124,7 +124,7 @@ def test_mcnemar_refuses_partly_right_answers_and_unequal_lengths() -> None:
 
 
 @given(P_VALUES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_holm_is_monotone_and_never_below_the_raw_value(p_values: list[float]) -> None:
     adjusted = holm(p_values)
     assert (adjusted >= np.array(p_values)).all()

@@ -1,12 +1,8 @@
-"""What each axis of the grid does to F1: effects, interactions, shares of variance, grid edges."""
+"""What each axis of the grid does to F1: effects, interactions, shares of variance."""
 
 import itertools
-import json
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from pydantic import ValidationError
 
 from lorasweep import stats
 from lorasweep.analysis.answers import Answers
@@ -14,7 +10,6 @@ from lorasweep.analysis.comparisons import bounds
 from lorasweep.findings import Ablation, Axis, Cell, Edge, Interaction, Level, Value
 from lorasweep.stats.ablation import Point
 from lorasweep.stats.clusters import Floats
-from lorasweep.study import Grid
 
 # What a method cannot be measured by: a seed names a repetition of the same training.
 AXES = ("targets", "rank", "lr", "alpha", "dropout", "scaling", "lr_ratio")
@@ -22,12 +17,16 @@ NO_CELL = "no setting of the other axes was run with all of its values"
 Tables = Sequence[Mapping[str, Any]]
 
 
-def ablation(answers: Answers, configurations: Tables, grid: Tables) -> Ablation:
-    """Return the effects of the axes over the configurations as written.
+def ablation(answers: Answers, configurations: Tables, edges: Sequence[Edge] = ()) -> Ablation:
+    """Return the effects of the axes over the configurations as written, and the grid's `edges`.
 
-    Configurations that share a run have its scores each, so that a grid stays complete. `grid`
-    holds the study's tables of axes, for the options that extend them.
+    Configurations that share a run have its scores each, so that a grid stays complete.
     """
+    found = _effects(answers, configurations)
+    return found.model_copy(update={"edges": list(edges)})
+
+
+def _effects(answers: Answers, configurations: Tables) -> Ablation:
     points, rows = points_of([run.id for run in answers.runs], configurations)
     if not points:
         return Ablation(notes=["No scored configuration has LoRA's axes."])
@@ -45,23 +44,23 @@ def ablation(answers: Answers, configurations: Tables, grid: Tables) -> Ablation
         constant=constant,
         interactions=_interactions(points, scores, answers),
         residual=shares.residual,
+        seeds=shares.seeds,
         evaluation=shares.evaluation,
-        edges=_edges(stats.edge_warnings(effects), grid),
     )
 
 
 def points_of(
-    runs: Sequence[str], configurations: Tables
+    runs: Sequence[str], configurations: Tables, full: bool = False
 ) -> tuple[list[dict[str, Value]], list[int]]:
     """Return the distinct configurations of some runs, and the place of each one's run in `runs`.
 
-    Full fine-tuning has none of these axes and is left out.
+    Those of LoRA, or of full fine-tuning (`full`), for which most of these axes are None.
     """
     row_of = {run_id: row for row, run_id in enumerate(runs)}
     rows_by_point = {
         tuple(point[axis] for axis in (*AXES, "seed")): row_of[point["run"]]
         for point in configurations
-        if point["run"] in row_of and point["method"] != "full"
+        if point["run"] in row_of and (point["method"] == "full") == full
     }
     points = [dict(zip(AXES, values[:-1], strict=True)) for values in rows_by_point]
     return points, list(rows_by_point.values())
@@ -113,39 +112,6 @@ def _interactions(points: Sequence[Point], scores: Floats, answers: Answers) -> 
         )
         for pair in itertools.combinations(stats.varied_axes(points), 2)
     ]
-
-
-def _edges(warnings: Sequence[stats.EdgeWarning], grid: Tables) -> list[Edge]:
-    edges = (_edge(warning, grid) for warning in warnings)
-    return [edge for edge in edges if edge is not None]
-
-
-def _edge(warning: stats.EdgeWarning, grid: Tables) -> Edge | None:
-    """Return the warning with its option; None where the study would not take the value."""
-    tables = [
-        (index, table[warning.axis])
-        for index, table in enumerate(grid)
-        # Full fine-tuning has none of LoRA's axes, and its learning rates are others.
-        if table.get("method") != "full" and warning.value in table[warning.axis]
-    ]
-    if not tables:
-        return None
-    index, values = tables[0]
-    extended = sorted(
-        {*values, warning.suggestion}, key=lambda value: (isinstance(value, str), value)
-    )
-    try:
-        Grid.model_validate({warning.axis: extended})
-    except ValidationError:
-        return None
-    section = "grid" if len(grid) == 1 else f"grid.{index}"
-    return Edge(
-        axis=warning.axis,
-        value=warning.value,
-        suggestion=warning.suggestion,
-        option=f"--set {shlex.quote(f'{section}.{warning.axis}={json.dumps(extended)}')}",
-        sentence=f"{str(warning)[0].upper()}{str(warning)[1:]}.",
-    )
 
 
 def _value(value: Any) -> Value:

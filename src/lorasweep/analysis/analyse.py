@@ -7,15 +7,16 @@ from lorasweep.analysis.answers import Answers, answers_of
 from lorasweep.analysis.comparisons import (
     comparisons,
     costs,
+    on_test_set,
     power,
     seed_spreads,
-    test_comparison,
     tied_best,
 )
+from lorasweep.analysis.edges import grid_edges
 from lorasweep.analysis.failures import failures
 from lorasweep.analysis.overfitting import overfitting
 from lorasweep.errors import UserError
-from lorasweep.findings import Analysis, Comparison, DecoderAnalysis
+from lorasweep.findings import BASE, Analysis, Comparison, DecoderAnalysis
 from lorasweep.records import Results, RunRecord, Scores
 from lorasweep.squad import Paragraph
 from lorasweep.store import Store
@@ -67,16 +68,21 @@ def _of_decoder(
     if not answers.runs:
         return DecoderAnalysis(notes=["No run has been trained and scored.", *answers.notes])
     best = answers.runs[answers.ranking[0]]
+    test = _test(store, results, best, decoder, unit)
     found = DecoderAnalysis(
         best=best.id,
         tied_best=tied_best(answers),
         comparisons=comparisons(answers),
-        test=_test(store, results, best, decoder, unit),
+        test=test,
         power=power(answers),
-        ablation=ablation(answers, results.configurations, grid),
+        ablation=ablation(
+            answers,
+            results.configurations,
+            grid_edges(answers, results.configurations, grid, {run.id for run in results.runs}),
+        ),
         seeds=seed_spreads(answers),
         costs=costs(answers),
-        selection_bias="" if "test" in results.data else SELECTION_BIAS,
+        selection_bias="" if test else SELECTION_BIAS,
         notes=list(answers.notes),
     )
     return _with_failures(found, answers, paragraphs)
@@ -84,16 +90,24 @@ def _of_decoder(
 
 def _test(
     store: Store, results: Results, best: RunRecord, decoder: str, unit: Unit
-) -> Comparison | None:
-    run = store.read_predictions(store.run_folder(best.id), decoder, "test")
-    base = store.read_predictions(store.base_folder, decoder, "test")
-    return test_comparison(best.id, results.names[best.id], run, base, unit)
+) -> list[Comparison]:
+    """Return what else answered the test set, minus the best run, where that answered it."""
+    others = [run for run in results.runs if run.test_metrics and run.id != best.id]
+    answers = {
+        run.id: store.read_predictions(store.run_folder(run.id), decoder, "test")
+        for run in (best, *others)
+    }
+    answers[BASE] = store.read_predictions(store.base_folder, decoder, "test")
+    return on_test_set(answers, {**results.names, BASE: "the base model"}, unit)
 
 
 def _with_failures(
     found: DecoderAnalysis, answers: Answers, paragraphs: Sequence[Paragraph] | UserError
 ) -> DecoderAnalysis:
-    if isinstance(paragraphs, UserError):
-        note = f"Wrong answers are not classified: {paragraphs}."
+    try:
+        if isinstance(paragraphs, UserError):
+            raise paragraphs
+        return found.model_copy(update={"failures": failures(answers, paragraphs)})
+    except UserError as error:
+        note = f"Wrong answers are not classified: {error}."
         return found.model_copy(update={"notes": [*found.notes, note]})
-    return found.model_copy(update={"failures": failures(answers, paragraphs)})

@@ -1,6 +1,7 @@
 """The scores of all finished runs on the same questions, as matrices."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -82,27 +83,44 @@ def marks(questions: Questions, metric: str) -> list[float]:
 def answers_of(store: Store, results: Results, decoder: str, unit: Unit = "paragraph") -> Answers:
     """Read the answers of finished runs; notes name the runs that cannot be compared.
 
-    The first run with answers decides the questions and their order.
+    The questions are those that most runs answered, in the order of the first of these.
     """
-    runs: list[RunRecord] = []
-    predictions: list[Questions] = []
-    notes = []
-    for run in results.runs:
-        if run.state != "done" or scores_of(run.metrics, decoder) is None:
-            continue
-        rows = by_question(store.read_predictions(store.run_folder(run.id), decoder))
-        aligned = in_order_of(predictions[0] if predictions else rows, rows)
-        if aligned:
-            runs.append(run)
-            predictions.append(aligned)
-        else:
-            lack = "answered other questions" if rows else "left no predictions"
-            notes.append(f"{results.names[run.id]} {lack} and is not compared.")
+    scored = [
+        run
+        for run in results.runs
+        if run.state == "done" and scores_of(run.metrics, decoder) is not None
+    ]
+    read = {
+        run.id: by_question(store.read_predictions(store.run_folder(run.id), decoder))
+        for run in scored
+    }
+    reference = _answered_by_most(read.values())
+    aligned = {run_id: in_order_of(reference, rows) for run_id, rows in read.items()}
     base = by_question(store.read_predictions(store.base_folder, decoder))
-    aligned_base = in_order_of(predictions[0], base) if predictions else []
+    aligned_base = in_order_of(reference, base) if reference else []
+    lacks = {run_id: _lack(read[run_id]) for run_id, rows in aligned.items() if not rows}
+    notes = [f"{results.names[run]} {lack} and is not compared." for run, lack in lacks.items()]
     if not aligned_base:
         notes.append("The base model has no answers to the same questions to compare with.")
-    return Answers(tuple(runs), results.names, tuple(predictions), aligned_base, tuple(notes), unit)
+    runs = tuple(run for run in scored if aligned[run.id])
+    predictions = tuple(aligned[run.id] for run in runs)
+    return Answers(runs, results.names, predictions, aligned_base, tuple(notes), unit)
+
+
+def _lack(questions: Questions) -> str:
+    return "answered other questions" if questions else "left no predictions"
+
+
+def _answered_by_most(answers: Iterable[Questions]) -> Questions:
+    """Return the questions that most runs answered, as the first of these did; none if none did."""
+    first_with: dict[frozenset[str], Questions] = {}
+    counts: Counter[frozenset[str]] = Counter()
+    for questions in answers:
+        ids = frozenset(draws[0].id for draws in questions)
+        if ids:
+            first_with.setdefault(ids, questions)
+            counts[ids] += 1
+    return first_with[counts.most_common(1)[0][0]] if counts else []
 
 
 def in_order_of(reference: Questions, questions: Questions) -> Questions:

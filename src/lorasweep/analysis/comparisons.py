@@ -1,15 +1,14 @@
 """Which runs may be the best, how far the others lie behind, and what that cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from lorasweep import stats
 from lorasweep.analysis.answers import Answers, in_order_of, marks
 from lorasweep.answer_scores import by_question, clusters_of
-from lorasweep.findings import BASE, Comparison, Costs, Difference, Power, SeedSpread, TiedBest
+from lorasweep.findings import Comparison, Costs, Difference, Power, SeedSpread, TiedBest
 from lorasweep.records import Prediction, RunRecord
-from lorasweep.stats import Clusters
 from lorasweep.stats.clusters import Floats
 from lorasweep.stored import Interval
 from lorasweep.study import Unit
@@ -36,30 +35,53 @@ def tied_best(answers: Answers) -> TiedBest:
 def comparisons(answers: Answers) -> list[Comparison]:
     """Return every other run, and the base model, minus the run with the highest F1.
 
-    From the highest F1 to the lowest, the base model last.
+    From the highest F1 to the lowest, the base model last. p values are corrected for the choice
+    of that run by the same scores.
     """
     best, *others = answers.ranking
     others += [len(answers.runs)] if answers.base else []
-    return _compare(answers.f1, answers.exact_match, best, others, answers.clusters,
-                    answers.ids, answers.name, answers.unit)  # fmt: skip
 
+    def behind(scores: Floats) -> list[stats.Difference]:
+        found = stats.differences_from_chosen(scores, best, answers.clusters)
+        return [found[row] for row in others]
 
-def test_comparison(
-    best: str, name: str, run: Sequence[Prediction], base: Sequence[Prediction], unit: Unit
-) -> Comparison | None:
-    """Return the base model minus the chosen run on the test set, where both answered it."""
-    of_run = by_question(run)
-    pair = [of_run, in_order_of(of_run, by_question(base))]
-    if not all(pair):
-        return None
-    f1, em = (
-        np.array([marks(questions, metric) for questions in pair])
-        for metric in ("f1", "exact_match")
+    rows, em = [best, *others], answers.exact_match
+    return _compare(
+        [answers.ids[row] for row in rows],
+        [answers.name(row) for row in rows],
+        answers.unit,
+        behind(answers.f1),
+        behind(em),
+        [_mcnemar(em[row], em[best]) for row in others],
     )
-    names = [name, "the base model"]
-    (found,) = _compare(f1, em, 0, [1], clusters_of(of_run, unit), [best, BASE], names.__getitem__,
-                        unit)  # fmt: skip
-    return found
+
+
+def on_test_set(
+    answers_of: Mapping[str, Sequence[Prediction]], names: Mapping[str, str], unit: Unit
+) -> list[Comparison]:
+    """Return each model minus the first one on the test set, which had no part in any choice.
+
+    `answers_of` holds the answers by run id, the chosen run's first; models that answered other
+    questions, or none, are left out.
+    """
+    questions = {run: by_question(rows) for run, rows in answers_of.items()}
+    reference = next(iter(questions.values()))
+    aligned = {run: in_order_of(reference, rows) for run, rows in questions.items()}
+    ids = [run for run, rows in aligned.items() if rows]
+    if len(ids) < 2:
+        return []
+    f1, em = (
+        np.array([marks(aligned[run], metric) for run in ids]) for metric in ("f1", "exact_match")
+    )
+    clusters = clusters_of(reference, unit)
+    return _compare(
+        ids,
+        [names[run] for run in ids],
+        unit,
+        stats.paired_differences(f1[1:], f1[0], clusters),
+        stats.paired_differences(em[1:], em[0], clusters),
+        [_mcnemar(row, em[0]) for row in em[1:]],
+    )
 
 
 def power(answers: Answers) -> Power | None:
@@ -144,31 +166,25 @@ def _seed_spread(runs: Sequence[RunRecord], spread: stats.SeedSpread) -> SeedSpr
 
 
 def _compare(
-    f1: Floats,
-    exact_match: Floats,
-    best: int,
-    others: Sequence[int],
-    clusters: Clusters,
     ids: Sequence[str],
-    name: Callable[[int], str],
+    names: Sequence[str],
     unit: Unit,
+    f1: Sequence[stats.Difference],
+    exact_match: Sequence[stats.Difference],
+    mcnemar: Sequence[float | None],
 ) -> list[Comparison]:
-    """Compare some rows with the best one; p values are corrected for each metric on its own."""
-    if not others:
-        return []
-    of_f1, of_em = (
-        stats.paired_differences(scores[others], scores[best], clusters)
-        for scores in (f1, exact_match)
-    )
+    """Tell the differences of all but the first run, or the base model, from the first one."""
     return [
         Comparison(
-            run=ids[row],
-            against=ids[best],
-            f1=_difference(name(row), name(best), "F1", f1_behind, unit),
-            exact_match=_difference(name(row), name(best), "EM", em_behind, unit),
-            mcnemar_p_value=_mcnemar(exact_match[row], exact_match[best]),
+            run=run,
+            against=ids[0],
+            f1=_difference(name, names[0], "F1", of_f1, unit),
+            exact_match=_difference(name, names[0], "EM", of_em, unit),
+            mcnemar_p_value=p_value,
         )
-        for row, f1_behind, em_behind in zip(others, of_f1, of_em, strict=True)
+        for run, name, of_f1, of_em, p_value in zip(
+            ids[1:], names[1:], f1, exact_match, mcnemar, strict=True
+        )
     ]
 
 
@@ -197,7 +213,10 @@ def _tied_sentence(answers: Answers, members: Sequence[int], level: float) -> st
     names, num_runs = [answers.name(row) for row in members], len(answers.runs)
     percent = f"{100 * level:g} %"
     if num_runs == 1:
-        return f"{names[0]} is the only scored run, so there is nothing to tell it apart from."
+        return (
+            f"{names[0]} is the only run whose answers can be compared, so there is nothing to "
+            "tell it apart from."
+        )
     if answers.clusters.num_clusters == 1:
         return f"All questions belong to one {answers.unit}, which cannot tell runs apart."
     if len(names) == 1:
@@ -205,7 +224,7 @@ def _tied_sentence(answers: Answers, members: Sequence[int], level: float) -> st
     which = f"All {num_runs} runs" if len(names) == num_runs else f"{len(names)} of {num_runs} runs"
     return (
         f"{which} are tied for best: {names_in_line(names)}; "
-        f"their order is noise at the {percent} level."
+        f"these questions tell no two of them apart at the {percent} level."
     )
 
 

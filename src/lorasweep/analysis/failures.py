@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from lorasweep.analysis.answers import Answers
+from lorasweep.errors import UserError
 from lorasweep.failures import (
     Aspect,
     FailureClass,
@@ -13,6 +14,7 @@ from lorasweep.failures import (
     rows_of,
 )
 from lorasweep.findings import Breakdown, Changes, Example, Failures, Group
+from lorasweep.records import Prediction
 from lorasweep.squad import Paragraph
 
 EXAMPLES_PER_CLASS = 3
@@ -21,16 +23,29 @@ EXAMPLES_PER_CLASS = 3
 def failures(answers: Answers, paragraphs: Iterable[Paragraph]) -> Failures:
     """Return the best run's answers by class and by question, with the base model's beside them.
 
-    Of a decoder that samples, these are the first draws.
-
-    The examples of a class are the answers whose question ids have the smallest SHA-256. Raises
-    ValueError for an answer whose question is in no paragraph.
+    Of a decoder that samples, these are the first draws. Raises UserError as `classified` does.
     """
     known = list(paragraphs)
     best, base = (
-        rows_of([draws[0] for draws in questions], known)
+        classified([draws[0] for draws in questions], known)
         for questions in (answers.predictions[answers.ranking[0]], answers.base)
     )
+    return failures_of(best, base)
+
+
+def classified(predictions: Iterable[Prediction], paragraphs: Iterable[Paragraph]) -> list[Row]:
+    """Classify a model's answers; UserError for one whose question is in no paragraph."""
+    try:
+        return rows_of(predictions, paragraphs)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def failures_of(best: Sequence[Row], base: Sequence[Row]) -> Failures:
+    """Return one model's answers by class and by question, with another's beside them.
+
+    The examples of a class are the answers whose question ids have the smallest SHA-256.
+    """
     return Failures(
         breakdowns=[
             Breakdown(aspect=aspect, best=_groups(best, aspect), base=_groups(base, aspect))

@@ -3,11 +3,11 @@
 from functools import cached_property
 from pathlib import Path
 
-from lorasweep.analysis import questions_of
+from lorasweep.analysis import classified, questions_of
 from lorasweep.app import views
 from lorasweep.asking import Panel
 from lorasweep.errors import UserError
-from lorasweep.failures import FailureClass, rows_of
+from lorasweep.failures import FailureClass
 from lorasweep.records import Results
 from lorasweep.results import ranked, run_called
 from lorasweep.squad import Paragraph
@@ -93,5 +93,5 @@ class ShownStudy:
         found = run_called(results, run)
         predictions = self.store.read_predictions(self.store.run_folder(found.id), decoder)
         contexts = {q.id: p.context for p in self.paragraphs for q in p.questions}
-        rows = rows_of([p for p in predictions if p.draw == 0], self.paragraphs)
+        rows = classified([p for p in predictions if p.draw == 0], self.paragraphs)
         return views.failures(rows, contexts, "" if kind == ALL else kind)

@@ -38,12 +38,16 @@ def compare(
     b: PredictionsArgument,
     data: Annotated[str, typer.Option(help=DATA_HELP)],
     clusters: ClustersOption = "paragraph",
+    settle: Annotated[
+        float,
+        typer.Option(min=0.01, max=100, help="Say how many questions settle such a difference."),
+    ] = 1.0,
     as_json: JsonOption = False,
 ) -> None:
     """Say whether one system's predictions are better than another's on the same questions."""
     from lorasweep.scoring import compare_files
 
-    compared = compare_files(a, b, data, unit=clusters)
+    compared = compare_files(a, b, data, unit=clusters, settle=settle)
     if as_json:
         print(json.dumps(compared.as_json(), indent=1))
         return

@@ -1,4 +1,4 @@
-"""Commands on studies: train, resume, plan, status, decode, analyse, report."""
+"""Commands on studies: train, resume, plan, status, decode, analyse, failures, report."""
 
 import json
 from collections.abc import Sequence
@@ -153,6 +153,29 @@ def analyse(
         print(results.model_dump_json(by_alias=True, indent=1))
     else:
         print_leaderboard(results, folder, ["greedy"])
+
+
+def failures(
+    folder: Folder,
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="A run's id or label; base for the model.")
+    ],
+    against: Annotated[
+        str, typer.Option(metavar="RUN", help="What to set beside it, likewise.")
+    ] = "base",
+    decoder: Annotated[str, typer.Option(metavar="SPEC", help="Whose answers to take.")] = "greedy",
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a run's answers are wrong, and what changed from another run or the base model."""
+    from lorasweep.wrong_answers import wrong_answers
+
+    found = wrong_answers(folder, run, against, decoder)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=1))
+        return
+    from lorasweep.failures_text import print_wrong_answers
+
+    print_wrong_answers(found)
 
 
 def report(

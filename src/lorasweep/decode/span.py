@@ -1,14 +1,15 @@
 """Greedy decoding held to spans of the context, by characters and not by the context's tokens.
 
 What is said so far, without its leading space, begins a piece of one line of the context that
-starts at a word's start; the end token is allowed where it stops at a word's end. A border of
-words is anywhere but between two characters of one word (letters, digits, marks and "_").
+starts at a word's start; the end token is allowed where it stops at a word's end and holds a word.
+A border of words is anywhere but between two characters of one word (letters, digits, marks and
+"_"). Signs that open a word belong to it, such as "$" or "(": those with white space before them.
 
 Shapes: M slots that have not stopped, V tokens of the vocabulary.
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -46,9 +47,9 @@ class Spans:
         offsets = [0]
         for character in text:
             offsets.append(offsets[-1] + len(character.encode()))
-        borders = [i for i in range(len(text) + 1) if _is_border(text, i)]
-        self.starts = tuple(offsets[i] for i in borders if not text[i : i + 1].isspace())[:-1]
-        self.ends = frozenset(offsets[i] for i in borders if i and not text[i - 1].isspace())
+        ends = (i for i in range(1, len(text) + 1) if not text[i - 1].isspace())
+        self.starts = tuple(offsets[i] for i in _starts(text))
+        self.ends = frozenset(offsets[i] for i in ends if _is_border(text, i))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def allowed(vocabulary: Vocabulary, spans: Spans, said: Said) -> list[int]:
     for text in _followers(vocabulary.longest, spans, said):
         found.update(vocabulary.tokens_of.get(text, ()))
     found.discard(vocabulary.end_id)
-    if said.text.removeprefix(SPACE) and not spans.ends.isdisjoint(said.places):
+    if not spans.ends.isdisjoint(said.places) and _holds_a_word(said.text.decode()):
         found.add(vocabulary.end_id)
     return sorted(found)
 
@@ -135,7 +136,22 @@ def at_words_end(answer: Answer, context: str) -> Answer:
     spans, text = Spans(context), answer.text.rstrip("\ufffd").encode()
     starts = [start for start in spans.starts if spans.text.startswith(text, start)]
     whole = [e - s for s in starts for e in spans.ends if s < e <= s + len(text)]
-    return replace(answer, text=text[: max(whole, default=0)].decode())
+    kept = text[: max(whole, default=0)].decode()
+    return replace(answer, text=kept if _holds_a_word(kept) else "")
+
+
+def _starts(text: str) -> Iterator[int]:
+    """Yield where words start, with the signs that open them, if their line has a word there."""
+    begin = 0
+    for line in text.split("\n"):
+        words = [i for i, character in enumerate(line) if _is_of_a_word(character)]
+        opens = True
+        for i in range(words[-1] + 1 if words else 0):
+            is_space, is_word = line[i].isspace(), _is_of_a_word(line[i])
+            if not is_space and (is_word or opens) and _is_border(line, i):
+                yield begin + i
+            opens = is_space or (opens and not is_word)
+        begin += len(line) + 1
 
 
 def _is_border(text: str, place: int) -> bool:
@@ -143,6 +159,10 @@ def _is_border(text: str, place: int) -> bool:
     if place in (0, len(text)):
         return True
     return not (_is_of_a_word(text[place - 1]) and _is_of_a_word(text[place]))
+
+
+def _holds_a_word(text: str) -> bool:
+    return any(map(_is_of_a_word, text))
 
 
 def _is_of_a_word(character: str) -> bool:

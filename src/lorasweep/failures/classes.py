@@ -4,8 +4,8 @@ A wrong answer (exact match 0) gets the first class whose rule holds; `RULES` is
 
 1. empty: no word is left after the official normalising.
 2. repeated: a phrase of one to three words stands at least three times in a row, or a longer one
-   at least twice, or a piece of one to eight characters at least eight times; and the text does
-   not stand in the context.
+   at least twice, or a piece of one to eight characters at least eight times (but for a number's
+   zeros); and the text does not stand in the context.
 3. unended: the decoder gave no end token, and the answer has more than twice as many words as the
    longest reference. Predictions of other systems, of which no end is known, count as ended.
 4. equal but for form: equal to a reference after `forms.canonical`, which evens out number words,
@@ -18,7 +18,8 @@ A wrong answer (exact match 0) gets the first class whose rule holds; `RULES` is
 6. other span: the answer stands elsewhere in the context. Same type: it looks like what the
    question expects, or like a reference where none looks like that
    (`question_types.is_of_expected_type`); other type: it does not.
-7. not in the context: what remains.
+7. verbose: at least ten words, and more than twice as many as the longest reference has.
+8. not in the context: what remains.
 
 Words are compared in lower case without punctuation and articles.
 """
@@ -41,7 +42,8 @@ MAX_PHRASE_WORDS = 50
 SHORT_PHRASE_WORDS = 3
 COPIES_OF_SHORT_PHRASE = 3
 COPIES_OF_LONG_PHRASE = 2
-LOOPING_CHARACTERS = re.compile(r"(\S{1,8}?)\1{7,}")
+LOOPING_CHARACTERS = re.compile(r"(?!0{8})(\S{1,8}?)\1{7,}")
+FEWEST_WORDS_OF_VERBOSE = 10
 
 
 class FailureClass(StrEnum):
@@ -56,6 +58,7 @@ class FailureClass(StrEnum):
     SHIFTED = "boundary: shifted"
     OTHER_SPAN_SAME_TYPE = "other span, same type"
     OTHER_SPAN_OTHER_TYPE = "other span, other type"
+    VERBOSE = "verbose"
     NOT_IN_CONTEXT = "not in the context"
 
 
@@ -95,6 +98,7 @@ RULES: tuple[tuple[FailureClass, Callable[[_Case], bool]], ...] = (
     (FailureClass.SHIFTED, lambda case: case.boundary is FailureClass.SHIFTED),
     (FailureClass.OTHER_SPAN_SAME_TYPE, lambda case: bool(case.places) and _is_fitting(case)),
     (FailureClass.OTHER_SPAN_OTHER_TYPE, lambda case: bool(case.places)),
+    (FailureClass.VERBOSE, lambda case: _is_verbose(case)),
     (FailureClass.NOT_IN_CONTEXT, lambda case: True),
 )
 
@@ -133,6 +137,10 @@ def _copies(num_words: int) -> int:
 def _is_long(case: _Case) -> bool:
     longest = max(len(reference.split()) for reference in case.references)
     return len(case.prediction.split()) > 2 * longest
+
+
+def _is_verbose(case: _Case) -> bool:
+    return _is_long(case) and len(case.prediction.split()) >= FEWEST_WORDS_OF_VERBOSE
 
 
 def _is_another_form(case: _Case) -> bool:

@@ -38,9 +38,9 @@ SPELLINGS = {
     "m": "metre", "meter": "metre", "cm": "centimetre", "centimeter": "centimetre",
     "mm": "millimetre", "millimeter": "millimetre", "kg": "kilogram", "kilogramme": "kilogram",
     "g": "gram", "ft": "foot", "feet": "foot", "mi": "mile", "lb": "pound", "hr": "hour",
-    "min": "minute", "sec": "second", "usd": "dollar", "us$": "dollar", "c": "celsius",
+    "min": "minute", "sec": "second", "usd": "dollar", "c": "celsius",
     "f": "fahrenheit", "mph": "mileperhour", "yr": "year",
-    "us": "unitedstate", "usa": "unitedstate", "uk": "unitedkingdom",
+    "usa": "unitedstate", "uk": "unitedkingdom",
 }  # fmt: skip
 MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september",
@@ -48,7 +48,8 @@ MONTHS = (
 )  # fmt: skip
 SPELLINGS |= {month[:3]: month for month in MONTHS} | {"sept": "september"}
 
-ORDERLESS = frozenset({*MONTHS, "dollar", "euro", "pound"})
+CURRENCIES = frozenset({"dollar", "euro", "pound"})
+LAST_DAY = 31
 
 ORDINAL_DIGITS = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
 POSSESSIVE = re.compile(r"['’]s?(?!\w)")
@@ -57,6 +58,9 @@ TOKEN = re.compile(r"\d+(?:\.\d+)?(?:st|nd|rd|th)?|[^\W\d_]+")
 MINUS = re.compile(r"(?<!\w)[-−](?=\d)")
 # A space between digits stays: 10-20 is not 1020.
 SPACE_BETWEEN_WORDS = re.compile(r"(?<!\d) | (?!\d)")
+# Written small they are a pronoun.
+US = re.compile(r"\bUS(?![\w$])|\bU\.S\.(?!A)")
+US_DOLLAR = re.compile(r"\bUS\$|\bU\.S\.\$")
 INITIALS = re.compile(r"\b(?:[^\W\d_]\.){2,}")
 ARTICLES = frozenset({"a", "an", "the"})
 
@@ -72,18 +76,33 @@ def canonical(text: str) -> str:
 
     Case, accents, punctuation, hyphens and spaces between words, articles, possessives and a
     plural s go; number words and ordinals become digits (twenty-five, 25th: 25; 1.5 million:
-    1500000); common units, signs and months are written out; the parts of a date or a sum of
-    money are sorted.
+    1500000); common units, signs and months are written out; the parts of one date or one sum of
+    money are sorted, where no two of them could be taken for each other.
     """
     tokens = [SPELLINGS.get(token, token) for token in map(_singular, _tokens(text))]
     numbered = list(_with_digits(tokens))
-    if not ORDERLESS.isdisjoint(numbered):
+    if _is_date(numbered) or _is_money(numbered):
         numbered = sorted(token for token in numbered if token != "of")
     return SPACE_BETWEEN_WORDS.sub("", " ".join(numbered))
 
 
+def _is_date(tokens: Sequence[str]) -> bool:
+    """Say whether the tokens are of one date: a month, and at most one day and one year."""
+    numbers = [float(token) for token in tokens if token[:1].isdecimal()]
+    num_days = sum(number <= LAST_DAY for number in numbers)
+    num_months = sum(token in MONTHS for token in tokens)
+    return num_months == 1 and num_days <= 1 and len(numbers) - num_days <= 1
+
+
+def _is_money(tokens: Sequence[str]) -> bool:
+    """Say whether the tokens are of one sum: a currency and a number."""
+    num_currencies = sum(token in CURRENCIES for token in tokens)
+    return num_currencies == 1 and sum(token[:1].isdecimal() for token in tokens) == 1
+
+
 def _tokens(text: str) -> list[str]:
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    named = US.sub(" USA ", US_DOLLAR.sub("$", text))
+    decomposed = unicodedata.normalize("NFKD", named).casefold()
     plain = "".join(c for c in decomposed if not unicodedata.combining(c))
     plain = POSSESSIVE.sub("", re.sub(r"(?<=\d),(?=\d{3})", "", plain))
     plain = MINUS.sub("minus ", plain)
@@ -121,7 +140,7 @@ def _with_digits(tokens: Sequence[str]) -> Iterator[str]:
 
 
 def _is_number(token: str) -> bool:
-    return token in SMALL_NUMBERS or token in SCALES or token[:1].isdigit()
+    return token in SMALL_NUMBERS or token in SCALES or token[:1].isdecimal()
 
 
 def _continues(run: Sequence[str], token: str) -> bool:

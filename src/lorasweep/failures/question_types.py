@@ -112,9 +112,10 @@ DATE_WORDS = (
     r"early|mid|middle|late|later|spring|summer|autumn|fall|winter|at|end|beginning|season|"
     r"bc|bce|ad|ce|century|centuries"
 )
+# Each part is settled once it is found: "10 bc 10 bc ..." can be read in many ways.
 DATE = re.compile(
-    rf"(?:(?:{MONTH}|{DAY}|{YEAR}|{ERA}|{CENTURY}|{TIME}|\d{{1,2}}(?:st|nd|rd|th)?|{DATE_WORDS})"
-    rf"(?:[\s,./–—-]+|$))+"
+    rf"(?>(?:{MONTH}|{DAY}|{YEAR}|{ERA}|{CENTURY}|{TIME}|\d{{1,2}}(?:st|nd|rd|th)?|{DATE_WORDS})"
+    rf"(?:[\s,./–—-]+|$))++"
 )
 DATED = re.compile(rf"\b(?:{MONTH}|{DAY}|{YEAR}|{ERA}|{CENTURY}|{TIME})(?!\w)")
 APPROXIMATELY = (

@@ -1,14 +1,24 @@
-"""glibc's allocator: let the process keep the memory that it frees.
+"""What the process keeps: memory that it frees, and few of oneDNN's compiled products.
 
-By default every large tensor is mapped from the system, faulted in page by page, and unmapped.
+By default glibc maps every large tensor from the system, faults it in page by page, and unmaps it;
+and oneDNN keeps the code of 1,024 products, one for each number of rows, which grows to a gigabyte
+and more.
 """
 
 import ctypes
+import os
 import platform
 
 # <malloc.h>
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST = 2**30
+# Those of some micro-batches; more are hardly ever asked for again.
+NUM_KERNELS = 64
+
+
+def keep_few_kernels() -> None:
+    """Bound oneDNN's cache, if the user has not; it looks once, at its first product."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(NUM_KERNELS))
 
 
 def keep_freed_memory() -> bool:

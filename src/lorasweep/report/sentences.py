@@ -33,8 +33,12 @@ def difference_sentence(
 ) -> str:
     """Say what one metric's difference between two runs shows."""
     pair = [name_of(run, results, say) for run in (each.run, each.against)]
+    better, worse = pair if found.mean > 0 else pair[::-1]
+    size = say.decimal(abs(found.mean))
     if found.interval is None:
-        words = say("sentences.no_interval", name=pair[0], against=pair[1], metric=metric)
+        key = "shown_everywhere" if found.is_shown else "no_interval"
+        words = say(f"sentences.{key}", name=pair[0], against=pair[1], metric=metric,
+                    better=better, worse=worse, size=size)  # fmt: skip
     elif not found.is_shown:
         words = say(
             "sentences.not_shown", name=pair[0], against=pair[1], metric=metric,
@@ -42,9 +46,8 @@ def difference_sentence(
             p=say.p_value(found.adjusted_p_value),
         )  # fmt: skip
     else:
-        better, worse = pair if found.mean > 0 else pair[::-1]
         low, high = sorted(map(abs, found.interval))
-        size, interval = say.decimal(abs(found.mean)), say.interval((low, high))
+        interval = say.interval((low, high))
         words = say("sentences.shown", better=better, worse=worse, size=size, metric=metric,
                     interval=interval)  # fmt: skip
     return _capital(words, say)
@@ -79,10 +82,16 @@ def power_sentence(found: Power, results: Results, say: Strings) -> str:
 def edge_sentence(edge: Edge, say: Strings) -> str:
     """Say that the best value of an axis is the last one tried."""
     return say(
-        "sentences.edge", axis=say(f"column.{edge.axis}"),
+        "sentences.edge", axis=edge_axis(edge, say),
         value=say.axis_value(edge.axis, edge.value),
         suggestion=say.axis_value(edge.axis, edge.suggestion),
     )  # fmt: skip
+
+
+def edge_axis(edge: Edge, say: Strings) -> str:
+    """Name an edge's axis, and the method where that is full fine-tuning."""
+    axis = say(f"column.{edge.axis}")
+    return f"{axis} ({say('chart.full')})" if edge.method == "full" else axis
 
 
 def _capital(sentence: str, say: Strings) -> str:

@@ -42,11 +42,16 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The answerable questions of some sources; `unanswerable` counts those left out."""
+    """The answerable questions of some sources; `unanswerable_ids` are of those left out."""
 
     sources: tuple[str, ...]
     paragraphs: tuple[Paragraph, ...]
-    unanswerable: int
+    unanswerable_ids: frozenset[str] = frozenset()
+
+    @property
+    def unanswerable(self) -> int:
+        """How many questions were left out because they have no answer."""
+        return len(self.unanswerable_ids)
 
     @property
     def num_questions(self) -> int:

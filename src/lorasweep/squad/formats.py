@@ -96,11 +96,16 @@ def parse(schema: type[Schema], value: str | dict[str, Any], place: str) -> Sche
 
 
 def paragraphs_of_file(file: SquadFile, place: str, untitled: str) -> Iterator[Paragraph]:
-    """Turn a SQuAD file's paragraphs into ours; `untitled` names an article without a title."""
-    for article in file.data:
-        for index, paragraph in enumerate(article.paragraphs):
-            questions = [_squad_question(q, paragraph.context, place) for q in paragraph.qas]
-            yield _paragraph(article.title or untitled, index, paragraph.context, questions)
+    """Turn a SQuAD file's paragraphs into ours; `untitled` names an article without a title.
+
+    Some files repeat the context for each question: equal ones of a title are one paragraph.
+    """
+    return _grouped(
+        (article.title or untitled, paragraph.context, _squad_question(q, paragraph.context, place))
+        for article in file.data
+        for paragraph in article.paragraphs
+        for q in paragraph.qas
+    )
 
 
 def paragraphs_of_rows(rows: Iterable[tuple[int, str, Row]], untitled: str) -> Iterator[Paragraph]:
@@ -108,10 +113,21 @@ def paragraphs_of_rows(rows: Iterable[tuple[int, str, Row]], untitled: str) -> I
 
     A row without an id gets one made of `untitled` and its number.
     """
+    return _grouped(
+        (
+            row.title or untitled,
+            row.context,
+            _row_question(row, row.id or f"{untitled}-{number}", place),
+        )
+        for number, place, row in rows
+    )
+
+
+def _grouped(asked: Iterable[tuple[str, str, Question]]) -> Iterator[Paragraph]:
+    """Yield the paragraphs of questions (title, context, question), in their first order."""
     grouped: dict[tuple[str, str], list[Question]] = {}
-    for number, place, row in rows:
-        question = _row_question(row, row.id or f"{untitled}-{number}", place)
-        grouped.setdefault((row.title or untitled, row.context), []).append(question)
+    for title, context, question in asked:
+        grouped.setdefault((title, context), []).append(question)
     indices: Counter[str] = Counter()
     for (title, context), questions in grouped.items():
         yield _paragraph(title, indices[title], context, questions)

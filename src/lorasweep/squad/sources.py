@@ -44,8 +44,8 @@ def load(sources: Sequence[str]) -> Dataset:
         _refuse_repeated_ids(paragraphs, source, origins)
         asked += paragraphs
     kept = [answerable for paragraph in asked if (answerable := _answerable(paragraph)).questions]
-    unanswerable = _num_questions(asked) - _num_questions(kept)
-    return Dataset(tuple(sources), tuple(_with_unique_ids(kept)), unanswerable)
+    unanswerable = (q.id for paragraph in asked for q in paragraph.questions if not q.answers)
+    return Dataset(tuple(sources), tuple(_with_unique_ids(kept)), frozenset(unanswerable))
 
 
 def _read(source: str) -> list[Paragraph]:

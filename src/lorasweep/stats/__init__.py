@@ -3,24 +3,25 @@
 from lorasweep.stats.ablation import (
     AxisEffect,
     CellEffect,
-    EdgeWarning,
     LevelEffect,
     VarianceShares,
-    edge_warnings,
     interactions,
     level_weights,
     main_effects,
     variance_shares,
     varied_axes,
 )
+from lorasweep.stats.all_pairs import differences_from_chosen
 from lorasweep.stats.clusters import Clusters
 from lorasweep.stats.confidence_set import TiedBest, tied_best
+from lorasweep.stats.edges import EdgeWarning, edge_warning, level_means
 from lorasweep.stats.gap import Gap, gap_intervals
 from lorasweep.stats.intervals import (
     Interval,
     bootstrap_interval,
     bootstrap_intervals,
     wilson_interval,
+    within,
 )
 from lorasweep.stats.paired import (
     Difference,
@@ -49,10 +50,12 @@ __all__ = [
     "VarianceShares",
     "bootstrap_interval",
     "bootstrap_intervals",
-    "edge_warnings",
+    "differences_from_chosen",
+    "edge_warning",
     "gap_intervals",
     "holm",
     "interactions",
+    "level_means",
     "level_weights",
     "main_effects",
     "mcnemar_exact",
@@ -66,4 +69,5 @@ __all__ = [
     "variance_shares",
     "varied_axes",
     "wilson_interval",
+    "within",
 ]

@@ -1,7 +1,7 @@
-"""What each axis of a grid does to the score: main effects, interactions, shares, grid edges."""
+"""What each axis of a grid does to the score: main effects, interactions, shares of variance."""
 
 import itertools
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,27 +50,15 @@ class VarianceShares:
     """Shares of the variance between runs' means, from 0 to 1.
 
     `axes` by main effects, `residual` by interactions and chance in training, and `evaluation` by
-    the choice of the questions. In a complete grid they add up to 1, but for cuts at 0 and 1.
+    the choice of the questions. Where points were run with several seeds, chance is parted from
+    interactions: `seeds` is the share between runs of one point, and None where no point has two.
+    In a complete grid they add up to 1, but for cuts at 0 and 1.
     """
 
     axes: dict[str, float]
     residual: float
     evaluation: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class EdgeWarning:
-    """The best value of an axis is the last one tried; `suggestion` is the next one outside."""
-
-    axis: str
-    value: float
-    suggestion: float
-
-    def __str__(self) -> str:
-        return (
-            f"the best {self.axis} ({self.value:g}) lies at the edge of the grid; "
-            f"try {self.suggestion:g} too"
-        )
+    seeds: float | None = None
 
 
 def varied_axes(points: Sequence[Point]) -> list[str]:
@@ -166,11 +154,15 @@ def variance_shares(
         axis: _additive_projection(points, [other for other in axes if other != axis])
         for axis in axes
     }
-    centring = np.eye(len(points)) - 1 / len(points)
+    alone, of_points = np.eye(len(points)), _projection_onto_points(points)
+    is_repeated = not np.array_equal(of_points, alone)
     return VarianceShares(
         axes={axis: _share(full - without[axis], observed, noise) for axis in axes},
-        residual=_share(np.eye(len(points)) - full, observed, noise),
-        evaluation=min(1.0, float(np.sum(centring * noise) / (observed @ observed))),
+        residual=_share(of_points - full, observed, noise),
+        seeds=_share(alone - of_points, observed, noise) if is_repeated else None,
+        evaluation=min(
+            1.0, float(np.sum((alone - 1 / len(points)) * noise) / (observed @ observed))
+        ),
     )
 
 
@@ -178,19 +170,6 @@ def _share(projection: Floats, observed: Floats, noise: Floats) -> float:
     """Return the share of a sum of squares in the total one, without what noise adds to it."""
     squares = observed @ projection @ observed - np.sum(projection * noise)
     return float(np.clip(squares / (observed @ observed), 0, 1))
-
-
-def edge_warnings(
-    effects: Sequence[AxisEffect], nominal: Collection[str] = ("seed",)
-) -> list[EdgeWarning]:
-    """Warn of numeric axes whose best marginal mean lies at the edge of the values tried.
-
-    The suggestion goes one step on: the last ratio again where the steps are geometric, else the
-    last difference. There is none below 0, nor below 1 for whole numbers. `nominal` axes hold
-    numbers that are only names.
-    """
-    warnings = [_edge_warning(effect) for effect in effects if effect.axis not in nominal]
-    return [warning for warning in warnings if warning is not None]
 
 
 def _doubly_centred(cells: Floats) -> Floats:
@@ -215,46 +194,6 @@ def _axis_effect(
         for (value,), mean, interval in zip(weights, marginal @ run_means, intervals, strict=True)
     )
     return AxisEffect(axis=axis, levels=tuple(levels), num_cells=num_cells)
-
-
-def _edge_warning(effect: AxisEffect) -> EdgeWarning | None:
-    by_value = {
-        level.value: level.mean
-        for level in effect.levels
-        if isinstance(level.value, int | float) and not isinstance(level.value, bool)
-    }
-    if len(by_value) < max(2, len(effect.levels)):
-        return None
-    values = sorted(by_value)
-    inner = [by_value[value] for value in values[1:-1]]
-    for outwards in (values, values[::-1]):
-        edge = outwards[-1]
-        if by_value[edge] > max([by_value[outwards[0]], *inner]):
-            suggestion = _next_value(outwards)
-            if suggestion is not None:
-                return EdgeWarning(axis=effect.axis, value=edge, suggestion=suggestion)
-    return None
-
-
-def _next_value(values: Sequence[float]) -> float | None:
-    """Return the value one step beyond the last one, or None where it cannot be one."""
-    last, before = values[-1], values[-2]
-    is_whole = all(isinstance(value, int) for value in values)
-    following = last * (last / before) if _is_geometric(values) else last + (last - before)
-    following = round(following) if is_whole else float(f"{following:.2g}")
-    lowest = 1 if is_whole else 0
-    return following if following >= lowest and following != last else None
-
-
-def _is_geometric(values: Sequence[float]) -> bool:
-    """Return whether the ratios of positive values vary less than their differences."""
-    if min(values) <= 0:
-        return False
-    ratios = np.diff(np.log(values))
-    differences = np.diff(values)
-    return bool(
-        ratios.std() / abs(ratios.mean()) <= differences.std() / abs(differences.mean()) + 1e-9
-    )
 
 
 def _checked(points: Sequence[Point], scores: ArrayLike, clusters: Clusters) -> Floats:
@@ -307,6 +246,13 @@ def _noise_covariance(matrix: Floats, clusters: Clusters) -> Floats:
         raise ValueError("questions of one cluster show no evaluation noise")
     influences = clusters.sums(matrix - means(matrix)[:, None]) / clusters.num_questions
     return np.asarray(num_clusters / (num_clusters - 1) * influences @ influences.T)
+
+
+def _projection_onto_points(points: Sequence[Point]) -> Floats:
+    """Return the projection [runs, runs] that takes the mean over the runs of each point."""
+    keys = [tuple(point.items()) for point in points]
+    same = np.array([[float(a == b) for b in keys] for a in keys])
+    return np.asarray(same / same.sum(axis=1, keepdims=True))
 
 
 def _additive_projection(points: Sequence[Point], axes: Sequence[str]) -> Floats:

@@ -10,10 +10,17 @@ from lorasweep.stats.clusters import (
     Clusters,
     Floats,
     bootstrap_means,
+    cluster_variances,
     means,
     score_matrix,
 )
-from lorasweep.stats.intervals import ONE_CLUSTER, expanded_quantile, row_ends
+from lorasweep.stats.intervals import (
+    FEWEST_TO_RESAMPLE,
+    ONE_CLUSTER,
+    expanded_quantile,
+    row_ends,
+    student_ends,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,14 @@ def gap_intervals(
     fewest = min(first_clusters.num_clusters, second_clusters.num_clusters)
     if fewest == 1:
         return [Gap(mean=float(gap), low=None, high=None, reason=ONE_CLUSTER) for gap in gaps]
+    if fewest < FEWEST_TO_RESAMPLE:
+        errors = np.sqrt(
+            cluster_variances(one, first_clusters) + cluster_variances(other, second_clusters)
+        )
+        return [
+            _gap(float(gap), student_ends(gap, error, 1e-12 * abs(gap), fewest, level))
+            for gap, error in zip(gaps, errors, strict=True)
+        ]
     drawn = bootstrap_means(one, first_clusters, draws, seed)
     # Another seed: sets of as many clusters would have the same draws.
     drawn -= bootstrap_means(other, second_clusters, draws, seed + 1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lorasweep.stats.clusters import DRAWS, Clusters, Floats, score_matrix, signs
-from lorasweep.stats.intervals import Interval, bootstrap_intervals
+from lorasweep.stats.intervals import NO_SPREAD, Interval, bootstrap_intervals
 
 # 2^12 sign patterns are fewer than the default number of draws.
 MAX_ENUMERATED_CLUSTERS = 12
@@ -28,9 +28,12 @@ class Difference(Interval):
 
     @property
     def is_shown(self) -> bool:
-        """Return whether interval and (corrected) test both speak for a difference."""
+        """Return whether interval and (corrected) test both speak for a difference.
+
+        The test alone where every cluster has the same difference, which leaves no interval.
+        """
         p_value = self.p_value if self.adjusted_p_value is None else self.adjusted_p_value
-        return self.excludes_zero and p_value <= SIGNIFICANCE
+        return p_value <= SIGNIFICANCE and (self.excludes_zero or self.reason == NO_SPREAD)
 
 
 def paired_difference(
@@ -144,21 +147,14 @@ def sentence(
         f"n = {_count(difference.num_questions, 'question')} "
         f"in {_count(difference.num_clusters, unit)}"
     )
-    if difference.low is None or difference.high is None:
-        return f"{_unsettled(name_a, name_b, metric, difference)}: {difference.reason}; {basis}"
-    if not difference.is_shown:
-        return (
-            f"{_unsettled(name_a, name_b, metric, difference)}, "
-            f"{_ends(difference.low, difference.high, difference.level)}, "
-            f"{_p_value(difference)}; {basis}"
-        )
-    better, worse, sign = (name_a, name_b, 1) if difference.mean > 0 else (name_b, name_a, -1)
-    low, high = sorted((sign * difference.low, sign * difference.high))
-    size = f"{abs(difference.mean):.{_decimals(low, high)}f}"
-    return (
-        f"{better} is {size} {metric} better than {worse}, "
-        f"{_ends(low, high, difference.level)}; {basis}"
-    )
+    decimals = _decimals(difference.low, difference.high)
+    if difference.is_shown:
+        better, worse = (name_a, name_b) if difference.mean > 0 else (name_b, name_a)
+        found = f"{better} is {abs(difference.mean):.{decimals}f} {metric} better than {worse}"
+    else:
+        size = f"{difference.mean:+.{decimals}f} {metric}"
+        found = f"{name_a} and {name_b} are not shown to differ: {size}"
+    return f"{found}{_certainty(difference)}; {basis}"
 
 
 def _differences(
@@ -199,15 +195,16 @@ def _right(scores: ArrayLike) -> NDArray[np.bool_]:
     return values > 0
 
 
-def _unsettled(name_a: str, name_b: str, metric: str, difference: Difference) -> str:
-    ends = difference.low or difference.mean, difference.high or difference.mean
-    size = f"{difference.mean:+.{_decimals(*ends)}f}"
-    return f"{name_a} and {name_b} are not shown to differ: {size} {metric}"
-
-
-def _ends(low: float, high: float, level: float) -> str:
+def _certainty(difference: Difference) -> str:
+    """Return the interval, or why there is none; and the p value of what is not shown."""
+    low, high = difference.low, difference.high
+    if low is None or high is None:
+        return f": {difference.reason}"
     decimals = _decimals(low, high)
-    return f"{100 * level:g} % interval {low:.{decimals}f} to {high:.{decimals}f}"
+    if difference.is_shown:
+        low, high = sorted((abs(low), abs(high)))
+    ends = f", {100 * difference.level:g} % interval {low:.{decimals}f} to {high:.{decimals}f}"
+    return ends if difference.is_shown else f"{ends}, {_p_value(difference)}"
 
 
 def _p_value(difference: Difference) -> str:
@@ -216,9 +213,9 @@ def _p_value(difference: Difference) -> str:
     return f"p = {difference.adjusted_p_value:.2g} after correction for all comparisons"
 
 
-def _decimals(low: float, high: float) -> int:
+def _decimals(low: float | None, high: float | None) -> int:
     """Return how many decimals show the interval's half width: at least one, as for 0 to 100."""
-    half_width = (high - low) / 2
+    half_width = 0.0 if low is None or high is None else (high - low) / 2
     return max(1, -floor(log10(half_width))) if half_width > 0 else 1
 
 

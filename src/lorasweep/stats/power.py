@@ -7,7 +7,7 @@ from math import ceil, inf, sqrt
 from numpy.typing import ArrayLike
 
 from lorasweep.stats.clusters import Clusters, cluster_variances, score_matrix
-from lorasweep.stats.intervals import design_effects, student_quantile
+from lorasweep.stats.intervals import design_effects, rounding_of, student_quantile
 
 MAX_CLUSTERS = 10**9
 
@@ -54,6 +54,7 @@ def questions_to_settle(
         raise ValueError("no number of questions settles a difference of 0")
     matrix = score_matrix(differences, clusters)
     error = sqrt(cluster_variances(matrix, clusters)[0])
+    rounding = rounding_of(matrix)[0]
     found = Power(
         difference=difference,
         num_clusters=None,
@@ -65,7 +66,7 @@ def questions_to_settle(
         power=power,
         significance=significance,
     )
-    return _settled(found, error, clusters.num_clusters) if 0 < error < inf else found
+    return _settled(found, error, clusters.num_clusters) if rounding < error < inf else found
 
 
 def _settled(found: Power, error: float, num_clusters: int) -> Power:

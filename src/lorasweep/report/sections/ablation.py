@@ -170,7 +170,11 @@ def _shares(found: Ablation, say: Strings) -> Table:
         Column("share", say("column.share"), say.percent, "number"),
     ]
     rows = [[_title(axis.name, say), axis.share] for axis in found.axes]
-    rows.append([say("ablation.residual"), found.residual])
+    if found.seeds is None:
+        rows.append([say("ablation.residual"), found.residual])
+    else:
+        rows.append([say("ablation.only_interactions"), found.residual])
+        rows.append([say("ablation.seeds"), found.seeds])
     rows.append([say("ablation.evaluation"), found.evaluation])
     return Table("variance_shares", say("ablation.shares_caption"), columns, rows)
 

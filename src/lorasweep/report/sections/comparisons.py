@@ -105,6 +105,7 @@ def _limits(outcome: Outcome, found: DecoderAnalysis, say: Strings) -> list[Bloc
     results = outcome.results
     sentences = [power_sentence(found.power, results, say)] if found.power else []
     sentences += [say("sentences.selection_bias")] if found.selection_bias else []
-    if found.test:
-        sentences.append(say("comparisons.test", sentence=f1_sentence(found.test, results, say)))
+    sentences += [
+        say("comparisons.test", sentence=f1_sentence(each, results, say)) for each in found.test
+    ]
     return [Items(say("comparisons.limits"), sentences)] if sentences else []

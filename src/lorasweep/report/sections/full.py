@@ -51,6 +51,7 @@ def _table(outcome: Outcome, pair: list[Scored], say: Strings) -> Table:
         Column("exact_match", say("column.exact_match"), say.decimal, "number"),
         Column("eval_loss", say("column.eval_loss"), lambda x: say.decimal(x, 3), "number"),
         Column("trainable_parameters", say("column.trainable_parameters"), say.integer, "number"),
+        Column("lanes", say("column.lanes"), say.integer, "number"),
         Column("train_seconds", say("column.train_seconds"), say.decimal, "number"),
         Column("peak_memory_bytes", say("column.peak_memory_bytes"), say.gibibytes, "number"),
     ]
@@ -62,6 +63,6 @@ def _row(outcome: Outcome, each: Scored) -> list[Cell]:
     run, scores = each.run, each.scores
     return [
         outcome.names[run.id], scores.f1, scores.f1_interval, scores.exact_match,
-        eval_loss_of(run.metrics), run.trainable_parameters, run.train_seconds,
-        run.peak_memory_bytes or None,
+        eval_loss_of(run.metrics), run.trainable_parameters, run.pack.lanes,
+        run.train_seconds, run.peak_memory_bytes or None,
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from lorasweep.report.blocks import Items, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import analysis_of, standing
+from lorasweep.report.sentences import edge_axis
 
 # Below this the bootstrap over paragraphs is known to give intervals that are too narrow.
 FEW_PARAGRAPHS = 50
@@ -52,7 +53,7 @@ def _of_tests(outcome: Outcome, say: Strings) -> list[str]:
         return [say("limitations.no_tests")]
     for edge in found.ablation.edges if found.ablation else []:
         value = say.axis_value(edge.axis, edge.value)
-        facts.append(say("limitations.edge", axis=say(f"column.{edge.axis}"), value=value))
+        facts.append(say("limitations.edge", axis=edge_axis(edge, say), value=value))
     if best and best.not_compared:
         facts.append(say.count("limitations.not_compared", len(best.not_compared)))
     if "test" not in outcome.results.data:

@@ -18,8 +18,7 @@ ALWAYS = (
 ANALYSED = (
     "Hansen, P. R., Lunde, A. and Nason, J. M. (2011). The Model Confidence Set. "
     "Econometrica 79(2). doi:10.3982/ECTA5771.",
-    "Holm, S. (1979). A Simple Sequentially Rejective Multiple Test Procedure. "
-    "Scandinavian Journal of Statistics 6(2).",
+    "Westfall, P. H. and Young, S. S. (1993). Resampling-Based Multiple Testing. Wiley.",
     "Efron, B. (1987). Better Bootstrap Confidence Intervals. "
     "Journal of the American Statistical Association 82(397). "
     "doi:10.1080/01621459.1987.10478410.",

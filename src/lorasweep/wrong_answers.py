@@ -1,0 +1,81 @@
+"""Why any run's answers are wrong, beside any other's: read from a study's folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorasweep.analysis import classified, failures_of, questions_of
+from lorasweep.errors import UserError, nearest
+from lorasweep.failures import Row
+from lorasweep.findings import BASE, Failures
+from lorasweep.records import BaseRecord, Results, RunRecord
+from lorasweep.results import lock_of, run_called
+from lorasweep.squad import Paragraph
+from lorasweep.store import Store
+
+
+@dataclass(frozen=True)
+class WrongAnswers:
+    """The answers of a run by class and by question, with another's beside them."""
+
+    run: str
+    against: str
+    decoder: str
+    found: Failures
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain values of `failures --json`; changes go from `against` to `run`."""
+        return {
+            "run": self.run,
+            "against": self.against,
+            "decoder": self.decoder,
+            "breakdowns": [
+                {
+                    "aspect": each.aspect,
+                    "run": [group.model_dump() for group in each.best],
+                    "against": [group.model_dump() for group in each.base],
+                }
+                for each in self.found.breakdowns
+            ],
+            "changes": self.found.changes.model_dump() if self.found.changes else None,
+            "examples": [example.model_dump() for example in self.found.examples],
+        }
+
+
+def wrong_answers(out: Path, run: str, against: str, decoder: str) -> WrongAnswers:
+    """Classify a run's answers and another's; both are ids, labels or `base`.
+
+    Raises UserError for a run or a decoder without answers, for runs that answered other
+    questions, and where the questions cannot be read any more.
+    """
+    store = Store(out)
+    results = store.read_results()
+    paragraphs = questions_of(lock_of(store), results.data.get("eval"))
+    records = [_record(results, name) for name in (run, against)]
+    rows = [_rows(store, record, decoder, paragraphs) for record in records]
+    first, second = (_name(results, record) for record in records)
+    if {row.id for row in rows[0]} != {row.id for row in rows[1]}:
+        raise UserError(f"{first} and {second} answered other questions")
+    return WrongAnswers(first, second, decoder, failures_of(*rows))
+
+
+def _record(results: Results, name: str) -> BaseRecord | RunRecord:
+    return results.base if name == BASE else run_called(results, name)
+
+
+def _name(results: Results, record: BaseRecord | RunRecord) -> str:
+    return "base model" if isinstance(record, BaseRecord) else results.names[record.id]
+
+
+def _rows(
+    store: Store,
+    record: BaseRecord | RunRecord,
+    decoder: str,
+    paragraphs: Sequence[Paragraph],
+) -> list[Row]:
+    folder = store.base_folder if isinstance(record, BaseRecord) else store.run_folder(record.id)
+    predictions = store.read_predictions(folder, decoder)
+    if not predictions:
+        raise UserError(f"no answers by {decoder!r} in {folder}{nearest(decoder, record.metrics)}")
+    return classified([each for each in predictions if each.draw == 0], paragraphs)

@@ -1,0 +1,55 @@
+"""Why any run's answers are wrong, beside another's, on the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calling import assert_refused, call
+from lorasweep import Results
+from lorasweep.store import Store
+
+
+def test_as_json_every_answer_is_counted_for_both(gpt2_study: Path, results: Results) -> None:
+    first, second = results.runs
+    found = json.loads(
+        call("failures", gpt2_study, "--run", first.label, "--against", second.id, "--json").out
+    )
+    assert (found["run"], found["against"]) == (first.label, second.label)
+    scores = first.metrics["greedy"]
+    assert not isinstance(scores, float)
+    for each in found["breakdowns"]:
+        for side in ("run", "against"):
+            assert sum(group["count"] for group in each[side]) == scores.num_questions
+    changes = found["changes"]
+    outcomes = ("became_right", "became_wrong", "stayed_right", "stayed_wrong")
+    assert sum(changes[outcome] for outcome in outcomes) == scores.num_questions
+
+
+def test_for_people_beside_the_base_model(gpt2_study: Path, results: Results) -> None:
+    text = call("failures", gpt2_study, "--run", results.runs[0].id).out
+    assert "by failure" in text
+    assert f"From base model to {results.runs[0].label}: " in text
+    assert " instead of " in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--run", "r4 lr9"), "no run 'r4 lr9' in tiny"),
+        (("--run", "base", "--decoder", "gredy"), "no answers by 'gredy'"),
+    ],
+)
+def test_mistakes(gpt2_study: Path, options: tuple[str, ...], said: str) -> None:
+    assert_refused(call("failures", gpt2_study, *options), said)
+
+
+def test_runs_on_other_questions_are_not_set_beside_each_other(
+    copied_study: Path, results: Results
+) -> None:
+    store = Store(copied_study)
+    folder = store.run_folder(results.runs[0].id)
+    rows = store.read_predictions(folder, "greedy")
+    store.write_predictions(folder, "greedy", rows[1:])
+    ended = call("failures", copied_study, "--run", results.runs[0].id)
+    assert_refused(ended, "answered other questions")
