@@ -48,10 +48,10 @@ def gpt2_tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(SHARED / "models" / "gpt2-tokenizer")
 
 
-def examples(unit: str, tokenizer: Any) -> tuple[Tree, ...]:
-    """Return trees of at least 32 real questions, drawn by paragraph or one by one."""
+def examples(unit: str, tokenizer: Any, count: int = BATCH) -> tuple[Tree, ...]:
+    """Return trees of at least so many real questions, drawn by paragraph or one by one."""
     data = load([str(SHARED / "data" / "squad" / "train-44-articles.json")])
-    paragraphs = sample(data.paragraphs, BATCH, seed=0, unit=unit)
+    paragraphs = sample(data.paragraphs, count, seed=0, unit=unit)
     return TreeBuilder(tokenizer, PROMPT, 1024).build(paragraphs).trees
 
 
@@ -98,10 +98,13 @@ class Peft:
     """PEFT on the plain model: padded to 256, or `tuned`: grouped by length, head where needed."""
 
     def __init__(self, trees: Sequence[Tree], base_dtype: torch.dtype, autocast: bool,
-                 tuned: bool, dropout: float = 0.0) -> None:  # fmt: skip
+                 tuned: bool, dropout: float = 0.0, device: str = "cpu",
+                 micro_batch: int = MICRO_BATCH) -> None:  # fmt: skip
         config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=16, fan_in_fan_out=True,
                             target_modules=list(TARGETS), lora_dropout=dropout)  # fmt: skip
-        self.model = get_peft_model(new_model(2 * dropout).to(base_dtype), config).train()
+        base = new_model(2 * dropout).to(device, base_dtype)
+        self.model = get_peft_model(base, config).train()
+        self.device, self.micro_batch = device, micro_batch
         self.rows, self.tuned, self.autocast = questions(trees), tuned, autocast
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=1e-3, weight_decay=0.01)
@@ -110,19 +113,21 @@ class Peft:
         """Train one batch; return seconds per question."""
         started = time.perf_counter()
         for group in self._groups():
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            with torch.autocast(self.device, torch.bfloat16, enabled=self.autocast):
                 loss = self._loss(group) * len(group) / len(self.rows)
             loss.backward()
         nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.device == "cuda":
+            torch.cuda.synchronize()
         return (time.perf_counter() - started) / len(self.rows)
 
     def _groups(self) -> Iterator[list[Any]]:
         rows = self.rows
         if self.tuned:
             rows = sorted(rows, key=lambda row: -len(row[0]) - len(row[1]))
-        return (rows[i : i + MICRO_BATCH] for i in range(0, len(rows), MICRO_BATCH))
+        return (rows[i : i + self.micro_batch] for i in range(0, len(rows), self.micro_batch))
 
     def _loss(self, rows: Sequence[Any]) -> Tensor:
         width = max(len(p) + len(a) for p, a in rows) if self.tuned else PADDED
@@ -132,6 +137,7 @@ class Peft:
             tokens = (prompt + answer)[:width]
             ids[r, : len(tokens)], mask[r, : len(tokens)] = torch.tensor(tokens), 1
             labels[r, len(prompt) : len(tokens)] = ids[r, len(prompt) : len(tokens)]
+        ids, mask, labels = (each.to(self.device) for each in (ids, mask, labels))
         if not self.tuned:
             return self.model(input_ids=ids, attention_mask=mask, labels=labels).loss
         inner = self.model.base_model.model

@@ -26,8 +26,9 @@ from lorasweep.decode import (
     prompts_of,
     sampling,
 )
-from lorasweep.decode.sampling import drawn, gumbel_noise, key, warp
+from lorasweep.decode.sampling import drawn, gumbel_noise, warp
 from lorasweep.decoders import Decoder, parse_decoder
+from lorasweep.ops.hashing import key_of
 from lorasweep.study import Evaluate
 from lorasweep.trees import Tree, separate_rows
 from reference import mixed_lanes, randomise_B
@@ -116,7 +117,7 @@ def test_noise_of_the_kept_tokens_alone_draws_what_noise_of_all_would() -> None:
 
 
 def noise(*keys: tuple[int, str, int, int], num_tokens: int = 100) -> Tensor:
-    return torch.stack([gumbel_noise(key(*each), torch.arange(num_tokens)) for each in keys])
+    return torch.stack([gumbel_noise(key_of(each), torch.arange(num_tokens)) for each in keys])
 
 
 def test_noise_is_gumbels_and_of_its_own_for_each_choice_and_token() -> None:
@@ -136,7 +137,7 @@ def test_noise_is_gumbels_and_of_its_own_for_each_choice_and_token() -> None:
 
 
 def test_noise_is_that_of_splitmix64() -> None:
-    state, expected = key(3, "q", 1, 2) % 2**64, []
+    state, expected = key_of((3, "q", 1, 2)) % 2**64, []
     for _ in range(5):
         state = (state + 0x9E3779B97F4A7C15) % 2**64
         mixed = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64

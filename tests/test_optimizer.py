@@ -64,7 +64,7 @@ def test_a_stopped_lane_stays_and_the_others_move_on() -> None:
 def test_numbers_of_a_lane_learn_at_their_own_rates_as_torchs_groups_do(
     monkeypatch: pytest.MonkeyPatch, numbers_at_once: int
 ) -> None:
-    monkeypatch.setattr(optimizer_module, "NUMBERS_AT_ONCE", numbers_at_once)
+    monkeypatch.setattr(optimizer_module, "NUMBERS_AT_ONCE", {"cpu": numbers_at_once})
     ratio, is_B_P = 16.0, torch.arange(10) >= 4
     lr_K1 = torch.tensor(LR, dtype=torch.float64)[:, None]
     values_KP = start()

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lorasweep.architectures import outputs_of, whole_of
 from lorasweep.ops.frozen import FrozenLinear
+from lorasweep.ops.noise import noise_of
 from lorasweep.study import fingerprint
 
 
@@ -269,14 +269,12 @@ class TreeDropout:
                  step: int, width: int, read_N: Tensor) -> None:  # fmt: skip
         self._seed, self._step, self._width = lanes[0].seed, step, width
         self._read_N = read_N
-        self._trees = [
-            (int(fingerprint(i), 16), n) for i, n in zip(tree_ids, num_tokens, strict=True)
-        ]
+        self._trees, self._num_tokens = [int(fingerprint(i), 16) for i in tree_ids], num_tokens
         self._dropped = [min(round(lane.dropout * 65536), 65535) for lane in lanes]
 
     def apply(self, x_KLi: Tensor, module: int) -> Tensor:
         """Drop and rescale; x_KLi [K, R * T, in], or [K, N, in] of the tokens that are read."""
-        noise_Li = self._noise(module, x_KLi.shape[-1]).to(x_KLi.device)
+        noise_Li = self._noise(module, x_KLi.shape[-1], x_KLi.device)
         if len(noise_Li) != x_KLi.shape[1]:
             noise_Li = noise_Li[self._read_N]
         # One mask for all lanes where they drop the same share.
@@ -284,14 +282,10 @@ class TreeDropout:
         kept = [(noise_Li >= d - 32768).to(x_KLi.dtype).mul_(65536 / (65536 - d)) for d in shares]
         return x_KLi * torch.stack(kept) if len(kept) > 1 else x_KLi * kept[0]
 
-    def _noise(self, module: int, width: int) -> Tensor:
+    def _noise(self, module: int, features: int, device: torch.device) -> Tensor:
         """Return 16 random bits for every number, as whole numbers from -32,768."""
-        noise = np.zeros((len(self._trees), self._width, width), dtype=np.int16)
-        for r, (tree, num_tokens) in enumerate(self._trees):
-            key = [self._seed % 2**64, self._step, module, tree]
-            words = np.random.SFC64(key).random_raw(math.ceil(num_tokens * width / 4))
-            noise[r, :num_tokens] = words.view(np.int16)[: num_tokens * width].reshape(-1, width)
-        return torch.from_numpy(noise.reshape(-1, width))
+        keys = [(self._seed % 2**64, self._step, module, tree) for tree in self._trees]
+        return noise_of(keys, self._num_tokens, self._width, features, device).flatten(0, 1)
 
 
 def initial_A(lane: Lane, name: str, in_features: int) -> Tensor:

@@ -16,7 +16,8 @@ from lorasweep.study import Recipe
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 # The update's temporaries are a few times this: 16 MiB each in fp32, whatever the model's size.
-NUMBERS_AT_ONCE = 2**22
+# A card would rather make few calls.
+NUMBERS_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 NUMBERS_SUMMED = 2**18
 
 
@@ -32,7 +33,7 @@ class LaneAdamW:
         self.mean_KP = torch.zeros_like(values_KP)
         self.square_KP = torch.zeros_like(values_KP)
         self.num_steps = 0
-        self.slice = max(1, NUMBERS_AT_ONCE // len(values_KP))
+        self.slice = max(1, NUMBERS_AT_ONCE[values_KP.device.type] // len(values_KP))
 
     @torch.no_grad()
     def step(

@@ -170,7 +170,7 @@ class _Training:
         """Clip the gradients and let lanes step along them; return their norms [K] before."""
         if self.scaling:
             return self._scaled_update(self.scaling, step, factor)
-        norm_K = clip_lanes(self.adapters.gradients_KP, self.recipe.max_grad_norm)
+        norm_K = clip_lanes(self.adapters.gradients_KP, self.recipe.max_grad_norm).cpu()
         self._stop_lanes(norm_K, step, "gradient norm")
         self.lanes.step(factor)
         return norm_K
@@ -191,16 +191,17 @@ class _Training:
     def _accumulate(self, batch: tuple[Tree, ...], step: int) -> Tensor:
         """Add up the gradients of a batch; return each lane's mean loss over its answer tokens."""
         num_answer_tokens = sum(tree.num_answer_tokens for tree in batch)
-        total_K = torch.zeros(len(self.lanes), dtype=torch.float64)
+        total_K = torch.zeros(len(self.lanes), dtype=torch.float64, device=self.base.device)
         for trees in micro_batches(batch, max(1, self.micro_tokens // len(self.lanes))):
             rows = lay_out(trees, self.base.device)
             self.adapters.dropout = self._dropout(rows, step)
             loss_K = answer_loss(self.base, rows, len(self.lanes)) / num_answer_tokens
             scaled_K = self.scaling.scaled(loss_K) if self.scaling else loss_K
             self.adapters.accumulate(scaled_K.sum())
-            total_K += loss_K.detach().double().cpu()
+            total_K += loss_K.detach()
         self.adapters.dropout = None
-        return total_K
+        # Asked for once: a card goes on with a micro-batch while the next one is laid out.
+        return total_K.cpu()
 
     def _dropout(self, rows: Rows, step: int) -> TreeDropout | None:
         lanes = self.adapters.lanes

@@ -11,21 +11,16 @@ Shapes: R rows, S slots, M slots that have not stopped, L lanes of one of them, 
 vocabulary, N steps.
 """
 
-import hashlib
-import json
-
 import torch
 from torch import Tensor
 
 from lorasweep.decode.rows import GrowingRows
 from lorasweep.decode.stepwise import Choose
 from lorasweep.decoders import Decoder
+from lorasweep.ops.hashing import key_of, random_words, shifted
 
 # A nucleus rarely reaches further; where it does, ever more of the vocabulary is ranked.
 USUAL_NUCLEUS, WIDENING = 256, 8
-# The constants of SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195), as signed.
-GOLDEN = -0x61C8864680B583EB
-MIX = ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15))
 RANDOM_BITS = 53
 
 
@@ -45,12 +40,6 @@ def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int)
     return choose
 
 
-def key(seed: int, question_id: str, draw: int, step: int) -> int:
-    """Return the number of 64 bits, as signed, that decides the noise of one choice."""
-    text = json.dumps([seed, question_id, draw, step]).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
-
-
 def drawn(warped: Tensor, choice: int) -> Tensor:
     """Return the tokens [L] that win the choice with this key; warped logits are [L, V].
 
@@ -64,20 +53,8 @@ def drawn(warped: Tensor, choice: int) -> Tensor:
 
 def gumbel_noise(choice: int, tokens: Tensor) -> Tensor:
     """Return noise of Gumbel's distribution for tokens [...] in the choice with this key."""
-    bits = _shifted(_mixed((tokens + 1) * GOLDEN + choice), 64 - RANDOM_BITS)
+    bits = shifted(random_words(choice, tokens), 64 - RANDOM_BITS)
     return -(-((bits.double() + 0.5) / (1 << RANDOM_BITS)).log()).log()
-
-
-def _mixed(numbers: Tensor) -> Tensor:
-    """Return SplitMix64's finaliser of numbers of 64 bits."""
-    for places, factor in MIX:
-        numbers = (numbers ^ _shifted(numbers, places)) * factor
-    return numbers ^ _shifted(numbers, 31)
-
-
-def _shifted(numbers: Tensor, places: int) -> Tensor:
-    """Shift to the right with zeros from the left, which torch has for no type of 64 bits."""
-    return (numbers >> places) & ((1 << (64 - places)) - 1)
 
 
 def warp(logits: Tensor, decoder: Decoder) -> Tensor:
@@ -128,6 +105,7 @@ def _keys(rows: GrowingRows, seed: int, max_new_tokens: int) -> Tensor:
     for r, tree in enumerate(rows.trees):
         for q, branch in enumerate(tree.branches):
             for draw in range(rows.copies):
-                keys = [key(seed, branch.question_id, draw, n) for n in range(max_new_tokens)]
+                steps = range(max_new_tokens)
+                keys = [key_of([seed, branch.question_id, draw, step]) for step in steps]
                 found[r, q * rows.copies + draw] = torch.tensor(keys)
     return found.to(rows.base.device)

@@ -52,7 +52,7 @@ def _attend(
         raise ValueError("rows of trees need their float bias; this model has built another mask")
     # Under autocast rotary embeddings leave queries and keys wider than values.
     query, key = query.to(value.dtype), key.to(value.dtype)
-    attend = reference_attention if query.device.type == "cuda" else blocked_attention
+    attend = fused_attention if query.device.type == "cuda" else blocked_attention
     return attend(query, key, value, attention_mask, scale).transpose(1, 2), None
 
 
@@ -63,6 +63,17 @@ def reference_attention(q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scal
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=bias, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scale: float) -> Tensor:
+    """Return what `reference_attention` does, by one kernel on a card.
+
+    torch has none that takes both a bias and fewer key heads, so these are repeated.
+    """
+    repeats = q.shape[1] // k.shape[1]
+    if repeats > 1:
+        k, v = (x.repeat_interleave(repeats, dim=1) for x in (k, v))
+    return reference_attention(q, k, v, bias_R1TC, scale)
 
 
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scale: float) -> Tensor:

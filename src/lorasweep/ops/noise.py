@@ -1,0 +1,50 @@
+"""Noise for the numbers of trees, 16 bits each, which dropout compares with a share.
+
+The noise of a tree is decided by its key alone: not by the trees beside it, nor by their padding.
+Processors generate it a tree at a time (SFC64, the fastest of numpy's); cards hash a key and a
+place for four numbers at once, because what a processor generates they would wait for.
+
+Shapes: R rows (trees), T tokens of the longest row, w numbers of a token.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lorasweep.ops.hashing import key_of, random_words
+
+# The parts of a tree's key.
+Key = tuple[int, ...]
+
+
+def noise_of(
+    keys: Sequence[Key], num_tokens: Sequence[int], width: int, features: int, device: torch.device
+) -> Tensor:
+    """Return noise [R, T, w], whole numbers from -32,768; anything where a row is padded."""
+    if device.type == "cuda":
+        return hashed_noise(keys, width, features, device)
+    return generated_noise(keys, num_tokens, width, features)
+
+
+def generated_noise(
+    keys: Sequence[Key], num_tokens: Sequence[int], width: int, features: int
+) -> Tensor:
+    """Return noise [R, T, w] by a generator for each tree; the keys' parts are below 2^64."""
+    noise = np.zeros((len(keys), width, features), dtype=np.int16)
+    for row, key, count in zip(noise, keys, num_tokens, strict=True):
+        words = np.random.SFC64(list(key)).random_raw(math.ceil(count * features / 4))
+        row[:count] = words.view(np.int16)[: count * features].reshape(-1, features)
+    return torch.from_numpy(noise)
+
+
+def hashed_noise(
+    keys: Sequence[Key], width: int, features: int, device: torch.device | str
+) -> Tensor:
+    """Return noise [R, T, w] by one hash for four numbers of a token."""
+    keys_R = torch.tensor([key_of(key) for key in keys], device=device)
+    places = torch.arange(width * -(-features // 4), device=device)
+    words = random_words(keys_R[:, None], places)
+    return words.view(torch.int16).view(len(keys), width, -1)[..., :features]

@@ -1,0 +1,60 @@
+"""Noise of trees: each tree's own, uniform, by either of the two ways that it is made."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from lorasweep.ops.noise import Key, generated_noise, hashed_noise
+
+FEATURES = 64
+Make = Callable[[Sequence[Key], Sequence[int], int], Tensor]
+
+
+def generated(keys: Sequence[Key], sizes: Sequence[int], width: int) -> Tensor:
+    return generated_noise(keys, sizes, width, FEATURES)
+
+
+def hashed(keys: Sequence[Key], sizes: Sequence[int], width: int) -> Tensor:
+    return hashed_noise(keys, width, FEATURES, "cpu")
+
+
+@pytest.fixture(params=[generated, hashed])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Each of the two ways, on the processor."""
+    way: Make = request.param
+    return way
+
+
+def test_a_trees_noise_depends_on_no_neighbour_and_no_padding(make: Make) -> None:
+    alone = make([(1, 2)], [7], 7)
+    beside = make([(3, 4), (1, 2)], [9, 7], 12)
+    assert alone.shape == (1, 7, FEATURES)
+    assert beside[1, :7].equal(alone[0])
+
+
+@pytest.mark.parametrize("key", [(1, 3), (2, 2), (2, 1), (0, 2)])
+def test_every_part_of_a_key_counts(make: Make, key: Key) -> None:
+    one, other = make([(1, 2)], [50], 50).double(), make([key], [50], 50).double()
+    correlation = torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]
+    assert abs(float(correlation)) < 0.1
+
+
+def test_noise_is_uniform_and_neighbours_have_nothing_to_do_with_each_other(make: Make) -> None:
+    found = make([(5, 6), (5, 7)], [1000, 1000], 1000).double()
+    for share in (0.05, 0.5, 0.95):
+        below = (found < share * 65536 - 32768).double().mean()
+        # Five standard deviations of a share of 128,000 numbers.
+        assert abs(float(below) - share) < 5 * (share * (1 - share) / found.numel()) ** 0.5
+    for along in (
+        found.flatten(),
+        found.transpose(1, 2).flatten(),
+        found.transpose(0, 2).flatten(),
+    ):
+        assert abs(float(torch.corrcoef(along.view(-1, 2).T)[0, 1])) < 0.02
+
+
+def test_features_that_four_does_not_divide_have_noise_too() -> None:
+    wide = hashed_noise([(1, 2)], 3, 8, "cpu")
+    assert hashed_noise([(1, 2)], 3, 6, "cpu").equal(wide[..., :6])
