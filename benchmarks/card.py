@@ -20,7 +20,7 @@ from contenders import BATCH, TARGETS, Peft, examples, gpt2_tokenizer, new_model
 
 from lorasweep.base import DTYPES, Base, freeze
 from lorasweep.hooks import Hooks
-from lorasweep.locking import AUTO_MICRO_TOKENS
+from lorasweep.locking import auto_micro_tokens
 from lorasweep.lora import Lane
 from lorasweep.machine import (
     default_device,
@@ -49,7 +49,7 @@ def lanes_seconds(base: Base, trees: tuple[Tree, ...], count: int, dropout: floa
     """Train an epoch with so many lanes; return seconds per question and lane."""
     modules = tuple(name for name in base.linears if name.endswith(TARGETS))
     lanes = [Lane(modules, 4, 4.0, 1e-3, dropout, 0)] * count
-    recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), AUTO_MICRO_TOKENS[base.device.type]
+    recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), auto_micro_tokens(base.device.type)
     with base.adapted(lanes) as adapters:
         hooks = Hooks(evaluate=lambda: [0.0] * count)
         done = train_pack(base, adapters, trees, recipe, micro_tokens, hooks)

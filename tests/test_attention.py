@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lorasweep.ops.attention import BLOCK, bias_of, blocked_attention, reference_attention
+from lorasweep.ops.attention import (
+    BLOCK,
+    bias_of,
+    blocked_attention,
+    fused_attention,
+    reference_attention,
+)
 from lorasweep.trees import Branch, Tree, lay_out
 
 WIDTH = 4
@@ -31,13 +37,14 @@ def inputs(rows: int, heads: int, key_heads: int, queries: int, keys: int) -> li
 def assert_equal(qkv: list[Tensor], mask_R1TC: Tensor) -> None:
     """Hold values and gradients against the reference."""
     bias = bias_of(mask_R1TC, torch.float64)
-    ours, own = (
-        attend(*qkv, bias, WIDTH**-0.5) for attend in (blocked_attention, reference_attention)
-    )
-    torch.testing.assert_close(ours, own, rtol=1e-12, atol=1e-12)
+    own = reference_attention(*qkv, bias, WIDTH**-0.5)
     weights = torch.randn(own.shape, dtype=torch.float64)
-    found, expected = (torch.autograd.grad((out * weights).sum(), qkv) for out in (ours, own))
-    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+    expected = torch.autograd.grad((own * weights).sum(), qkv)
+    for attend in (blocked_attention, fused_attention):
+        ours = attend(*qkv, bias, WIDTH**-0.5)
+        torch.testing.assert_close(ours, own, rtol=1e-12, atol=1e-12)
+        found = torch.autograd.grad((ours * weights).sum(), qkv)
+        torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
 
 
 @settings(max_examples=25)

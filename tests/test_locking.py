@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import tiny
+from lorasweep import locking
 from lorasweep.errors import UserError
 from lorasweep.locking import AUTO_MICRO_TOKENS, agree, changes_since, planned_ids, unfinished
 from lorasweep.machine import versions
@@ -26,6 +27,15 @@ def run_ids_of(lock: Lock) -> list[list[str]]:
 
 def with_facts(prepared: Prepared, **facts: Any) -> Prepared:
     return replace(prepared, facts={**prepared.facts, **facts})
+
+
+@pytest.mark.parametrize(("gigabytes", "tokens"), [(16, 16384), (24, 24576), (80, 65536)])
+def test_a_small_card_computes_fewer_tokens_at_a_time(
+    gigabytes: int, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locking, "device_memory_bytes", lambda *_: gigabytes * 2**30)
+    assert locking.auto_micro_tokens("cuda") == tokens
+    assert locking.auto_micro_tokens("cpu") == AUTO_MICRO_TOKENS["cpu"]
 
 
 def test_a_new_folder_gets_what_is_decided_now(store: Store, prepared: Prepared) -> None:

@@ -252,6 +252,12 @@ def test_packs_hold_one_seed_and_alike_runs() -> None:
     assert order == [("attn", 64), ("attn", 64), ("mlp", 4)]
 
 
+def test_a_card_trains_more_lanes_at_once() -> None:
+    loaded = study({"rank": [4, 8], "lr": [n * 1e-5 for n in range(1, 26)]})
+    assert [len(pack.runs) for pack in make_plan(loaded, GPT2, "cuda").packs] == [25, 25]
+    assert len(make_plan(loaded, GPT2).packs) == 13
+
+
 @settings(max_examples=50)
 @given(
     rank=st.lists(st.integers(1, 64), min_size=1, max_size=3, unique=True),

@@ -97,7 +97,8 @@ def _left(
     known = {_locked_work(run) for pack in locked for run in pack.runs}
     begun = [pack for pack in locked if any(_locked_work(run) in wanted for run in pack.runs)]
     new = [run for run in plan.runs if _work(run) not in known]
-    return [*begun, *pack_up(new, plan.study.pack.lanes, first=len(locked))]
+    device = lock.device if lock else plan.device
+    return [*begun, *pack_up(new, plan.study.pack.lanes, device, first=len(locked))]
 
 
 def _difference(lock: Lock, study: Study, store: Store) -> str:

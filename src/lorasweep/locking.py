@@ -10,7 +10,13 @@ from lorasweep.errors import UserError, nearest
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
 from lorasweep.heartbeat import has_checkpoint
-from lorasweep.machine import Precision, default_device, resolve_precision, versions
+from lorasweep.machine import (
+    Precision,
+    default_device,
+    device_memory_bytes,
+    resolve_precision,
+    versions,
+)
 from lorasweep.plan import PlannedRun, pack_up
 from lorasweep.prepare import Prepared, run_ids
 from lorasweep.records import Lock, LockedPack, LockedRun
@@ -18,6 +24,8 @@ from lorasweep.store import Store
 
 # Tokens of a micro-batch, all lanes and padding counted: see docs/log.md.
 AUTO_MICRO_TOKENS = {"cpu": 1024, "cuda": 65536}
+# A token of GPT-2's size takes under 0.4 MB of activations: a card of 16 GiB gets 16,384.
+CARD_BYTES_PER_TOKEN = 2**20
 
 
 def agree(store: Store, prepared: Prepared, executor: Executor = HERE) -> Lock:
@@ -66,10 +74,18 @@ def _new(prepared: Prepared) -> Lock:
         precision=precision,
         device=device,
         threads=torch.get_num_threads(),
-        micro_tokens=AUTO_MICRO_TOKENS[device] if micro == "auto" else micro,
+        micro_tokens=auto_micro_tokens(device) if micro == "auto" else micro,
         versions=versions(),
         operations=chosen_operations(device, precision),
     )
+
+
+def auto_micro_tokens(device: str) -> int:
+    """Return the tokens of a micro-batch that suit a device: a small card's are fewer."""
+    tokens = AUTO_MICRO_TOKENS[device]
+    if device == "cpu":
+        return tokens
+    return min(tokens, device_memory_bytes(device, 1) // CARD_BYTES_PER_TOKEN)
 
 
 def _refuse_differences(lock: Lock, prepared: Prepared, store: Store) -> None:
@@ -105,7 +121,7 @@ def _with_new_runs(lock: Lock, prepared: Prepared, executor: Executor) -> Lock:
     known = {run.id for pack in lock.packs for run in pack.runs}
     new = [run for run in prepared.plan.runs if ids[run] not in known]
     lanes = prepared.study.pack.lanes
-    packs = pack_up(new, lanes, first=len(lock.packs)) if new else []
+    packs = pack_up(new, lanes, lock.device, first=len(lock.packs)) if new else []
     packs = executor.sized(packs, lock, lanes) if packs else []
     locked = [
         LockedPack(id=pack.id, runs=[_locked(run, ids[run]) for run in pack.runs]) for pack in packs

@@ -13,7 +13,8 @@ from lorasweep.study import Configuration, Scaling, Study, canonical_json, resol
 from lorasweep.targets import Target, TargetSets, resolve, with_parts
 from lorasweep.weights import num_parameters
 
-AUTO_LANES = 4
+# A processor is busy with few; a card is with many (docs/log.md has the speeds).
+AUTO_LANES = {"cpu": 4, "cuda": 25}
 # Where a method usually trains well: its name for people, the lowest and the highest.
 USUAL_LR = {"lora": ("LoRA", 1e-5, 5e-3), "full": ("full fine-tuning", 1e-6, 2e-4)}
 
@@ -58,7 +59,10 @@ class Pack:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study comes to: `run_of[i]` is the index in `runs` of configuration i's run."""
+    """What a study comes to: `run_of[i]` is the index in `runs` of configuration i's run.
+
+    Packs are those of a new folder on the device.
+    """
 
     study: Study
     configurations: list[Configuration]
@@ -66,9 +70,10 @@ class Plan:
     runs: list[PlannedRun]
     packs: list[Pack]
     warnings: list[str]
+    device: str
 
 
-def make_plan(study: Study, config: dict[str, Any]) -> Plan:
+def make_plan(study: Study, config: dict[str, Any], device: str = "cpu") -> Plan:
     """Resolve a study against a base model's config.json.
 
     Raises UserError for targets that name no module of the model.
@@ -92,7 +97,8 @@ def make_plan(study: Study, config: dict[str, Any]) -> Plan:
         *_alpha_warnings(written),
         *_lr_warnings(written),
     ]
-    return Plan(study, written, run_of, runs, pack_up(runs, study.pack.lanes), warnings)
+    packs = pack_up(runs, study.pack.lanes, device)
+    return Plan(study, written, run_of, runs, packs, warnings, device)
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -206,13 +212,15 @@ def resolve_scale(alpha: float, rank: int, scaling: Scaling) -> float:
     return alpha / (math.sqrt(rank) if scaling == "rslora" else rank)
 
 
-def pack_up(runs: Sequence[PlannedRun], lanes: int | str, first: int = 0) -> list[Pack]:
+def pack_up(
+    runs: Sequence[PlannedRun], lanes: int | str, device: str, first: int = 0
+) -> list[Pack]:
     """Cut the runs of each seed and method into packs of at most `lanes`, alike runs together.
 
     A full fine-tuning is a pack of its own.
     `first` is the number of the first pack, for runs that join a study with packs already.
     """
-    limits = {"lora": lanes if isinstance(lanes, int) else AUTO_LANES, "full": 1}
+    limits = {"lora": lanes if isinstance(lanes, int) else AUTO_LANES[device], "full": 1}
     groups: dict[tuple[int, str], list[PlannedRun]] = defaultdict(list)
     for run in runs:
         groups[run.configuration.seed, run.configuration.method].append(run)

@@ -10,6 +10,7 @@ from lorasweep import models
 from lorasweep.base import UNBOUNDED, load_tokenizer
 from lorasweep.decoders import Decoder, parse_decoder
 from lorasweep.errors import UserError
+from lorasweep.machine import default_device
 from lorasweep.plan import Plan, make_plan
 from lorasweep.records import DataCard
 from lorasweep.squad import Dataset, Selection, fingerprint_of, sample, select
@@ -67,7 +68,7 @@ def prepare(study: Study) -> Prepared:
     Raises UserError for anything that the study names and that cannot be had.
     """
     config = models.read_config(study.model.base)
-    plan = make_plan(study, config)
+    plan = make_plan(study, config, default_device())
     folder = models.locate(study.model.base)
     max_tokens = _max_tokens(study, folder)
     selection = select(study.data)

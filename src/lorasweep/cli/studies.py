@@ -1,6 +1,7 @@
 """Commands on studies: train, resume, plan, status, decode, analyse, failures, report."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -196,12 +197,21 @@ def _load(study: str, overrides: list[str] | None) -> "Study":
     return Study.load(study, overrides or ())
 
 
+def _device() -> str:
+    """Return where packs would be trained; torch, slow to load, is asked if there is a driver."""
+    if shutil.which("nvidia-smi") is None:
+        return "cpu"
+    from lorasweep.machine import default_device
+
+    return default_device()
+
+
 def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
     from lorasweep.forecast import forecast
     from lorasweep.models import read_config
     from lorasweep.plan import make_plan, plan_json
 
-    planned = make_plan(study, read_config(study.model.base))
+    planned = make_plan(study, read_config(study.model.base), _device())
     expected = forecast(planned, folder)
     if as_json:
         estimated = {"estimate": expected.as_json() if expected else None}

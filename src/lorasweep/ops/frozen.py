@@ -5,6 +5,7 @@ Plain torch, any device and any floating type: the reference for every faster op
 
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,4 +53,13 @@ class FrozenLinear(nn.Module):
 
     def product(self, x: Tensor) -> Tensor:
         """Return x W^T + b."""
-        return F.linear(x, self.weight, self.bias)
+        return as_rows_of(x, F.linear(x.reshape(-1, x.shape[-1]), self.weight, self.bias))
+
+
+def as_rows_of(x: Tensor, y: Tensor) -> Tensor:
+    """Return y [rows, out] in the shape of x [..., in]: no view, so adapters may be added in place.
+
+    Through a view of it, autograd would copy the gradient.
+    """
+    shaped: Tensor = torch.ops.aten._unsafe_view(y, [*x.shape[:-1], y.shape[-1]])
+    return shaped

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lorasweep.ops.frozen import FrozenLinear
+from lorasweep.ops.frozen import FrozenLinear, as_rows_of
 
 
 def can_pack(weight: Tensor) -> bool:
@@ -73,6 +73,4 @@ class _PackedProduct(torch.autograd.Function):
 def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     rows = x.reshape(-1, x.shape[-1])
     y = torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")
-    # Not a view, so that an adapter may be added in place.
-    out: Tensor = torch.ops.aten._unsafe_view(y, [*x.shape[:-1], y.shape[-1]])
-    return out
+    return as_rows_of(x, y)
