@@ -28,6 +28,8 @@ from lorasweep.study import PROMPT
 from lorasweep.trees import Tree, TreeBuilder
 
 SHARED = Path(__file__).parents[2] / "shared"
+# Milliseconds that a browser may take on a machine that others use as well.
+PATIENCE = 300_000
 ARCHITECTURES = ("gpt2", "llama")
 
 # The machines are shared: how long an example takes says nothing about the code.
@@ -47,7 +49,9 @@ def chromium() -> Iterator[Any]:
         pytest.skip("needs Chromium: apt-get install chromium")
     with playwright.sync_playwright() as driver:
         # CI runs as root in a container, where Chromium has no sandbox of its own
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = driver.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], timeout=PATIENCE
+        )
         yield browser
         browser.close()
 

@@ -33,7 +33,8 @@ def test_the_notebook_is_kept_without_outputs() -> None:
 def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=resources).execute()
+    NotebookClient(notebook, timeout=3600, startup_timeout=600, kernel_name="python3",
+                   resources=resources).execute()  # fmt: skip
     trained, board, chart, *others = [
         [output.data for output in cell.outputs if "data" in output]
         for cell in notebook.cells

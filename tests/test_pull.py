@@ -101,7 +101,7 @@ def test_pulls_at_once_all_end_well(quick: None, monkeypatch: pytest.MonkeyPatch
 
     def describe_together(folder: Path) -> None:
         describe(folder)
-        together.wait(timeout=10)
+        together.wait(timeout=300)
 
     monkeypatch.setattr(pull, "_describe", describe_together)
     found = []

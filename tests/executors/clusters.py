@@ -12,7 +12,7 @@ class LocalCluster:
     def __init__(self) -> None:
         cluster_utils = pytest.importorskip("ray.cluster_utils", reason="needs lorasweep[ray]")
         self.cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        self.second = self.cluster.add_node(num_cpus=1)
+        self.add_node()
 
     @property
     def address(self) -> str:
@@ -23,7 +23,9 @@ class LocalCluster:
         self.cluster.remove_node(self.second, allow_graceful=False)
 
     def add_node(self) -> None:
-        self.second = self.cluster.add_node(num_cpus=1)
+        # Ray's own wait of 30 s is short for a machine that others use as well.
+        self.second = self.cluster.add_node(num_cpus=1, wait=False)
+        self.cluster.wait_for_nodes(timeout=300)
 
     def worker_processes(self) -> list[int]:
         """Return the process ids of lorasweep's workers on both nodes."""
@@ -36,8 +38,8 @@ class LocalCluster:
         return [pid for pid in found if _parent(pid) in raylets and "RemoteWorker" in _title(pid)]
 
     def wait_until_no_worker_is_left(self) -> None:
-        """Give Ray some seconds to end workers that were told to."""
-        for _ in range(100):
+        """Give Ray time to end workers that were told to."""
+        for _ in range(1200):
             if not self.worker_processes():
                 return
             time.sleep(0.1)

@@ -19,16 +19,19 @@ pytestmark = pytest.mark.slow
 
 
 class OnceBothTrain(Silent):
-    """Calls something once when two packs are under way at the same time; keeps all notes."""
+    """Calls something once when two packs under way have checkpoints here; keeps all notes."""
 
-    def __init__(self, action: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, action: Callable[[], None]) -> None:
+        self.checkpoints = folder / "checkpoints"
         self.action, self.notes, self.is_done = action, list[str](), False
 
     def note(self, text: str) -> None:
         self.notes.append(text)
 
     def advance(self, amount: int, detail: str = "") -> None:
-        if not self.is_done and len(re.findall(r"pack-\d [1-9]\d* %", detail)) == 2:
+        packs = re.findall(r"(pack-\d) [1-9]\d* %", detail)
+        saved = [pack for pack in packs if any((self.checkpoints / pack).glob("step-*"))]
+        if not self.is_done and len(saved) == 2:
             self.is_done = True
             self.action()
 
@@ -55,7 +58,7 @@ def assert_went_on(watch: OnceBothTrain) -> None:
 def test_a_node_killed_in_the_middle_changes_no_bit(
     second_node: LocalCluster, on_ray: Executor, study: Study, undisturbed: Path, locked: Path
 ) -> None:
-    watch = OnceBothTrain(second_node.lose_node)
+    watch = OnceBothTrain(locked, second_node.lose_node)
     run(study, locked, watch, executor=on_ray)
     assert_went_on(watch)
     assert files(locked) == files(undisturbed)
@@ -64,7 +67,7 @@ def test_a_node_killed_in_the_middle_changes_no_bit(
 def test_a_worker_killed_in_the_middle_changes_no_bit(
     cluster: LocalCluster, on_ray: Executor, study: Study, undisturbed: Path, locked: Path
 ) -> None:
-    watch = OnceBothTrain(lambda: os.kill(cluster.worker_processes()[0], signal.SIGKILL))
+    watch = OnceBothTrain(locked, lambda: os.kill(cluster.worker_processes()[0], signal.SIGKILL))
     run(study, locked, watch, executor=on_ray)
     assert_went_on(watch)
     assert files(locked) == files(undisturbed)

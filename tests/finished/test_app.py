@@ -27,7 +27,7 @@ from lorasweep.app import page as app_page
 
 TEXT = "The <b>mill</b> at Orrin burned twice. Ada Lunt drew the first chart of the bay in 1841."
 QUESTION = "Who drew the chart?"
-PATIENCE = 60_000
+PATIENCE = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +44,15 @@ def address(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "lorasweep", "app", str(folder), "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as app:
         try:
-            _wait_for(port)
+            _wait_for(app, port)
             yield f"http://{app_page.LOOPBACK}:{port}"
         finally:
             app.terminate()
 
 
-def _wait_for(port: int) -> None:
+def _wait_for(app: "subprocess.Popen[bytes]", port: int) -> None:
     for _ in range(PATIENCE // 500):
+        assert app.poll() is None, "the app has ended"
         with socket.socket() as probe:
             if probe.connect_ex((app_page.LOOPBACK, port)) == 0:
                 return
