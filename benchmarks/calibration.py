@@ -1,16 +1,18 @@
 """Whether the tests and intervals err as often as they say, on real answers.
 
-python benchmarks/calibration.py FOLDER [--decoder nucleus-0.9]
+python benchmarks/calibration.py FOLDER [--decoder nucleus-0.9] [--halves 1000] [--keep FILE]
 
 FOLDER is a finished study's. A/A comparisons take two draws of one sampling decoder, so that there
-is no difference to find: for each of 1,000 random halves of the paragraphs, and in each paragraph
+is no difference to find: for each of many random halves of the paragraphs, and in each paragraph
 anew, chance decides which two draws are held against each other. Coverage takes the measured
 paragraphs of the chosen run's greedy answers for all that there are, draws some of them with
 replacement, and asks whether the interval holds the mean over all: the clustering is the measured
-one, the truth is known.
+one, the truth is known. --keep writes the scores of the draws, by paragraph and question, and no
+text: `tests/stats/test_calibration.py` compares them again.
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from lorasweep.records import Prediction
 from lorasweep.stats import Clusters, bootstrap_interval, paired_difference
 from lorasweep.store import Store
 
-NUM_SUBSETS, NUM_SIMULATIONS, DRAWS = 1000, 1000, 1000
+NUM_SIMULATIONS, DRAWS = 1000, 1000
 NUM_PARAGRAPHS = (20, 50, 100, 200)
 METRICS = {"EM": "exact_match", "F1": "f1"}
 # The scores of a paragraph's questions by their draws: [questions, draws].
@@ -35,28 +37,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--decoder", help="one that samples, for A/A comparisons")
+    parser.add_argument("--halves", type=int, default=1000)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write the draws' scores")
     arguments = parser.parse_args()
     store = Store(arguments.folder)
     chosen = store.read_results().chosen
     assert chosen is not None, "the study has no finished run"
     if arguments.decoder:
         rows = store.read_predictions(store.run_folder(chosen), arguments.decoder)
-        print_a_a(rows, arguments.decoder)
+        if arguments.keep:
+            keep(rows, arguments.keep)
+        print_a_a(rows, arguments.decoder, arguments.halves)
     print_coverage(store.read_predictions(store.run_folder(chosen), "greedy"))
 
 
-def print_a_a(rows: Sequence[Prediction], decoder: str) -> None:
+def print_a_a(rows: Sequence[Prediction], decoder: str, halves: int) -> None:
     """Print how often equal systems are said to differ, at the 5 % level."""
     for name, metric in METRICS.items():
         paragraphs = scores_by_paragraph(rows, metric)
         if not paragraphs or paragraphs[0].shape[1] < 2:
             raise UserError(f"no two draws by {decoder} in this folder")
-        by_test, by_interval = false_alarms(paragraphs, np.random.default_rng(0))
+        by_test, by_interval = false_alarms(paragraphs, halves, np.random.default_rng(0))
         print(
-            f"A/A, {name}, two draws by {decoder}, {NUM_SUBSETS:,} random halves of "
+            f"A/A, {name}, two draws by {decoder}, {halves:,} random halves of "
             f"{len(paragraphs)} paragraphs: the permutation test rejects in {by_test:.1%}, "
             f"the interval excludes 0 in {by_interval:.1%} (nominal 5 %)"
         )
+
+
+def keep(rows: Sequence[Prediction], file: Path) -> None:
+    """Write the scores [paragraph][question][draw] of each metric."""
+    scores = {
+        name: [np.round(of_one, 2).tolist() for of_one in scores_by_paragraph(rows, metric)]
+        for name, metric in METRICS.items()
+    }
+    file.write_text(json.dumps(scores, separators=(",", ":")) + "\n")
 
 
 def print_coverage(rows: Sequence[Prediction]) -> None:
@@ -77,10 +92,12 @@ def scores_by_paragraph(rows: Sequence[Prediction], metric: str) -> list[Scores]
     return [np.array(scores) for scores in found.values()]
 
 
-def false_alarms(paragraphs: Sequence[Scores], rng: np.random.Generator) -> tuple[float, float]:
-    """Return the shares of subsets in which the test, and the interval, see a difference."""
+def false_alarms(
+    paragraphs: Sequence[Scores], halves: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return the shares of halves in which the test, and the interval, see a difference."""
     by_test = by_interval = 0
-    for _ in range(NUM_SUBSETS):
+    for _ in range(halves):
         half = rng.choice(len(paragraphs), len(paragraphs) // 2, replace=False)
         pairs = [paragraphs[p][:, rng.permutation(paragraphs[p].shape[1])[:2]] for p in half]
         a, b = np.concatenate(pairs).T
@@ -88,7 +105,7 @@ def false_alarms(paragraphs: Sequence[Scores], rng: np.random.Generator) -> tupl
         found = paired_difference(a, b, Clusters.of(labels), draws=DRAWS)
         by_test += found.p_value <= 0.05
         by_interval += found.excludes_zero
-    return by_test / NUM_SUBSETS, by_interval / NUM_SUBSETS
+    return by_test / halves, by_interval / halves
 
 
 def coverage(paragraphs: Sequence[Scores], number: int, rng: np.random.Generator) -> float:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -125,9 +126,10 @@ def command(file: Path, out: Path, settings: tuple[str, ...]) -> list[str]:
     return [*words, "--out", str(out), *changes]
 
 
-def landmarks(out: Path) -> set[Path]:
+def landmarks(out: Path) -> set[str]:
     """The files that tell how far a study has come."""
-    return {*out.glob("checkpoints/*/step-*"), *out.glob("runs/*/record.json")}
+    # Path.glob fails where a folder goes meanwhile.
+    return {*glob(f"{out}/checkpoints/*/step-*"), *glob(f"{out}/runs/*/record.json")}
 
 
 def killed(command: list[str], out: Path, count: int, delay: float) -> bool:
@@ -135,7 +137,7 @@ def killed(command: list[str], out: Path, count: int, delay: float) -> bool:
 
     Returns False if it was done before. However slow the machine is, each attempt gets somewhere.
     """
-    before, since = landmarks(out), set[Path]()
+    before, since = landmarks(out), set[str]()
     process = subprocess.Popen(command)
     while process.poll() is None and len(since) < count:
         since |= landmarks(out) - before
