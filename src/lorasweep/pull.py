@@ -106,6 +106,7 @@ def load_gguf(source: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]"
     model = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF_FILE, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF_FILE)
     _split_digits(tokenizer)
+    _name_special_tokens(tokenizer, model)
     return model, tokenizer
 
 
@@ -119,6 +120,16 @@ def _split_digits(tokenizer: "PreTrainedTokenizerBase") -> None:
     tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
         [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
     )
+
+
+def _name_special_tokens(tokenizer: "PreTrainedTokenizerBase", model: "PreTrainedModel") -> None:
+    """Give the tokenizer the special tokens that the file names by their numbers.
+
+    Some versions of transformers (5.17) take the token of the beginning for that of the end.
+    """
+    for role in ("bos", "eos", "unk", "pad"):
+        number = getattr(model.config, f"{role}_token_id")
+        setattr(tokenizer, f"{role}_token", tokenizer.convert_ids_to_tokens(number))
 
 
 def _forget_quantisation(model: "PreTrainedModel") -> None:
