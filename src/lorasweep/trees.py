@@ -7,6 +7,7 @@ sees the trunk and itself. A tree gives each question's loss as a row of its own
 Shapes: R rows (trees), T tokens of the longest row, N supervised positions.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from lorasweep.errors import UserError
 from lorasweep.squad import Paragraph, Question
 
 TRUNK, PADDING = -1, -2
+# Rows are padded to multiples of so many tokens: new shapes cost a card time, in plans and memory.
+WIDTHS = {"cpu": 1, "cuda": 32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +258,9 @@ class Rows:
 
 
 def lay_out(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Rows:
-    """Lay trees out as rows padded to the longest."""
-    width = max(tree.num_tokens for tree in trees)
+    """Lay trees out as rows padded to the longest, and on a card to one of few widths."""
+    step = WIDTHS[torch.device(device).type]
+    width = math.ceil(max(tree.num_tokens for tree in trees) / step) * step
     ids: list[list[int]] = []
     positions: list[list[int]] = []
     owners: list[list[int]] = []

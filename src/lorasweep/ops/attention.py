@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
@@ -22,6 +23,8 @@ ATTENTION = "lorasweep"
 BLOCK = 64
 # What some models ask of their attention beyond softmax(q k^T scale + bias) v.
 UNKNOWN = ("softcap", "s_aux")
+# On a card: not cuDNN's, which plans anew for every new shape, for longer than it then takes.
+FUSED = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def register() -> None:
@@ -73,7 +76,8 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scale: f
     repeats = q.shape[1] // k.shape[1]
     if repeats > 1:
         k, v = (x.repeat_interleave(repeats, dim=1) for x in (k, v))
-    return reference_attention(q, k, v, bias_R1TC, scale)
+    with sdpa_kernel(FUSED):
+        return reference_attention(q, k, v, bias_R1TC, scale)
 
 
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scale: float) -> Tensor:

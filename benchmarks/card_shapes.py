@@ -1,0 +1,78 @@
+"""What new shapes cost a card: 25 lanes trained and answering in a process that is just starting.
+
+GPT-2 124M of random weights, rank 4 on c_attn + c_proj, dropout 0.1, one epoch of 750 questions by
+paragraph; then answers of 16 tokens to the questions of forty paragraphs, and of forty others.
+
+    python benchmarks/card_shapes.py [--width 32] [--cudnn]
+"""
+
+import argparse
+import time
+from itertools import pairwise
+
+from card import LANES, frozen_base
+from contenders import BATCH, TARGETS, examples, gpt2_tokenizer
+from torch.nn.attention import SDPBackend
+
+from lorasweep import trees as trees_module
+from lorasweep.base import Base
+from lorasweep.decode import Prompts, decode_greedy
+from lorasweep.hooks import Hooks, StepEvent
+from lorasweep.locking import auto_micro_tokens
+from lorasweep.lora import Lane
+from lorasweep.machine import default_device, describe
+from lorasweep.ops import attention
+from lorasweep.study import Recipe
+from lorasweep.train import train_pack
+from lorasweep.trees import Tree
+
+NUM_QUESTIONS, NUM_PARAGRAPHS, NUM_NEW, COUNT = 750, 40, 16, LANES[-1]
+A_FIFTH = NUM_QUESTIONS // 5
+
+
+def answering_seconds(base: Base, trees: tuple[Tree, ...]) -> float:
+    """Answer with the attached adapters; return the seconds."""
+    started = time.perf_counter()
+    prompts = Prompts(base, trees, COUNT, auto_micro_tokens(base.device.type))
+    list(decode_greedy(prompts, NUM_NEW))
+    return time.perf_counter() - started
+
+
+def measure(base: Base, trees: tuple[Tree, ...]) -> None:
+    """Print how fast training is as it goes on, and what answers take at first and later."""
+    modules = tuple(name for name in base.linears if name.endswith(TARGETS))
+    marks, done = [(0, time.perf_counter())], 0
+
+    def on_step(event: StepEvent) -> None:
+        nonlocal done
+        done += event.num_questions
+        if done - marks[-1][0] >= A_FIFTH:
+            marks.append((done, time.perf_counter()))
+
+    with base.adapted([Lane(modules, 4, 4.0, 1e-3, 0.1, 0)] * COUNT) as adapters:
+        hooks = Hooks(evaluate=lambda: [0.0] * COUNT, on_step=on_step)
+        recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), auto_micro_tokens("cuda")
+        trained = train_pack(base, adapters, trees, recipe, micro_tokens, hooks)
+        rates = [f"{(b[0] - a[0]) / (b[1] - a[1]):.0f}" for a, b in pairwise(marks)]
+        print(f"training {trained.seconds:.1f} s, questions/s {', '.join(rates)}")
+        for first in (0, NUM_PARAGRAPHS):
+            part = trees[first : first + NUM_PARAGRAPHS]
+            print(f"answers of {len(part)} paragraphs {answering_seconds(base, part):.2f} s")
+
+
+def main() -> None:
+    """Measure one choice; a process starts but once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--width", type=int, default=trees_module.WIDTHS["cuda"])
+    parser.add_argument("--cudnn", action="store_true", help="let torch choose its attention")
+    options = parser.parse_args()
+    trees_module.WIDTHS["cuda"] = options.width
+    if options.cudnn:
+        attention.FUSED.insert(0, SDPBackend.CUDNN_ATTENTION)
+    print(describe())
+    trees = examples("paragraph", gpt2_tokenizer(), NUM_QUESTIONS)
+    measure(frozen_base(default_device()), trees)
+
+
+if __name__ == "__main__":
+    main()
