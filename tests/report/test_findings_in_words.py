@@ -184,6 +184,18 @@ def test_limitations_are_those_of_the_facts(tmp_path: Path) -> None:
     assert "3 contexts of the evaluation set stand among the training questions" in text
 
 
+def test_runs_that_are_not_trained_yet_are_counted_as_such(tmp_path: Path) -> None:
+    runs = [make_run(i, 50.0) for i in range(3)]
+    whole = make_results(runs)
+    outcome = Outcome(Store(tmp_path), whole.model_copy(update={"runs": runs[:1]}))
+    text = " ".join(words(section) for section in (make(outcome, SAY) for make in SECTIONS))
+    assert "2 runs of the grid are not trained yet." in text
+    assert "2 runs of the grid are not trained yet; what is said" in text
+    assert "3 configurations, which come to 3 distinct runs" in text
+    assert SAY("summary.shared") not in text
+    assert "not trained yet" not in words(limitations(Outcome(Store(tmp_path), whole), SAY))
+
+
 def test_a_study_without_a_lock_is_analysed_and_reported(tmp_path: Path) -> None:
     write_results(tmp_path, make_results([]))
     write_analysis(tmp_path)

@@ -30,6 +30,16 @@ class Outcome:
         return self.results.names
 
     @cached_property
+    def planned(self) -> set[str]:
+        """The ids of the runs that the configurations ask for, finished or not."""
+        return {point["run"] for point in self.results.configurations}
+
+    @cached_property
+    def num_unfinished(self) -> int:
+        """How many planned runs have no record yet."""
+        return len(self.planned - {run.id for run in self.results.runs})
+
+    @cached_property
     def lock(self) -> Lock | None:
         """What was decided before training; None where the folder has no lock."""
         return self.store.read_lock()

@@ -46,7 +46,7 @@ def _counts(outcome: Outcome, say: Strings) -> str:
     results = outcome.results
     return say.count(
         "grid.counts",
-        len(results.runs),
+        len(outcome.planned),
         configurations=say.count("summary.configurations", len(results.configurations)),
     )
 

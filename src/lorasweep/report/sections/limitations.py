@@ -36,6 +36,8 @@ def _of_data(outcome: Outcome, say: Strings) -> list[str]:
 
 def _of_runs(outcome: Outcome, say: Strings) -> list[str]:
     runs, facts = outcome.results.runs, []
+    if outcome.num_unfinished:
+        facts.append(say.count("limitations.unfinished", outcome.num_unfinished))
     if failed := sum(run.state == "failed" for run in runs):
         facts.append(say.count("limitations.failed", failed))
     if stopped := sum(run.state == "stopped" for run in runs):

@@ -46,7 +46,8 @@ def leaderboard(outcome: Outcome, say: Strings) -> Section:
 def _facts(outcome: Outcome, found: Standing | None, say: Strings) -> Facts:
     results = outcome.results
     done = sum(run.state == "done" for run in results.runs)
-    runs = say("summary.runs_done", done=say.integer(done), all=say.integer(len(results.runs)))
+    planned = len(results.runs) + outcome.num_unfinished
+    runs = say("summary.runs_done", done=say.integer(done), all=say.integer(planned))
     grid = say.count("summary.configurations", len(results.configurations))
     base = scores_of(results.base.metrics, DECODER)
     return Facts(
@@ -87,8 +88,10 @@ def _work(outcome: Outcome, say: Strings) -> str:
             precision=base.precision,
         )
     ]
-    if len(results.runs) < len(results.configurations):
+    if len(outcome.planned) < len(results.configurations):
         sentences.append(say("summary.shared"))
+    if outcome.num_unfinished:
+        sentences.append(say.count("summary.unfinished", outcome.num_unfinished))
     for state in ("failed", "stopped"):
         if number := sum(run.state == state for run in results.runs):
             sentences.append(say.count(f"summary.{state}", number))
