@@ -26,7 +26,8 @@ def test_the_example_is_whole_and_quotes_no_question() -> None:
     pictures = re.findall(r"\]\((figures/[\w.]+)\)", report)
     assert len(pictures) == len(list((example / "figures").iterdir())) > 0
     assert all((example / picture).is_file() for picture in pictures)
-    assert len(results.runs) == 75
+    assert len(results.runs) == 50
+    assert "Runs done: 50 of 75" in report
     assert results.analysis is not None
     found = results.analysis.decoders["greedy"].failures
     assert found is not None

@@ -15,7 +15,7 @@ from lorasweep.lora import Adapters, Lane
 from lorasweep.records import EvalEntry, Failure, StepEntry
 from lorasweep.study import Recipe
 from lorasweep.train import answer_loss, epoch_batches, epoch_order, train_pack
-from lorasweep.trees import Tree, lay_out, separate_rows
+from lorasweep.trees import WIDTHS, Tree, lay_out, separate_rows
 from reference import (
     evaluation_loss,
     exact_norms,
@@ -125,6 +125,20 @@ def loss_and_gradients(base: Base, adapters: Adapters, trees: Sequence[Tree]) ->
     loss_K = answer_loss(base, lay_out(trees), len(adapters.lanes))
     adapters.accumulate(loss_K.sum())
     return [loss_K.detach(), adapters.gradients_KP.clone()]
+
+
+def test_rows_of_few_widths_give_what_rows_as_long_as_the_longest_give(
+    exact_base: Base, trees: tuple[Tree, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lay_out(trees).input_ids_RT.shape[1] % 32
+    with exact_base.adapted(mixed_lanes(exact_base)) as adapters:
+        randomise_B(adapters)
+        expected = loss_and_gradients(exact_base, adapters, trees)
+        monkeypatch.setitem(WIDTHS, "cpu", 32)
+        assert lay_out(trees).input_ids_RT.shape[1] % 32 == 0
+        found = loss_and_gradients(exact_base, adapters, trees)
+    for mine, other in zip(found, expected, strict=True):
+        assert relative(mine, other) < TOLERANCE
 
 
 def test_a_tree_gives_what_its_questions_give_as_separate_rows(

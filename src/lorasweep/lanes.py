@@ -56,7 +56,8 @@ class Lanes:
     def _start(self) -> None:
         values_KP = self.adapters.values_KP
         self.optimizer = LaneAdamW(values_KP, self.adapters.learning_rates(), self.weight_decay)
-        self.live_K = torch.ones(len(values_KP), dtype=torch.bool, device=values_KP.device)
+        # Asked for several times a step: on a card that would wait for it.
+        self.live_K = torch.ones(len(values_KP), dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -67,7 +68,11 @@ class Lanes:
 
     def step(self, factor: float) -> None:
         """Let the lanes that learn step along their gradients, at `factor` times their rates."""
-        self.optimizer.step(self.adapters.gradients_KP, factor, self.live_K)
+        self.optimizer.step(self.adapters.gradients_KP, factor, self._live_there())
+
+    def _live_there(self) -> Tensor:
+        """Return `live_K` where the adapters are."""
+        return self.live_K.to(self.adapters.values_KP.device, non_blocking=True)
 
     @torch.no_grad()
     def scaled_step(self, scaling: LossScaling, factor: float, overflowed_K: Tensor) -> None:
@@ -79,7 +84,8 @@ class Lanes:
         before = [(rows, rows[skipping]) for rows in self._buffers().values()]
         gradients_KP, taken = self.adapters.gradients_KP, scaling.steps_taken
         gradients_KP[skipping] = 0
-        self.optimizer.step(gradients_KP, factor, self.live_K, taken(self.optimizer.num_steps + 1))
+        num_steps = taken(self.optimizer.num_steps + 1)
+        self.optimizer.step(gradients_KP, factor, self._live_there(), num_steps)
         for rows, kept in before:
             rows[skipping] = kept
 

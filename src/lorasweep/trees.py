@@ -274,7 +274,9 @@ def lay_out(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Rows:
         owners.append(row.owners + [PADDING] * padding)
         index.extend(r * width + place for place in row.predicting)
         labels.extend(row.labels)
-    tensors = (torch.tensor(v, device=device) for v in (ids, positions, owners, index, labels))
+    # Made here and then moved: made there, each would wait for all that the card was given before.
+    lists = (ids, positions, owners, index, labels)
+    tensors = (torch.tensor(v).to(device, non_blocking=True) for v in lists)
     return Rows(tuple(trees), *tensors)
 
 

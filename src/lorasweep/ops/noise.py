@@ -44,7 +44,8 @@ def hashed_noise(
     keys: Sequence[Key], width: int, features: int, device: torch.device | str
 ) -> Tensor:
     """Return noise [R, T, w] by one hash for four numbers of a token."""
-    keys_R = torch.tensor([key_of(key) for key in keys], device=device)
+    # Made there at once, they would wait until the card has done all it was given.
+    keys_R = torch.tensor([key_of(key) for key in keys]).to(device, non_blocking=True)
     places = torch.arange(width * -(-features // 4), device=device)
     words = random_words(keys_R[:, None], places)
     return words.view(torch.int16).view(len(keys), width, -1)[..., :features]
