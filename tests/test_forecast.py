@@ -12,7 +12,7 @@ from calling import assert_refused, call, settings
 from lorasweep import models, run, worker
 from lorasweep.calibration import calibrate, sample_of
 from lorasweep.forecast import Forecast, calibration_file, forecast
-from lorasweep.machine import TooLargeError
+from lorasweep.machine import TooLargeError, default_device
 from lorasweep.plan import make_plan
 from lorasweep.prepare import prepare
 from lorasweep.progress import Silent
@@ -39,7 +39,8 @@ def finished(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def forecast_of(study: Study, out: Path) -> Forecast | None:
-    return forecast(make_plan(study, models.read_config(study.model.base)), out)
+    config = models.read_config(study.model.base)
+    return forecast(make_plan(study, config, default_device()), out)
 
 
 def told(*words: Any) -> dict[str, Any]:
@@ -172,7 +173,9 @@ def test_a_calibration_is_kept_for_later_plans(file: Path, cache: Path, tmp_path
     assert "calibrating: 24 questions of training" in ended.err
     assert "estimated from a calibration on this machine" in ended.out
     assert not out.exists()
-    assert [path.name for path in cache.rglob("*.json")] == [calibration_file(study).name]
+    assert [path.name for path in cache.rglob("*.json")] == [
+        calibration_file(study, default_device()).name
+    ]
     found = forecast_of(study, out)
     assert found is not None
     assert len(found.packs) == 2
@@ -195,7 +198,7 @@ def test_a_calibration_writes_nothing_of_a_study_that_cannot_run(file: Path, cac
 def test_a_damaged_calibration_says_how_to_renew_it(file: Path, tmp_path: Path) -> None:
     study = tiny.load(file)
     calibrate(study, Silent())
-    calibration_file(study).write_text("{")
+    calibration_file(study, default_device()).write_text("{")
     assert_refused(call("plan", file, "--out", tmp_path / "out"), "damaged; `lorasweep plan STUDY")
 
 

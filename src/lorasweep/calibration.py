@@ -43,7 +43,7 @@ def calibrate(study: Study, reporter: Reporter) -> Costs:
             for finished in _run(worker, lock, pack)
         ]
     costs = _costs_of_whole(records, costs_of(records, base), prepared, job)
-    write_json(calibration_file(study), costs.model_dump())
+    write_json(calibration_file(study, lock.device), costs.model_dump())
     return costs
 
 

@@ -62,7 +62,7 @@ def forecast(plan: Plan, out: Path) -> Forecast | None:
     store = Store(out)
     lock = store.read_lock()
     records = _records(store, lock)
-    source, costs = _costs(plan.study, store, list(records.values()))
+    source, costs = _costs(plan, store, list(records.values()))
     if costs is None:
         return None
     difference = _difference(lock, plan.study, store) if lock else ""
@@ -129,13 +129,14 @@ def _deciding(study: Study) -> dict[str, Any]:
     }
 
 
-def calibration_file(study: Study) -> Path:
-    """Return where this machine's cache keeps a calibration of such a study.
+def calibration_file(study: Study, device: str) -> Path:
+    """Return where this machine's cache keeps a calibration of such a study on a device.
 
     What changes the cost of a question decides the name: model, data, prompt, decoders, machine.
     """
     deciding = {
         "machine": platform.node(),
+        "device": device,
         "model": study.model.model_dump(mode="json"),
         "data": study.data.model_dump(
             mode="json", exclude={"num_train", "num_eval", "num_test", "seed", "test"}
@@ -146,11 +147,11 @@ def calibration_file(study: Study) -> Path:
     return home() / "calibrations" / f"{fingerprint(deciding)}.json"
 
 
-def _costs(study: Study, store: Store, records: Sequence[RunRecord]) -> tuple[str, Costs | None]:
+def _costs(plan: Plan, store: Store, records: Sequence[RunRecord]) -> tuple[str, Costs | None]:
     """Return what was measured, and where, for people."""
     base = store.read_base()
     found = costs_of(records, base) if base else None
-    calibrated = _calibrated(study)
+    calibrated = _calibrated(plan.study, plan.device)
     if found is None:
         return "a calibration on this machine", calibrated
     source = f"{len(records)} finished runs in {store.out}"
@@ -161,8 +162,8 @@ def _costs(study: Study, store: Store, records: Sequence[RunRecord]) -> tuple[st
     return f"{source} and a calibration on this machine", both
 
 
-def _calibrated(study: Study) -> Costs | None:
-    file = calibration_file(study)
+def _calibrated(study: Study, device: str) -> Costs | None:
+    file = calibration_file(study, device)
     try:
         return Costs.model_validate_json(file.read_bytes())
     except FileNotFoundError:

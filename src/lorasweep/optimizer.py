@@ -16,7 +16,7 @@ from lorasweep.study import Recipe
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 # The update's temporaries are a few times this: 16 MiB each in fp32, whatever the model's size.
-# A card would rather make few calls.
+# A card, which would rather make few calls, gets 256 MiB each.
 NUMBERS_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 NUMBERS_SUMMED = 2**18
 
