@@ -85,12 +85,13 @@ WORDS = st.sampled_from(
      "U.S.", "don't", "a-b", "$5", "the", "_x_"]
 )  # fmt: skip
 GAPS = st.sampled_from([" ", "  ", "\n", " \n", "\t", "\u00a0", ", ", "\u2014", "\r\n", "/"])
+# A context of signs alone, such as an emoji, has no span, which a test of its own looks at.
 CONTEXTS = st.one_of(
     st.lists(st.tuples(WORDS, GAPS), min_size=1, max_size=12).map(
         lambda pairs: "".join(word + gap for word, gap in pairs)
     ),
-    st.text(min_size=1, max_size=40).filter(lambda text: any(map(of_a_word, text))),
-)
+    st.text(min_size=1, max_size=40),
+).filter(lambda text: any(map(of_a_word, text)))
 
 
 @settings(max_examples=40)
