@@ -45,12 +45,16 @@ def frozen_base(device: str) -> Base:
     return base
 
 
+def new_lanes(base: Base, count: int, dropout: float) -> list[Lane]:
+    """Return so many lanes alike."""
+    modules = tuple(name for name in base.linears if name.endswith(TARGETS))
+    return [Lane(modules, 4, 4.0, 1e-3, dropout, 0)] * count
+
+
 def lanes_seconds(base: Base, trees: tuple[Tree, ...], count: int, dropout: float) -> float:
     """Train an epoch with so many lanes; return seconds per question and lane."""
-    modules = tuple(name for name in base.linears if name.endswith(TARGETS))
-    lanes = [Lane(modules, 4, 4.0, 1e-3, dropout, 0)] * count
     recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), auto_micro_tokens(base.device.type)
-    with base.adapted(lanes) as adapters:
+    with base.adapted(new_lanes(base, count, dropout)) as adapters:
         hooks = Hooks(evaluate=lambda: [0.0] * count)
         done = train_pack(base, adapters, trees, recipe, micro_tokens, hooks)
     return done.seconds / count / sum(len(tree.branches) for tree in trees)

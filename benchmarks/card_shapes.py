@@ -10,8 +10,8 @@ import argparse
 import time
 from itertools import pairwise
 
-from card import LANES, frozen_base
-from contenders import BATCH, TARGETS, examples, gpt2_tokenizer
+from card import LANES, frozen_base, new_lanes
+from contenders import BATCH, examples, gpt2_tokenizer
 from torch.nn.attention import SDPBackend
 
 from lorasweep import trees as trees_module
@@ -19,28 +19,27 @@ from lorasweep.base import Base
 from lorasweep.decode import Prompts, decode_greedy
 from lorasweep.hooks import Hooks, StepEvent
 from lorasweep.locking import auto_micro_tokens
-from lorasweep.lora import Lane
 from lorasweep.machine import default_device, describe
 from lorasweep.ops import attention
 from lorasweep.study import Recipe
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree
 
-NUM_QUESTIONS, NUM_PARAGRAPHS, NUM_NEW, COUNT = 750, 40, 16, LANES[-1]
+NUM_QUESTIONS, NUM_PARAGRAPHS, NUM_NEW, COUNT, DROPOUT = 750, 40, 16, LANES[-1], 0.1
 A_FIFTH = NUM_QUESTIONS // 5
 
 
-def answering_seconds(base: Base, trees: tuple[Tree, ...]) -> float:
+def answering_seconds(base: Base, trees: tuple[Tree, ...], micro_tokens: int) -> float:
     """Answer with the attached adapters; return the seconds."""
     started = time.perf_counter()
-    prompts = Prompts(base, trees, COUNT, auto_micro_tokens(base.device.type))
+    prompts = Prompts(base, trees, COUNT, micro_tokens)
     list(decode_greedy(prompts, NUM_NEW))
     return time.perf_counter() - started
 
 
 def measure(base: Base, trees: tuple[Tree, ...]) -> None:
     """Print how fast training is as it goes on, and what answers take at first and later."""
-    modules = tuple(name for name in base.linears if name.endswith(TARGETS))
+    recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), auto_micro_tokens(base.device.type)
     marks, done = [(0, time.perf_counter())], 0
 
     def on_step(event: StepEvent) -> None:
@@ -49,15 +48,15 @@ def measure(base: Base, trees: tuple[Tree, ...]) -> None:
         if done - marks[-1][0] >= A_FIFTH:
             marks.append((done, time.perf_counter()))
 
-    with base.adapted([Lane(modules, 4, 4.0, 1e-3, 0.1, 0)] * COUNT) as adapters:
+    with base.adapted(new_lanes(base, COUNT, DROPOUT)) as adapters:
         hooks = Hooks(evaluate=lambda: [0.0] * COUNT, on_step=on_step)
-        recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), auto_micro_tokens("cuda")
         trained = train_pack(base, adapters, trees, recipe, micro_tokens, hooks)
         rates = [f"{(b[0] - a[0]) / (b[1] - a[1]):.0f}" for a, b in pairwise(marks)]
         print(f"training {trained.seconds:.1f} s, questions/s {', '.join(rates)}")
         for first in (0, NUM_PARAGRAPHS):
             part = trees[first : first + NUM_PARAGRAPHS]
-            print(f"answers of {len(part)} paragraphs {answering_seconds(base, part):.2f} s")
+            seconds = answering_seconds(base, part, micro_tokens)
+            print(f"answers of {len(part)} paragraphs {seconds:.2f} s")
 
 
 def main() -> None:

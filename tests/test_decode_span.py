@@ -109,6 +109,7 @@ def test_every_answer_is_whole_words_of_its_context(
 def test_a_context_without_a_word_has_no_spans(bases: list[Base]) -> None:
     assert Spans("?! \u2014\n ...").starts == ()
     assert {ask(base, "?! \u2014\n ...").text for base in bases} == {""}
+    assert {ask(base, "\U0001f600 ").text for base in bases} == {""}
 
 
 def test_endings_of_both_kinds_occur(bases: list[Base]) -> None:

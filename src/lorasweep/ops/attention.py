@@ -62,8 +62,7 @@ def _attend(
 def reference_attention(q: Tensor, k: Tensor, v: Tensor, bias_R1TC: Tensor, scale: float) -> Tensor:
     """Return softmax(q k^T scale + bias) v by torch's own operation: [B, H, T, d]."""
     lanes = q.shape[0] // bias_R1TC.shape[0]
-    bias = bias_R1TC.to(q.dtype)
-    bias = bias if lanes == 1 else bias.repeat(lanes, 1, 1, 1)
+    bias = bias_R1TC.to(q.dtype).repeat(lanes, 1, 1, 1)
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=bias, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
