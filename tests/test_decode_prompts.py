@@ -72,6 +72,24 @@ def test_what_there_is_no_room_for_is_computed_again(
     assert 0 <= prompts.room_bytes < first.prefilled.num_bytes
 
 
+def test_rows_are_few_where_logits_take_much_memory(
+    stopping_base: Base, trees: tuple[Tree, ...], contexts: dict[str, str],
+    prefills: list[int], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    whole = answers(Prompts(stopping_base, trees, 1, 900), "beam-2", contexts)
+    assert max(prefills) > 1
+    prefills.clear()
+    beams_of_a_row = 2 * min(len(tree.branches) for tree in trees)
+    monkeypatch.setattr(Prompts, "_max_logits", beams_of_a_row * stopping_base.num_logits)
+    kept = Prompts(stopping_base, trees, 1, 900, PLENTY)
+    assert answers(kept, "beam-2", contexts) == whole
+    assert prefills == [1] * len(trees)
+    # A decoder with as many slots at once goes on from what the first one left.
+    prefills.clear()
+    answers(kept, "beam-2", contexts)
+    assert prefills == []
+
+
 def test_tokens_are_written_in_place(stopping_base: Base, trees: tuple[Tree, ...]) -> None:
     rows = next(iter(Prompts(stopping_base, trees, 1, 100_000).rows()))
     logits = rows.prefill()

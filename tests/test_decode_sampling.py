@@ -112,8 +112,9 @@ def test_noise_of_the_kept_tokens_alone_draws_what_noise_of_all_would() -> None:
     for name in ("top-k-4", "nucleus-0.7", "temperature-1.3"):
         warped = warp(logits, parse_decoder(name))
         for choice in range(50):
-            everything = gumbel_noise(choice, torch.arange(logits.shape[-1]))
-            assert torch.equal(drawn(warped, choice), (warped + everything).argmax(-1))
+            keys = choice * torch.arange(len(warped))
+            everything = gumbel_noise(keys[:, None], torch.arange(logits.shape[-1]))
+            assert torch.equal(drawn(warped, keys), (warped + everything).argmax(-1))
 
 
 def noise(*keys: tuple[int, str, int, int], num_tokens: int = 100) -> Tensor:

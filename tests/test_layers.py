@@ -23,8 +23,8 @@ LEVELS = {
             "stats", "status", "stopping", "store", "targets", "trackers", "weights",
         ),
         2: (
-            "base", "checkpoint", "full", "lanes", "lora", "loss_scaling", "machine", "ops",
-            "optimizer", "peft_format", "pull", "trees",
+            "base", "checkpoint", "cuts", "full", "lanes", "lora", "loss_scaling", "machine",
+            "ops", "optimizer", "peft_format", "pull", "trees",
         ),
         3: ("decode", "evaluate", "hooks", "prepare", "selfcheck", "train"),
         4: (

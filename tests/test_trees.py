@@ -22,9 +22,7 @@ from lorasweep.trees import (
     Forest,
     Tree,
     TreeBuilder,
-    batches,
     lay_out,
-    micro_batches,
     separate_rows,
 )
 
@@ -268,43 +266,6 @@ def test_separate_rows_hold_the_same_questions(trees: list[Tree]) -> None:
     assert [t.trunk_ids for t in apart] == [t.trunk_ids for t in trees for _ in t.branches]
     assert len({tree.id for tree in apart}) == len(apart)
     assert (lay_out(trees).owner_RT == TRUNK).sum() == sum(len(t.trunk_ids) for t in trees)
-
-
-def shaped(sizes: list[int]) -> list[Tree]:
-    """Trees of given numbers of branches, each of one trunk token and one token a branch."""
-    branch = Branch("q", (1,), (2,))
-    return [Tree(f"t{i}", (5,), (branch,) * size) for i, size in enumerate(sizes)]
-
-
-SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=12)
-
-
-@given(sizes=SIZES, batch_size=st.integers(1, 12))
-@settings(max_examples=40)
-def test_batches_take_whole_trees_until_they_hold_enough_questions(
-    sizes: list[int], batch_size: int
-) -> None:
-    trees = shaped(sizes)
-    found = list(batches(trees, batch_size))
-    assert [tree for batch in found for tree in batch] == trees
-    counts = [[len(tree.branches) for tree in batch] for batch in found]
-    assert all(sum(count) >= batch_size for count in counts[:-1])
-    assert all(sum(count[:-1]) < batch_size for count in counts)
-
-
-@given(sizes=SIZES, max_tokens=st.integers(1, 30))
-@settings(max_examples=40)
-def test_micro_batches_hold_every_tree_once_within_the_bound(
-    sizes: list[int], max_tokens: int
-) -> None:
-    trees = shaped(sizes)
-    groups = micro_batches(trees, max_tokens)
-    assert sorted(tree.id for group in groups for tree in group) == sorted(t.id for t in trees)
-    for group in groups:
-        padded = len(group) * max(tree.num_tokens for tree in group)
-        assert len(group) == 1 or padded <= max_tokens
-    # The cut depends on the trees, not on the order they come in.
-    assert micro_batches(trees[::-1], max_tokens) == groups
 
 
 def test_a_one_token_answer_with_its_end_is_two_labels() -> None:

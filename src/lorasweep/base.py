@@ -80,6 +80,11 @@ class Base:
         return (self.autocast or self.model.dtype) == torch.float16
 
     @property
+    def num_logits(self) -> int:
+        """The tokens that the head knows."""
+        return int(output_head(self.model).weight.shape[0])
+
+    @property
     def max_tokens(self) -> int:
         """The positions that the model knows."""
         return int(getattr(self.model.config, "max_position_embeddings", None) or UNBOUNDED)

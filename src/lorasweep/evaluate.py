@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lorasweep.base import Base
+from lorasweep.cuts import micro_batches
 from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.decoders import Decoder
 from lorasweep.metrics import exact_match, f1
@@ -17,7 +18,7 @@ from lorasweep.records import Prediction
 from lorasweep.squad import Paragraph
 from lorasweep.study import Evaluate
 from lorasweep.train import answer_losses
-from lorasweep.trees import Tree, lay_out, micro_batches
+from lorasweep.trees import Tree, lay_out
 
 
 @torch.no_grad()
@@ -32,7 +33,7 @@ def paragraph_losses(
 
     `paragraph_of` maps the ids of questions to the paragraphs that they are on.
     """
-    groups = micro_batches(trees, max(1, micro_tokens // num_lanes))
+    groups = micro_batches(trees, micro_tokens, num_lanes, base.device)
     by_tree_KR = torch.cat([_tree_losses(base, group, num_lanes) for group in groups], dim=1)
     paragraphs = dict.fromkeys(_paragraph(tree, paragraph_of) for tree in trees)
     number = {name: n for n, name in enumerate(paragraphs)}

@@ -14,7 +14,7 @@ from lorasweep.machine import (
 from lorasweep.ops.allocator import give_back_freed_memory
 from lorasweep.records import LockedPack
 from lorasweep.train import answer_loss
-from lorasweep.trees import Tree, lay_out, micro_batches
+from lorasweep.trees import Tree, lay_out
 
 
 def refuse_too_large(
@@ -36,9 +36,10 @@ def refuse_too_large(
 
 
 def _bytes_of_a_lane(base: Base, trees: Sequence[Tree], pack: LockedPack, micro_tokens: int) -> int:
-    """Measure what one lane takes in the largest micro-batch of the pack."""
+    """Measure what one lane takes in the largest micro-batch that the pack may have."""
     largest = max(pack.runs, key=lambda run: run.trainable_parameters)
-    group = micro_batches(trees, max(1, micro_tokens // len(pack.runs)))[0]
+    longest = sorted(trees, key=lambda tree: -tree.num_tokens)
+    group = longest[: max(1, micro_tokens // len(pack.runs) // longest[0].num_tokens)]
     give_back_freed_memory()
     reset_peak_memory()
     before = resident_bytes()

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints, Progress
+from lorasweep.cuts import batches, micro_batches
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.lanes import Lanes, Trainable
 from lorasweep.lora import TreeDropout
@@ -23,7 +24,7 @@ from lorasweep.optimizer import clip_lanes, schedule_factor
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import EvalEntry, Failure, StepEntry
 from lorasweep.study import Recipe
-from lorasweep.trees import Rows, Tree, batches, lay_out, micro_batches
+from lorasweep.trees import Rows, Tree, lay_out
 
 SECONDS_WORTH_SAVING = 60.0
 
@@ -191,11 +192,12 @@ class _Training:
     def _accumulate(self, batch: tuple[Tree, ...], step: int) -> Tensor:
         """Add up the gradients of a batch; return each lane's mean loss over its answer tokens."""
         num_answer_tokens = sum(tree.num_answer_tokens for tree in batch)
-        total_K = torch.zeros(len(self.lanes), dtype=torch.float64, device=self.base.device)
-        for trees in micro_batches(batch, max(1, self.micro_tokens // len(self.lanes))):
-            rows = lay_out(trees, self.base.device)
+        num_lanes, device = len(self.lanes), self.base.device
+        total_K = torch.zeros(num_lanes, dtype=torch.float64, device=device)
+        for trees in micro_batches(batch, self.micro_tokens, num_lanes, device):
+            rows = lay_out(trees, device)
             self.adapters.dropout = self._dropout(rows, step)
-            loss_K = answer_loss(self.base, rows, len(self.lanes)) / num_answer_tokens
+            loss_K = answer_loss(self.base, rows, num_lanes) / num_answer_tokens
             scaled_K = self.scaling.scaled(loss_K) if self.scaling else loss_K
             self.adapters.accumulate(scaled_K.sum())
             total_K += loss_K.detach()

@@ -8,7 +8,7 @@ Shapes: R rows (trees), T tokens of the longest row, N supervised positions.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,32 +200,6 @@ def separate_rows(trees: Iterable[Tree]) -> tuple[Tree, ...]:
     )
 
 
-def batches(trees: Sequence[Tree], batch_size: int) -> Iterator[tuple[Tree, ...]]:
-    """Yield batches of whole trees, each taken until it holds at least `batch_size` questions."""
-    batch: list[Tree] = []
-    for tree in trees:
-        batch.append(tree)
-        if sum(len(t.branches) for t in batch) >= batch_size:
-            yield tuple(batch)
-            batch = []
-    if batch:
-        yield tuple(batch)
-
-
-def micro_batches(batch: Iterable[Tree], max_tokens: int) -> list[tuple[Tree, ...]]:
-    """Cut a batch into groups of rows of like length, at most `max_tokens` with padding each.
-
-    A tree longer than `max_tokens` is a micro-batch of its own.
-    """
-    groups: list[list[Tree]] = []
-    for tree in sorted(batch, key=lambda t: (-t.num_tokens, t.id)):
-        if groups and groups[-1][0].num_tokens * (len(groups[-1]) + 1) <= max_tokens:
-            groups[-1].append(tree)
-        else:
-            groups.append([tree])
-    return [tuple(group) for group in groups]
-
-
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Trees laid out as padded rows for the model, with what is supervised.
@@ -257,10 +231,15 @@ class Rows:
         return ((same & past & real[:, None, :]) | itself)[:, None]
 
 
+def padded_width(num_tokens: int, device: torch.device | str) -> int:
+    """Return the tokens of rows of which the longest has so many."""
+    step = WIDTHS[torch.device(device).type]
+    return math.ceil(num_tokens / step) * step
+
+
 def lay_out(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Rows:
     """Lay trees out as rows padded to the longest, and on a card to one of few widths."""
-    step = WIDTHS[torch.device(device).type]
-    width = math.ceil(max(tree.num_tokens for tree in trees) / step) * step
+    width = padded_width(max(tree.num_tokens for tree in trees), device)
     ids: list[list[int]] = []
     positions: list[list[int]] = []
     owners: list[list[int]] = []

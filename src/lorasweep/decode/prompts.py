@@ -7,18 +7,28 @@ decoder starts from there; the rest is computed again.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import torch
+
 from lorasweep.base import Base
+from lorasweep.cuts import micro_batches
 from lorasweep.decode.rows import GrowingRows, Prefilled, prompts_of
-from lorasweep.trees import Tree, micro_batches
+from lorasweep.machine import device_memory_bytes
+from lorasweep.trees import Tree
+
+# A sixteenth of a device's memory for logits of four bytes: beam search has four such at once.
+BYTES_FOR_A_LOGIT = 64
+# Over prompts, and then for every token of the longest answers; an estimate, which decides speed.
+USUAL_PASSES = 8
 
 
 @dataclass
 class Prompts:
     """The prompts of trees, to be answered by all lanes that are attached to the base.
 
-    `max_tokens` bounds a micro-batch (all lanes, with padding); it decides no result. `room_bytes`
-    is the memory that may be kept from one decoder to the next. What is kept belongs to the lanes'
-    present numbers. `seconds_saved` is what computing them took that was not computed again.
+    `max_tokens` bounds a micro-batch (all lanes, with padding), and so does the memory that the
+    logits of its slots take; neither decides a result. `room_bytes` is the memory that may be kept
+    from one decoder to the next. What is kept belongs to the lanes' present numbers.
+    `seconds_saved` is what computing them took that was not computed again.
     """
 
     base: Base
@@ -27,22 +37,33 @@ class Prompts:
     max_tokens: int
     room_bytes: int = 0
     seconds_saved: float = 0.0
-    _kept: dict[int, Prefilled] = field(default_factory=dict)
+    _kept: dict[tuple[Tree, ...], Prefilled] = field(default_factory=dict)
 
     def rows(self, copies: int = 1) -> Iterator[GrowingRows]:
         """Yield micro-batches of rows with so many slots a question, ready to grow."""
-        width = max(1, self.max_tokens // self.num_lanes)
-        trees = [prompts_of(tree) for tree in self.trees]
-        for number, group in enumerate(micro_batches(trees, width)):
-            known = self._kept.get(number)
+        for group in self._groups(copies):
+            known = self._kept.get(group)
             self.seconds_saved += known.seconds if known else 0.0
             rows = GrowingRows(self.base, group, self.num_lanes, copies, known)
             yield rows
-            self._keep(number, rows.prefilled)
+            self._keep(group, rows.prefilled)
 
-    def _keep(self, number: int, found: Prefilled | None) -> None:
+    def _groups(self, copies: int) -> Iterator[tuple[Tree, ...]]:
+        trees, device = [prompts_of(tree) for tree in self.trees], self.base.device
+        for group in micro_batches(trees, self.max_tokens, self.num_lanes, device, USUAL_PASSES):
+            slots = self.num_lanes * copies * max(len(tree.branches) for tree in group)
+            rows = max(1, self._max_logits // (slots * self.base.num_logits))
+            yield from (group[start : start + rows] for start in range(0, len(group), rows))
+
+    @property
+    def _max_logits(self) -> int:
+        """Logits that may be in memory; a decoder has several copies of them for a moment."""
+        memory = device_memory_bytes(self.base.device.type, torch.get_num_threads())
+        return memory // BYTES_FOR_A_LOGIT
+
+    def _keep(self, group: tuple[Tree, ...], found: Prefilled | None) -> None:
         """Keep what a pass left, if there is room."""
-        if found is None or number in self._kept or found.num_bytes > self.room_bytes:
+        if found is None or group in self._kept or found.num_bytes > self.room_bytes:
             return
-        self._kept[number] = found
+        self._kept[group] = found
         self.room_bytes -= found.num_bytes

@@ -7,8 +7,7 @@ the same noise. Logits of another batch shape differ in their last bits, which m
 the border of a nucleus; here that changes the draw only where the moved token itself wins, while
 a place in cumulated probabilities would move for all tokens.
 
-Shapes: R rows, S slots, M slots that have not stopped, L lanes of one of them, V tokens of the
-vocabulary, N steps.
+Shapes: R rows, S slots, M slots that have not stopped, V tokens of the vocabulary, N steps.
 """
 
 import torch
@@ -21,6 +20,10 @@ from lorasweep.ops.hashing import key_of, random_words, shifted
 
 # A nucleus rarely reaches further; where it does, ever more of the vocabulary is ranked.
 USUAL_NUCLEUS, WIDENING = 256, 8
+# Tokens are ranked where no slot keeps more than this share of them: noise costs more than ranking.
+FEW = 8
+# Logits taken at a time, in float64 with their noise: 32 MiB each, and 512 MiB on a card.
+LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 RANDOM_BITS = 53
 
 
@@ -30,30 +33,33 @@ def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int)
 
     def choose(logits: Tensor, slots: Tensor, step: int) -> Tensor:
         keys_M = keys_RSN[slots[:, 1], slots[:, 2], step]
-        tokens_M = torch.empty_like(keys_M)
-        # All lanes of a slot share its noise; more at a time would be large in float64.
-        for one in set(keys_M.tolist()):
-            lanes = keys_M == one
-            tokens_M[lanes] = drawn(warp(logits[lanes].double(), decoder), one)
-        return tokens_M
+        at_once = max(1, LOGITS_AT_ONCE[logits.device.type] // logits.shape[-1])
+        parts = zip(logits.split(at_once), keys_M.split(at_once), strict=True)
+        return torch.cat([drawn(warp(part.double(), decoder), keys) for part, keys in parts])
 
     return choose
 
 
-def drawn(warped: Tensor, choice: int) -> Tensor:
-    """Return the tokens [L] that win the choice with this key; warped logits are [L, V].
+def drawn(warped: Tensor, keys_M: Tensor) -> Tensor:
+    """Return the tokens [M] that win the choices with these keys; warped logits are [M, V].
 
-    Noise is made for the tokens alone that any of the lanes keeps: often few.
+    Noise is made for few tokens alone where no slot keeps more.
     """
-    kept = warped.isfinite().any(0).nonzero()[:, 0]
-    # Where all are kept, as by temperature, there is no need to copy them.
-    among = warped if len(kept) == warped.shape[-1] else warped[:, kept]
-    return kept[(among + gumbel_noise(choice, kept)).argmax(-1)]
+    tokens, num_kept = torch.arange(warped.shape[-1], device=warped.device), _most_kept(warped)
+    if FEW * num_kept <= len(tokens):
+        warped, tokens = warped.topk(num_kept)
+    winners = (warped + gumbel_noise(keys_M[:, None], tokens)).argmax(-1, keepdim=True)
+    return tokens.expand_as(warped).gather(-1, winners)[:, 0]
 
 
-def gumbel_noise(choice: int, tokens: Tensor) -> Tensor:
-    """Return noise of Gumbel's distribution for tokens [...] in the choice with this key."""
-    bits = shifted(random_words(choice, tokens), 64 - RANDOM_BITS)
+def _most_kept(warped: Tensor) -> int:
+    """Return how many tokens the slot keeps that keeps most; one where logits are not finite."""
+    return max(1, int(warped.isfinite().sum(-1).max()))
+
+
+def gumbel_noise(keys: Tensor | int, tokens: Tensor) -> Tensor:
+    """Return noise of Gumbel's distribution for tokens in the choices with these keys."""
+    bits = shifted(random_words(keys, tokens), 64 - RANDOM_BITS)
     return -(-((bits.double() + 0.5) / (1 << RANDOM_BITS)).log()).log()
 
 
