@@ -19,6 +19,7 @@ import torch
 from contenders import BATCH, TARGETS, Peft, examples, gpt2_tokenizer, new_model, questions
 
 from lorasweep.base import DTYPES, Base, freeze
+from lorasweep.cuts import batches
 from lorasweep.hooks import Hooks
 from lorasweep.locking import auto_micro_tokens
 from lorasweep.lora import Lane
@@ -31,7 +32,7 @@ from lorasweep.machine import (
 )
 from lorasweep.study import Recipe
 from lorasweep.train import train_pack
-from lorasweep.trees import Tree, batches
+from lorasweep.trees import Tree
 
 LANES = (1, 2, 4, 8, 16, 25)
 NUM_BATCHES = 8

@@ -82,7 +82,7 @@ class Base:
     @property
     def num_logits(self) -> int:
         """The tokens that the head knows."""
-        return int(output_head(self.model).weight.shape[0])
+        return len(cast(Tensor, output_head(self.model).weight))
 
     @property
     def max_tokens(self) -> int:

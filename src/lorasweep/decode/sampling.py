@@ -34,7 +34,7 @@ def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int)
     def choose(logits: Tensor, slots: Tensor, step: int) -> Tensor:
         keys_M = keys_RSN[slots[:, 1], slots[:, 2], step]
         at_once = max(1, LOGITS_AT_ONCE[logits.device.type] // logits.shape[-1])
-        parts = zip(logits.split(at_once), keys_M.split(at_once), strict=True)
+        parts = zip(torch.split(logits, at_once), torch.split(keys_M, at_once), strict=True)
         return torch.cat([drawn(warp(part.double(), decoder), keys) for part, keys in parts])
 
     return choose
