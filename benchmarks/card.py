@@ -54,7 +54,8 @@ def new_lanes(base: Base, count: int, dropout: float) -> list[Lane]:
 
 def lanes_seconds(base: Base, trees: tuple[Tree, ...], count: int, dropout: float) -> float:
     """Train an epoch with so many lanes; return seconds per question and lane."""
-    recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), auto_micro_tokens(base.device.type)
+    recipe = Recipe(epochs=1, batch_size=BATCH)
+    micro_tokens = auto_micro_tokens(base.device.type, base.linears.values())
     with base.adapted(new_lanes(base, count, dropout)) as adapters:
         hooks = Hooks(evaluate=lambda: [0.0] * count)
         done = train_pack(base, adapters, trees, recipe, micro_tokens, hooks)

@@ -39,7 +39,8 @@ def answering_seconds(base: Base, trees: tuple[Tree, ...], micro_tokens: int) ->
 
 def measure(base: Base, trees: tuple[Tree, ...]) -> None:
     """Print how fast training is as it goes on, and what answers take at first and later."""
-    recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), auto_micro_tokens(base.device.type)
+    recipe = Recipe(epochs=1, batch_size=BATCH)
+    micro_tokens = auto_micro_tokens(base.device.type, base.linears.values())
     marks, done = [(0, time.perf_counter())], 0
 
     def on_step(event: StepEvent) -> None:

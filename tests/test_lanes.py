@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.hooks import Hooks, RaceHooks, Trained
+from lorasweep.lanes import Lanes
 from lorasweep.lora import Adapters, Lane
+from lorasweep.loss_scaling import FIRST, LossScaling
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import Rung, Stop
 from lorasweep.study import Recipe
@@ -135,3 +139,58 @@ def test_a_rung_is_kept_of_every_lane_that_learns(
     trained, _ = train(exact_base, mixed_lanes(exact_base), trees, (), {})
     assert [[type(rung) for rung in rungs] for rungs in trained.rungs] == [[Rung]] * 3
     assert trained.places == [0, 1, 2]
+
+
+def test_a_step_that_is_skipped_leaves_a_lanes_optimizer_as_it_was() -> None:
+    """Its moments, its count of steps and its weight decay: torch's AdamW that took fewer steps."""
+
+    class Numbers:
+        lanes = (None, None)
+        values_KP = torch.randn(2, 6, generator=torch.Generator().manual_seed(1))
+        gradients_KP = torch.zeros(2, 6)
+
+        def learning_rates(self) -> Tensor:
+            return torch.tensor([[0.1], [0.2]])
+
+    numbers: Any = Numbers()
+    alone = [torch.nn.Parameter(row.clone()) for row in numbers.values_KP]
+    theirs = [
+        torch.optim.AdamW([p], lr=lr, weight_decay=0.3)
+        for p, lr in zip(alone, (0.1, 0.2), strict=True)
+    ]
+    scaling = LossScaling(2)
+    lanes = Lanes(numbers, 0.3, scaling)
+    generator = torch.Generator().manual_seed(2)
+    for overflows in ((True, False), (False, True), (False, False), (True, True), (False, False)):
+        numbers.gradients_KP.copy_(torch.randn(2, 6, generator=generator))
+        for k in range(2):
+            if not overflows[k]:
+                alone[k].grad = numbers.gradients_KP[k].clone()
+                theirs[k].step()
+        overflowed_K = torch.tensor(overflows)
+        numbers.gradients_KP[overflowed_K] = torch.nan
+        before = [{name: rows[k].clone() for name, rows in lanes.state().items()} for k in (0, 1)]
+        scaling.update(overflowed_K)
+        lanes.scaled_step(scaling, 1.0, overflowed_K)
+        for k in range(2):
+            torch.testing.assert_close(numbers.values_KP[k], alone[k].detach())
+            for name in ("values", "mean", "square") if overflows[k] else ():
+                assert lanes.state()[name][k].equal(before[k][name])
+    assert scaling.skipped_K.tolist() == [2, 2]
+
+
+def test_a_lane_that_leaves_takes_its_scale_along(base: Base) -> None:
+    with base.adapted(mixed_lanes(base)) as adapters:
+        scaling = LossScaling(3)
+        scaling.update(torch.tensor([False, True, False]))
+        lanes = Lanes(adapters, 0.1, scaling)
+        own = lanes.state_of(1)
+        lanes.keep([1, 2])
+        assert scaling.scale_K.tolist() == [FIRST / 2, FIRST]
+        assert scaling.steps_taken(1) == [0, 1]
+    with base.adapted([mixed_lanes(base)[1]]) as adapters:
+        alone = Lanes(adapters, 0.1, LossScaling(1))
+        alone.restore([0], 1, own)
+        assert {n: rows.tolist() for n, rows in alone.state().items() if rows.dim() == 1} == {
+            "live": [True], "scale": [FIRST / 2], "good_steps": [0], "skipped_steps": [1],
+        }  # fmt: skip

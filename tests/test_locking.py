@@ -8,9 +8,11 @@ import torch
 
 import tiny
 from lorasweep import locking
+from lorasweep.architectures import linear_modules
 from lorasweep.errors import UserError
 from lorasweep.locking import AUTO_MICRO_TOKENS, agree, changes_since, planned_ids, unfinished
 from lorasweep.machine import versions
+from lorasweep.models import read_config
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.records import Lock
 from lorasweep.store import Store
@@ -29,13 +31,18 @@ def with_facts(prepared: Prepared, **facts: Any) -> Prepared:
     return replace(prepared, facts={**prepared.facts, **facts})
 
 
-@pytest.mark.parametrize(("gigabytes", "tokens"), [(16, 16384), (24, 24576), (80, 65536)])
-def test_a_small_card_computes_fewer_tokens_at_a_time(
-    gigabytes: int, tokens: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("base", "gigabytes", "tokens"),
+    [("gpt2", 16, 21845), ("gpt2", 80, 65536), ("smollm2-135m", 16, 10551),
+     ("smollm2-135m", 80, 52758)],
+)  # fmt: skip
+def test_a_small_card_and_a_large_model_compute_fewer_tokens_at_a_time(
+    base: str, gigabytes: int, tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    linears = linear_modules(read_config(base))
     monkeypatch.setattr(locking, "device_memory_bytes", lambda *_: gigabytes * 2**30)
-    assert locking.auto_micro_tokens("cuda") == tokens
-    assert locking.auto_micro_tokens("cpu") == AUTO_MICRO_TOKENS["cpu"]
+    assert locking.auto_micro_tokens("cuda", linears) == tokens
+    assert locking.auto_micro_tokens("cpu", linears) == AUTO_MICRO_TOKENS["cpu"]
 
 
 def test_a_new_folder_gets_what_is_decided_now(store: Store, prepared: Prepared) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,10 +14,8 @@ from lorasweep.base import Base, unfreeze
 from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.full import FullWeights
 from lorasweep.hooks import Hooks, StepEvent, Trained
-from lorasweep.lanes import Lanes
 from lorasweep.lora import Adapters, Lane
 from lorasweep.loss_scaling import FIRST, GOOD_STEPS, LARGEST, LossScaling
-from lorasweep.optimizer import LaneAdamW
 from lorasweep.records import Failure, StepEntry
 from lorasweep.study import Recipe
 from lorasweep.train import answer_loss, train_pack
@@ -250,58 +247,6 @@ class TestScale:
         assert errors[0] > 5 * errors[1]
 
 
-def test_a_step_that_is_skipped_leaves_a_lanes_optimizer_as_it_was() -> None:
-    """Its moments, its count of steps and its weight decay: torch's AdamW that took fewer steps."""
-
-    class Numbers:
-        lanes = (None, None)
-        values_KP = torch.randn(2, 6, generator=torch.Generator().manual_seed(1))
-        gradients_KP = torch.zeros(2, 6)
-
-        def learning_rates(self) -> Tensor:
-            return torch.tensor([[0.1], [0.2]])
-
-    numbers: Any = Numbers()
-    alone = [torch.nn.Parameter(row.clone()) for row in numbers.values_KP]
-    theirs = [
-        torch.optim.AdamW([p], lr=lr, weight_decay=0.3)
-        for p, lr in zip(alone, (0.1, 0.2), strict=True)
-    ]
-    scaling = LossScaling(2)
-    lanes = Lanes(numbers, 0.3, scaling)
-    generator = torch.Generator().manual_seed(2)
-    for overflows in ((True, False), (False, True), (False, False), (True, True), (False, False)):
-        numbers.gradients_KP.copy_(torch.randn(2, 6, generator=generator))
-        for k in range(2):
-            if not overflows[k]:
-                alone[k].grad = numbers.gradients_KP[k].clone()
-                theirs[k].step()
-        overflowed_K = torch.tensor(overflows)
-        numbers.gradients_KP[overflowed_K] = torch.nan
-        before = [{name: rows[k].clone() for name, rows in lanes.state().items()} for k in (0, 1)]
-        scaling.update(overflowed_K)
-        lanes.scaled_step(scaling, 1.0, overflowed_K)
-        for k in range(2):
-            torch.testing.assert_close(numbers.values_KP[k], alone[k].detach())
-            for name in ("values", "mean", "square") if overflows[k] else ():
-                assert lanes.state()[name][k].equal(before[k][name])
-    assert scaling.skipped_K.tolist() == [2, 2]
-
-
-def test_corrections_by_lane_are_those_of_all_where_none_has_skipped() -> None:
-    """Bit for bit, so that fp16 needs no optimizer of its own."""
-    values, generator = torch.randn(3, 40), torch.Generator().manual_seed(4)
-    plain, by_lane = (
-        LaneAdamW(values.clone(), torch.tensor([[0.1], [1e-3], [2.0]]), 0.1) for _ in range(2)
-    )
-    live_K = torch.ones(3, dtype=torch.bool)
-    for step in range(1, 6):
-        gradients_KP = torch.randn(3, 40, generator=generator)
-        plain.step(gradients_KP, 0.7, live_K)
-        by_lane.step(gradients_KP, 0.7, live_K, [step] * 3)
-        assert plain.values_KP.equal(by_lane.values_KP)
-
-
 class StopError(Exception):
     """Raised in the middle of a training."""
 
@@ -334,23 +279,6 @@ def test_a_training_resumed_in_the_middle_ends_with_the_same_bits(
     assert found.values_KP.equal(undisturbed.values_KP)
     for name, rows in undisturbed.scales.items():
         assert found.scales[name].equal(rows)
-
-
-def test_a_lane_that_leaves_takes_its_scale_along(half_base: Base) -> None:
-    with half_base.adapted(mixed_lanes(half_base)) as adapters:
-        scaling = LossScaling(3)
-        scaling.update(torch.tensor([False, True, False]))
-        lanes = Lanes(adapters, 0.1, scaling)
-        own = lanes.state_of(1)
-        lanes.keep([1, 2])
-        assert scaling.scale_K.tolist() == [FIRST / 2, FIRST]
-        assert scaling.steps_taken(1) == [0, 1]
-    with half_base.adapted([mixed_lanes(half_base)[1]]) as adapters:
-        alone = Lanes(adapters, 0.1, LossScaling(1))
-        alone.restore([0], 1, own)
-        assert {n: rows.tolist() for n, rows in alone.state().items() if rows.dim() == 1} == {
-            "live": [True], "scale": [FIRST / 2], "good_steps": [0], "skipped_steps": [1],
-        }  # fmt: skip
 
 
 def test_training_ends_near_fp32s(

@@ -112,3 +112,17 @@ def test_schedules_are_those_of_transformers(schedule: str, warmup: float) -> No
         assert schedule_factor(recipe, step, num_steps) == pytest.approx(expected, abs=1e-15)
         optimizer.step()
         scheduler.step()
+
+
+def test_corrections_by_lane_are_those_of_all_where_none_has_skipped() -> None:
+    """Bit for bit, so that fp16 needs no optimizer of its own."""
+    values, generator = torch.randn(3, 40), torch.Generator().manual_seed(4)
+    plain, by_lane = (
+        LaneAdamW(values.clone(), torch.tensor([[0.1], [1e-3], [2.0]]), 0.1) for _ in range(2)
+    )
+    live_K = torch.ones(3, dtype=torch.bool)
+    for step in range(1, 6):
+        gradients_KP = torch.randn(3, 40, generator=generator)
+        plain.step(gradients_KP, 0.7, live_K)
+        by_lane.step(gradients_KP, 0.7, live_K, [step] * 3)
+        assert plain.values_KP.equal(by_lane.values_KP)
