@@ -179,8 +179,8 @@ def test_a_step_that_is_skipped_leaves_a_lanes_optimizer_as_it_was() -> None:
     assert scaling.skipped_K.tolist() == [2, 2]
 
 
-def test_a_lane_that_leaves_takes_its_scale_along(base: Base) -> None:
-    with base.adapted(mixed_lanes(base)) as adapters:
+def test_a_lane_that_leaves_takes_its_scale_along(exact_base: Base) -> None:
+    with exact_base.adapted(mixed_lanes(exact_base)) as adapters:
         scaling = LossScaling(3)
         scaling.update(torch.tensor([False, True, False]))
         lanes = Lanes(adapters, 0.1, scaling)
@@ -188,7 +188,7 @@ def test_a_lane_that_leaves_takes_its_scale_along(base: Base) -> None:
         lanes.keep([1, 2])
         assert scaling.scale_K.tolist() == [FIRST / 2, FIRST]
         assert scaling.steps_taken(1) == [0, 1]
-    with base.adapted([mixed_lanes(base)[1]]) as adapters:
+    with exact_base.adapted([mixed_lanes(exact_base)[1]]) as adapters:
         alone = Lanes(adapters, 0.1, LossScaling(1))
         alone.restore([0], 1, own)
         assert {n: rows.tolist() for n, rows in alone.state().items() if rows.dim() == 1} == {
