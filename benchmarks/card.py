@@ -46,6 +46,13 @@ def frozen_base(device: str) -> Base:
     return base
 
 
+def micro_tokens_for(base: Base) -> int:
+    """Return the tokens of an automatic micro-batch for GPT-2 on its device."""
+    device = base.device.type
+    precision = resolve_precision("auto", device)
+    return auto_micro_tokens(device, precision, base.linears.values())
+
+
 def new_lanes(base: Base, count: int, dropout: float) -> list[Lane]:
     """Return so many lanes alike."""
     modules = tuple(name for name in base.linears if name.endswith(TARGETS))
@@ -54,8 +61,7 @@ def new_lanes(base: Base, count: int, dropout: float) -> list[Lane]:
 
 def lanes_seconds(base: Base, trees: tuple[Tree, ...], count: int, dropout: float) -> float:
     """Train an epoch with so many lanes; return seconds per question and lane."""
-    recipe = Recipe(epochs=1, batch_size=BATCH)
-    micro_tokens = auto_micro_tokens(base.device.type, base.linears.values())
+    recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), micro_tokens_for(base)
     with base.adapted(new_lanes(base, count, dropout)) as adapters:
         hooks = Hooks(evaluate=lambda: [0.0] * count)
         done = train_pack(base, adapters, trees, recipe, micro_tokens, hooks)

@@ -10,7 +10,7 @@ import argparse
 import time
 from itertools import pairwise
 
-from card import LANES, frozen_base, new_lanes
+from card import LANES, frozen_base, micro_tokens_for, new_lanes
 from contenders import BATCH, examples, gpt2_tokenizer
 from torch.nn.attention import SDPBackend
 
@@ -18,7 +18,6 @@ from lorasweep import trees as trees_module
 from lorasweep.base import Base
 from lorasweep.decode import Prompts, decode_greedy
 from lorasweep.hooks import Hooks, StepEvent
-from lorasweep.locking import auto_micro_tokens
 from lorasweep.machine import default_device, describe
 from lorasweep.ops import attention
 from lorasweep.study import Recipe
@@ -39,8 +38,7 @@ def answering_seconds(base: Base, trees: tuple[Tree, ...], micro_tokens: int) ->
 
 def measure(base: Base, trees: tuple[Tree, ...]) -> None:
     """Print how fast training is as it goes on, and what answers take at first and later."""
-    recipe = Recipe(epochs=1, batch_size=BATCH)
-    micro_tokens = auto_micro_tokens(base.device.type, base.linears.values())
+    recipe, micro_tokens = Recipe(epochs=1, batch_size=BATCH), micro_tokens_for(base)
     marks, done = [(0, time.perf_counter())], 0
 
     def on_step(event: StepEvent) -> None:

@@ -57,7 +57,8 @@ def measure(rounds: int, dropout: float) -> tuple[dict[str, float], float]:
             seconds = step()
             if round_ >= 0:
                 times[name].append(seconds)
-        rates.append(matrix_rate())
+        if round_ >= 0:
+            rates.append(matrix_rate())
     medians = {name: statistics.median(found) for name, found in times.items()}
     return medians, statistics.median(rates)
 

@@ -117,8 +117,22 @@ def test_noise_of_the_kept_tokens_alone_draws_what_noise_of_all_would() -> None:
             assert torch.equal(drawn(warped, keys), (warped + everything).argmax(-1))
 
 
+def test_what_is_not_finite_changes_no_other_slot() -> None:
+    logits = some_logits().flatten(0, -2)
+    keys = torch.arange(len(logits)) // 2
+    for name in ("top-k-4", "nucleus-0.7", "temperature-1.3"):
+        expected = drawn(warp(logits, parse_decoder(name)), keys)
+        broken = logits.clone()
+        broken[3] = torch.nan
+        found = drawn(warp(broken, parse_decoder(name)), keys)
+        sound = torch.arange(len(logits)) != 3
+        assert torch.equal(found[sound], expected[sound])
+        assert len(drawn(warp(broken[3:4], parse_decoder(name)), keys[3:4])) == 1
+
+
 def noise(*keys: tuple[int, str, int, int], num_tokens: int = 100) -> Tensor:
-    return torch.stack([gumbel_noise(key_of(each), torch.arange(num_tokens)) for each in keys])
+    keys_M = torch.tensor([key_of(each) for each in keys])
+    return gumbel_noise(keys_M[:, None], torch.arange(num_tokens))
 
 
 def test_noise_is_gumbels_and_of_its_own_for_each_choice_and_token() -> None:
@@ -178,12 +192,14 @@ def test_draws_do_not_depend_on_cut_order_or_lanes(
     trees: tuple[Tree, ...],
     name: str,
     dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     base = make_base(dtype)
     lanes = mixed_lanes(base)
     with base.adapted(lanes) as adapters:
         randomise_B(adapters)
         whole = draw(base, trees, name, len(lanes))
+        monkeypatch.setitem(sampling.LOGITS_AT_ONCE, "cpu", 1)
         for others, cut in ((trees, 1), (trees[::-1], 4000), (separate_rows(trees), ALL_AT_ONCE)):
             assert draw(base, others, name, len(lanes), max_tokens=cut) == whole
         weights = [

@@ -8,10 +8,10 @@ import torch
 
 import tiny
 from lorasweep import locking
-from lorasweep.architectures import linear_modules
+from lorasweep.architectures import LinearModule, linear_modules
 from lorasweep.errors import UserError
 from lorasweep.locking import AUTO_MICRO_TOKENS, agree, changes_since, planned_ids, unfinished
-from lorasweep.machine import versions
+from lorasweep.machine import Precision, versions
 from lorasweep.models import read_config
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.records import Lock
@@ -32,17 +32,27 @@ def with_facts(prepared: Prepared, **facts: Any) -> Prepared:
 
 
 @pytest.mark.parametrize(
-    ("base", "gigabytes", "tokens"),
-    [("gpt2", 16, 21845), ("gpt2", 80, 65536), ("smollm2-135m", 16, 10551),
-     ("smollm2-135m", 80, 52758)],
-)  # fmt: skip
+    ("base", "precision", "gigabytes", "tokens"),
+    [
+        ("gpt2", "fp16", 16, 21_629),
+        ("gpt2", "fp32", 16, 10_706),
+        ("gpt2", "bf16", 80, 65_536),
+        ("smollm2-135m", "bf16", 80, 52_628),
+    ],
+)
 def test_a_small_card_and_a_large_model_compute_fewer_tokens_at_a_time(
-    base: str, gigabytes: int, tokens: int, monkeypatch: pytest.MonkeyPatch
+    base: str, precision: Precision, gigabytes: int, tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     linears = linear_modules(read_config(base))
     monkeypatch.setattr(locking, "device_memory_bytes", lambda *_: gigabytes * 2**30)
-    assert locking.auto_micro_tokens("cuda", linears) == tokens
-    assert locking.auto_micro_tokens("cpu", linears) == AUTO_MICRO_TOKENS["cpu"]
+    assert locking.auto_micro_tokens("cuda", precision, linears) == tokens
+    assert locking.auto_micro_tokens("cpu", precision, linears) == AUTO_MICRO_TOKENS["cpu"]
+
+
+def test_weights_that_fill_a_card_leave_a_token_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locking, "device_memory_bytes", lambda *_: 2**30)
+    linears = [LinearModule("mlp", 32_768, 32_768)]
+    assert locking.auto_micro_tokens("cuda", "bf16", linears) == 1
 
 
 def test_a_new_folder_gets_what_is_decided_now(store: Store, prepared: Prepared) -> None:

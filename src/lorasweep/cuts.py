@@ -1,8 +1,11 @@
 """Cuts: an epoch's trees into batches, and the trees of a pass into micro-batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lorasweep.trees import Tree, padded_width
 
@@ -38,32 +41,27 @@ def micro_batches(
     ordered = sorted(trees, key=lambda t: (-t.num_tokens, t.id))
     widths = [num_lanes * padded_width(tree.num_tokens, device) for tree in ordered]
     cost = num_passes * PASS_TOKENS[torch.device(device).type]
-    ends = _cheapest_ends(widths, max_tokens, cost)
-    return [tuple(ordered[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+    ends = _cheapest_ends(np.array(widths), max_tokens, cost)
+    return [tuple(ordered[start:end]) for start, end in pairwise([0, *ends])]
 
 
-def _cheapest_ends(widths: Sequence[int], max_tokens: int, cost_of_group: int) -> list[int]:
+def _cheapest_ends(widths: NDArray[np.int64], max_tokens: int, cost_of_group: int) -> list[int]:
     """Return where each group ends, for falling widths of rows: dynamic programming.
 
     `least[end]` is what the rows before `end` cost at least, `start_of[end]` where the last of
-    their groups starts then.
+    their groups starts then. Rows further ahead are wider, so the first start that may be only
+    moves on.
     """
-    least, start_of = [0], [0]
+    least, start_of, first = np.zeros(len(widths) + 1, dtype=np.int64), [0], 0
     for end in range(1, len(widths) + 1):
-        starts = _possible_starts(widths, end, max_tokens)
-        costs = {start: least[start] + widths[start] * (end - start) for start in starts}
-        start_of.append(min(costs, key=lambda start: (costs[start], start)))
-        least.append(costs[start_of[end]] + cost_of_group)
-    ends = [len(widths)] if widths else []
+        while first < end - 1 and widths[first] * (end - first) > max_tokens:
+            first += 1
+        rows = np.arange(end - first, 0, -1)
+        costs = least[first:end] + widths[first:end] * rows
+        cheapest = int(costs.argmin())
+        start_of.append(first + cheapest)
+        least[end] = costs[cheapest] + cost_of_group
+    ends = [len(widths)] if len(widths) else []
     while ends and start_of[ends[-1]] > 0:
         ends.append(start_of[ends[-1]])
     return ends[::-1]
-
-
-def _possible_starts(widths: Sequence[int], end: int, max_tokens: int) -> Iterator[int]:
-    """Yield where a group may start that ends here: rows further ahead are wider."""
-    yield end - 1
-    for start in range(end - 2, -1, -1):
-        if widths[start] * (end - start) > max_tokens:
-            return
-        yield start

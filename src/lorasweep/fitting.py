@@ -36,7 +36,7 @@ def refuse_too_large(
 
 
 def _bytes_of_a_lane(base: Base, trees: Sequence[Tree], pack: LockedPack, micro_tokens: int) -> int:
-    """Measure what one lane takes in the largest micro-batch that the pack may have."""
+    """Measure what one lane takes in a micro-batch of the longest trees."""
     largest = max(pack.runs, key=lambda run: run.trainable_parameters)
     longest = sorted(trees, key=lambda tree: -tree.num_tokens)
     group = longest[: max(1, micro_tokens // len(pack.runs) // longest[0].num_tokens)]

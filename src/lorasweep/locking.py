@@ -1,12 +1,13 @@
 """What is decided once for a study's folder: precision, threads, cuts and packs."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 
 from lorasweep.architectures import linear_modules
-from lorasweep.base import chosen_operations
+from lorasweep.base import DTYPES, chosen_operations
 from lorasweep.errors import UserError, nearest
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
@@ -27,8 +28,10 @@ from lorasweep.store import Store
 # Tokens of a micro-batch, all lanes and padding counted: see docs/log.md.
 AUTO_MICRO_TOKENS = {"cpu": 1024, "cuda": 65536}
 # Activations of a token, for each input and output of the model's linear maps: SmolLM2 with
-# adapters on all of them took 3.7 on a card. They may have three quarters of its memory.
-BYTES_PER_FEATURE, SHARE_FOR_ACTIVATIONS = 4, 0.75
+# adapters on all of them took 3.7 bytes in bf16 on a card. They may have three quarters of what
+# its weights leave.
+BYTES_PER_FEATURE = {"fp32": 8, "bf16": 4, "fp16": 4}
+SHARE_FOR_ACTIVATIONS = 0.75
 
 
 def agree(store: Store, prepared: Prepared, executor: Executor = HERE) -> Lock:
@@ -72,7 +75,8 @@ def _new(prepared: Prepared) -> Lock:
     precision = resolve_precision(study.model.precision, device)
     micro = study.recipe.micro_batch
     if micro == "auto":
-        micro = auto_micro_tokens(device, linear_modules(read_config(study.model.base)))
+        linears = linear_modules(read_config(study.model.base))
+        micro = auto_micro_tokens(device, precision, linears)
     return Lock(
         study=study.model_dump(mode="json"),
         facts=prepared.facts,
@@ -92,7 +96,7 @@ class _LinearMap(Protocol):
     def out_features(self) -> int: ...
 
 
-def auto_micro_tokens(device: str, linears: Iterable[_LinearMap]) -> int:
+def auto_micro_tokens(device: str, precision: Precision, linears: Iterable[_LinearMap]) -> int:
     """Return the tokens of a micro-batch that suit a device and a model with these linear maps.
 
     A small card's are fewer, and those of a large model.
@@ -100,9 +104,11 @@ def auto_micro_tokens(device: str, linears: Iterable[_LinearMap]) -> int:
     most = AUTO_MICRO_TOKENS[device]
     if device == "cpu":
         return most
-    features = sum(linear.in_features + linear.out_features for linear in linears)
-    room_bytes = SHARE_FOR_ACTIVATIONS * device_memory_bytes(device, 1)
-    return max(1, min(most, int(room_bytes / (BYTES_PER_FEATURE * features))))
+    shapes = [(linear.in_features, linear.out_features) for linear in linears]
+    bytes_of_token = BYTES_PER_FEATURE[precision] * sum(map(sum, shapes))
+    bytes_of_weights = DTYPES[precision].itemsize * sum(map(math.prod, shapes))
+    room_bytes = SHARE_FOR_ACTIVATIONS * (device_memory_bytes(device, 1) - bytes_of_weights)
+    return max(1, min(most, int(room_bytes / bytes_of_token)))
 
 
 def _refuse_differences(lock: Lock, prepared: Prepared, store: Store) -> None:

@@ -22,8 +22,9 @@ from lorasweep.ops.hashing import key_of, random_words, shifted
 USUAL_NUCLEUS, WIDENING = 256, 8
 # Tokens are ranked where no slot keeps more than this share of them: noise costs more than ranking.
 FEW = 8
-# Logits taken at a time, in float64 with their noise: 32 MiB each, and 512 MiB on a card.
-LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
+# Logits taken at a time, in float64 with their noise and more: 8 MiB each, which caches hold, and
+# 128 MiB on a card.
+LOGITS_AT_ONCE = {"cpu": 2**20, "cuda": 2**24}
 RANDOM_BITS = 53
 
 
@@ -33,9 +34,11 @@ def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int)
 
     def choose(logits: Tensor, slots: Tensor, step: int) -> Tensor:
         keys_M = keys_RSN[slots[:, 1], slots[:, 2], step]
-        at_once = max(1, LOGITS_AT_ONCE[logits.device.type] // logits.shape[-1])
-        parts = zip(torch.split(logits, at_once), torch.split(keys_M, at_once), strict=True)
-        return torch.cat([drawn(warp(part.double(), decoder), keys) for part, keys in parts])
+        # In the order of keys the lanes of a slot, which share its noise, stand side by side.
+        order = keys_M.argsort()
+        parts = torch.split(order, max(1, LOGITS_AT_ONCE[logits.device.type] // logits.shape[-1]))
+        found = [drawn(warp(logits[part].double(), decoder), keys_M[part]) for part in parts]
+        return torch.empty_like(order).scatter_(0, order, torch.cat(found))
 
     return choose
 
@@ -43,12 +46,16 @@ def sampler(rows: GrowingRows, decoder: Decoder, seed: int, max_new_tokens: int)
 def drawn(warped: Tensor, keys_M: Tensor) -> Tensor:
     """Return the tokens [M] that win the choices with these keys; warped logits are [M, V].
 
-    Noise is made for few tokens alone where no slot keeps more.
+    Equal keys have equal noise, made once; and for few tokens alone where no slot keeps more.
     """
     tokens, num_kept = torch.arange(warped.shape[-1], device=warped.device), _most_kept(warped)
     if FEW * num_kept <= len(tokens):
         warped, tokens = warped.topk(num_kept)
-    winners = (warped + gumbel_noise(keys_M[:, None], tokens)).argmax(-1, keepdim=True)
+        noise = gumbel_noise(keys_M[:, None], tokens)
+    else:
+        keys_U, whose_M = keys_M.unique(return_inverse=True)
+        noise = gumbel_noise(keys_U[:, None], tokens)[whose_M]
+    winners = (warped + noise).argmax(-1, keepdim=True)
     return tokens.expand_as(warped).gather(-1, winners)[:, 0]
 
 
@@ -57,7 +64,7 @@ def _most_kept(warped: Tensor) -> int:
     return max(1, int(warped.isfinite().sum(-1).max()))
 
 
-def gumbel_noise(keys: Tensor | int, tokens: Tensor) -> Tensor:
+def gumbel_noise(keys: Tensor, tokens: Tensor) -> Tensor:
     """Return noise of Gumbel's distribution for tokens in the choices with these keys."""
     bits = shifted(random_words(keys, tokens), 64 - RANDOM_BITS)
     return -(-((bits.double() + 0.5) / (1 << RANDOM_BITS)).log()).log()

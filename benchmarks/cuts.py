@@ -1,0 +1,92 @@
+"""Micro-batches by the cheapest cuts against rows filled up to the bound, the longest first.
+
+Padding by both, as a share of the tokens that are there, over the batches of 2,000 real questions;
+and, in turns, milliseconds a question of training steps on some of them, at the bound of 2,048 that
+the other benchmarks have: GPT-2 124M of random weights, one lane of rank 4.
+
+    python benchmarks/cuts.py [--rounds 4] [--questions 96]
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from contenders import BATCH, MICRO_TOKENS, Lorasweep, examples, gpt2_tokenizer
+
+from lorasweep import train as train_module
+from lorasweep.cuts import batches, micro_batches
+from lorasweep.hooks import Hooks
+from lorasweep.machine import describe, resolve_precision
+from lorasweep.ops.allocator import keep_freed_memory
+from lorasweep.study import Recipe
+from lorasweep.train import epoch_order, train_pack
+from lorasweep.trees import Tree
+
+UNITS, BOUNDS, NUM_QUESTIONS, WARM_UP = ("paragraph", "question"), (512, 1024, 2048), 2000, 2
+Cut = Callable[..., list[tuple[Tree, ...]]]
+
+
+def filled(
+    trees: Sequence[Tree], max_tokens: int, num_lanes: int = 1, *_: Any
+) -> list[tuple[Tree, ...]]:
+    """Cut as lorasweep did at first: a micro-batch takes rows while they fit."""
+    groups: list[list[Tree]] = []
+    for tree in sorted(trees, key=lambda t: (-t.num_tokens, t.id)):
+        if groups and groups[-1][0].num_tokens * (len(groups[-1]) + 1) * num_lanes <= max_tokens:
+            groups[-1].append(tree)
+        else:
+            groups.append([tree])
+    return [tuple(group) for group in groups]
+
+
+CUTS: dict[str, Cut] = {"filled": filled, "cheapest": micro_batches}
+
+
+def padding(trees: Sequence[Tree], cut: Cut, bound: int) -> tuple[float, int]:
+    """Return padding as a share of the tokens that are there, and the number of micro-batches."""
+    groups = [group for batch in batches(trees, BATCH) for group in cut(batch, bound)]
+    computed = sum(len(group) * max(t.num_tokens for t in group) for group in groups)
+    return computed / sum(tree.num_tokens for tree in trees) - 1, len(groups)
+
+
+def step_milliseconds(stepping: Lorasweep, cut: Cut) -> float:
+    """Train an epoch in batches of 32; return milliseconds a question."""
+    train_module.micro_batches = cut
+    recipe, hooks = Recipe(epochs=1, batch_size=BATCH), Hooks(evaluate=lambda: [0.0])
+    with stepping.base.adapted([stepping.lane]) as adapters:
+        done = train_pack(stepping.base, adapters, stepping.trees, recipe, MICRO_TOKENS, hooks)
+    return 1000 * done.seconds / sum(len(tree.branches) for tree in stepping.trees)
+
+
+def main() -> None:
+    """Print padding, then times."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--questions", type=int, default=96)
+    options = parser.parse_args()
+    keep_freed_memory()
+    tokenizer, precision = gpt2_tokenizer(), resolve_precision("auto", "cpu")
+    print("| sampled by | bound | padding, filled | padding, cheapest |\n|---|---|---|---|")
+    for unit in UNITS:
+        trees = epoch_order(examples(unit, tokenizer, NUM_QUESTIONS), 0, 0)
+        for bound in BOUNDS:
+            cells = [padding(trees, cut, bound) for cut in CUTS.values()]
+            shown = " | ".join(f"{100 * share:.0f} % in {count}" for share, count in cells)
+            print(f"| {unit} | {bound} | {shown} |")
+    print(f"\n{describe()}; bound {MICRO_TOKENS}; medians of {options.rounds} rounds in turns\n")
+    print("| sampled by | filled, ms a question | cheapest | ratio |\n|---|---|---|---|")
+    for unit in UNITS:
+        stepping = Lorasweep(examples(unit, tokenizer, options.questions), tokenizer, precision)
+        times: dict[str, list[float]] = {name: [] for name in CUTS}
+        for round_ in range(-WARM_UP, options.rounds):
+            for name, cut in CUTS.items():
+                milliseconds = step_milliseconds(stepping, cut)
+                if round_ >= 0:
+                    times[name].append(milliseconds)
+        before, after = (statistics.median(times[name]) for name in CUTS)
+        print(f"| {unit} | {before:.1f} | {after:.1f} | {before / after:.2f}x |")
+
+
+if __name__ == "__main__":
+    main()
