@@ -105,9 +105,9 @@ def test_questions_that_have_finished_are_left_out_and_answers_stay(
     sizes: list[int] = []
     grow = GrowingRows.grow
 
-    def counted(self: GrowingRows, tokens: torch.Tensor) -> torch.Tensor:
+    def counted(self: GrowingRows, tokens: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
         sizes.append(tokens.numel())
-        return grow(self, tokens)
+        return grow(self, tokens, read)
 
     def answers() -> list[list[list[Answer]]]:
         prompts = Prompts(base, separate_rows(trees), 1, ALL_AT_ONCE)

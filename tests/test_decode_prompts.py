@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+import torch
 from torch import Tensor
 
 from lorasweep.base import Base
@@ -92,10 +93,11 @@ def test_rows_are_few_where_logits_take_much_memory(
 
 def test_tokens_are_written_in_place(stopping_base: Base, trees: tuple[Tree, ...]) -> None:
     rows = next(iter(Prompts(stopping_base, trees, 1, 100_000).rows()))
-    logits = rows.prefill()
+    logits, tokens = rows.prefill(), torch.zeros_like(rows.branch_RS)[None]
     buffers = []
     for _ in range(4):
-        logits = rows.grow(logits.argmax(-1))
+        tokens[rows.real_KRS] = logits.argmax(-1)
+        logits = rows.grow(tokens, rows.real_KRS)
         layer = rows.cache.layers[0]
         buffers.append(layer._buffers[0].data_ptr())
         assert _starts_alike(layer.keys, rows)

@@ -244,7 +244,7 @@ def test_the_likeliest_allowed_token_is_chosen(bases: list[Base]) -> None:
     for base in bases:
         rows = GrowingRows(base, [prompts_of(tree) for tree in trees], 1)
         with torch.inference_mode():
-            ranked = rows.prefill()[0, 0, 0].argsort(descending=True).tolist()
+            ranked = rows.prefill()[0].argsort(descending=True).tolist()
         spans = Spans(context)
         may = allowed(Vocabulary(base), spans, Said(b"", spans.starts))
         assert ranked[0] not in may

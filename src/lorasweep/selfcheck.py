@@ -128,18 +128,17 @@ def training_logits(base: Base, trees: Sequence[Tree]) -> Tensor:
 def decoding_logits(base: Base, trees: Sequence[Tree]) -> Tensor:
     """Return the logits [N, V] at all answer positions as decoding computes them, step by step."""
     rows = GrowingRows(base, [prompts_of(tree) for tree in trees], 1)
-    steps = [rows.prefill()[0]]
-    longest = max(len(b.answer_ids) for tree in trees for b in tree.branches)
-    for place in range(longest - 1):
+    branches = [branch for tree in trees for branch in tree.branches]
+    steps = [rows.prefill()]
+    for place in range(max(len(branch.answer_ids) for branch in branches) - 1):
         tokens_RQ = torch.zeros_like(rows.branch_RS)
         for r, tree in enumerate(trees):
             for q, branch in enumerate(tree.branches):
                 tokens_RQ[r, q] = branch.answer_ids[min(place, len(branch.answer_ids) - 1)]
-        steps.append(rows.grow(tokens_RQ[None])[0])
+        steps.append(rows.grow(tokens_RQ[None], rows.real_KRS))
     return torch.cat(
         [
-            torch.stack([step[r, q] for step in steps[: len(branch.answer_ids)]])
-            for r, tree in enumerate(trees)
-            for q, branch in enumerate(tree.branches)
+            torch.stack([step[number] for step in steps[: len(branch.answer_ids)]])
+            for number, branch in enumerate(branches)
         ]
     )

@@ -4,7 +4,8 @@ The n likeliest unfinished beginnings go on. A continuation is finished if it st
 the n likeliest at its step; the search of a question ends with n finished ones, or at the last
 step, where the n likeliest all count. The answer has the highest mean log-probability per token.
 
-Shapes: K lanes, R rows, Q branches, n beams of a branch, V tokens of the vocabulary, N steps.
+Shapes: K lanes, R rows, Q branches, n beams of a branch, V tokens of the vocabulary, N steps;
+S slots, and M of them that are searched, as in `rows`.
 """
 
 import torch
@@ -25,18 +26,25 @@ def search(rows: GrowingRows, max_new_tokens: int) -> Tensor:
 
     Questions that have finished are left out of what is computed, as far as that pays.
     """
-    logits = rows.prefill()
-    beams = _Beams(rows, logits.shape[-1], max_new_tokens)
+    logits_MV, searched_KRS = rows.prefill(), rows.real_KRS
+    beams = _Beams(rows, logits_MV.shape[-1], max_new_tokens)
     for step in range(max_new_tokens):
         at = _questions(rows)
-        parents = beams.advance(logits, at, step)
+        parents = beams.advance(_of_all(logits_MV, searched_KRS), at, step)
         if beams.all_done or step + 1 == max_new_tokens:
             break
         first = torch.arange(parents.shape[2], device=parents.device) * rows.copies
         rows.follow((parents + first[:, None]).flatten(2))
-        rows.keep(beams.searched(at))
-        logits = rows.grow(beams.tokens(_questions(rows), step))
+        searched_KRS = rows.keep(beams.searched(at))
+        logits_MV = rows.grow(beams.tokens(_questions(rows), step), searched_KRS)
     return beams.best_KRQN
+
+
+def _of_all(logits_MV: Tensor, searched_KRS: Tensor) -> Tensor:
+    """Return logits [K, R, S, V]: anything for slots whose question is not searched."""
+    found = logits_MV.new_zeros(*searched_KRS.shape, logits_MV.shape[-1])
+    found[searched_KRS] = logits_MV
+    return found
 
 
 # Lane, row and branch, as they were at first, of each question that is still computed.

@@ -5,8 +5,9 @@ token at a time: the one answer of a greedy decoder, the draws of a sampling one
 sees the trunk, its branch's prompt and its own tokens. With a pack's adapters attached, all lanes
 answer together.
 
-Shapes: K lanes, R rows (trees), Q branches of the widest row, S slots of the widest row, T tokens
-computed in this pass, C tokens in the cache, V tokens of the vocabulary.
+Shapes: K lanes, R rows (trees), Q branches of the widest row, S slots of the widest row, M slots
+that are read, in the order of lanes, rows and slots, T tokens computed in this pass, C tokens in
+the cache, V tokens of the vocabulary.
 """
 
 import time
@@ -50,10 +51,10 @@ class GrowingRows:
     """The rows of one micro-batch while they grow by a token per slot, a copy for every lane.
 
     The slots of branch q are q * copies to (q + 1) * copies - 1. `prefill` computes trunks and
-    prompts, `grow` appends one token to every slot; both return the logits [K, R, S, V] of every
-    slot's next token (anything where a row has no branch). `keep` leaves out what has stopped:
-    R and S shrink, and `slots_KRS3` says which lane, row and slot each was at first. `prefilled`
-    may be there already, from other rows that grew behind the same prompts.
+    prompts, `grow` appends one token to every slot; both return logits [M, V] of next tokens: of
+    the slots that have a branch, and of those that are asked for. `keep` leaves out what has
+    stopped: R and S shrink, and `slots_KRS3` says which lane, row and slot each was at first.
+    `prefilled` may be there already, from other rows that grew behind the same prompts.
     """
 
     def __init__(
@@ -92,14 +93,16 @@ class GrowingRows:
         return ((owner == TRUNK) | (owner == mine)) & (mine != PADDING) & (owner != PADDING)
 
     def prefill(self) -> Tensor:
-        """Compute trunks and prompts; return the logits of every slot's first answer token."""
+        """Compute trunks and prompts; return the logits of every real slot's first answer token."""
         self.prefilled = self.prefilled or self._prefilled()
         self.cache = filled_cache(self.prefilled.keys)
-        logits_KNV = self.base.head(self.prefilled.hidden_KNd)
-        real = self.branch_RS[:, :: self.copies] != PADDING
-        logits = logits_KNV.new_zeros(self.num_lanes, *real.shape, logits_KNV.shape[-1])
-        logits[:, real] = logits_KNV
-        return logits if self.copies == 1 else logits.repeat_interleave(self.copies, dim=2)
+        logits_MV = self.base.head(self.prefilled.hidden_KNd).flatten(0, 1)
+        return logits_MV if self.copies == 1 else logits_MV.repeat_interleave(self.copies, dim=0)
+
+    @property
+    def real_KRS(self) -> Tensor:
+        """Say which slots have a branch."""
+        return (self.branch_RS != PADDING).repeat(self.num_lanes, 1, 1)
 
     def _prefilled(self) -> Prefilled:
         started = time.perf_counter()
@@ -109,8 +112,11 @@ class GrowingRows:
         read_KNd = hidden.flatten(1, 2)[:, rows.answer_index_N]
         return Prefilled(keys_of(self.cache), read_KNd, time.perf_counter() - started)
 
-    def grow(self, tokens_KRS: Tensor) -> Tensor:
-        """Append a token to every slot; return the logits of the token after it."""
+    def grow(self, tokens_KRS: Tensor, read_KRS: Tensor) -> Tensor:
+        """Append a token to every slot; return the logits of the token after it where it is read.
+
+        The head costs as much as half of a small model's body.
+        """
         num_slots = tokens_KRS.shape[-1]
         itself = torch.eye(num_slots, dtype=torch.bool, device=tokens_KRS.device)
         self.seen_RSC = torch.cat(
@@ -120,27 +126,30 @@ class GrowingRows:
         hidden = self._forward(tokens_KRS.flatten(0, 1), self.position_RS, mask)
         # Slots that have stopped still take a place in their row, never one behind the last.
         self.position_RS = (self.position_RS + 1).clamp_(max=self.base.max_tokens - 1)
-        return self.base.head(hidden)
+        return self.base.head(hidden[read_KRS])
 
     def keep(self, alive_KRS: Tensor) -> Tensor:
         """Compute the slots that are alive and few others from here on; return who is alive now.
 
-        Rows and slots are left out where that at least halves the slots, because what is kept of
-        the cache is copied.
+        Slots are left out where no row needs so many; rows where that at least halves them, because
+        what is kept of the cache is copied.
         """
-        needed_KR = alive_KRS.any(-1)
-        num_rows, num_slots = int(needed_KR.sum(1).max()), int(alive_KRS.sum(-1).max())
-        if 2 * num_rows * num_slots > alive_KRS[0].numel():
+        needed_KR, (num_rows, num_slots) = alive_KRS.any(-1), alive_KRS.shape[1:]
+        most_slots, most_rows = int(alive_KRS.sum(-1).max()), int(needed_KR.sum(1).max())
+        if 2 * most_rows <= num_rows:
+            rows_KR = _first_the_true(needed_KR, most_rows)
+            lanes_K1 = torch.arange(self.num_lanes, device=rows_KR.device)[:, None]
+            self.cache.batch_select_indices((lanes_K1 * num_rows + rows_KR).flatten())
+        elif most_slots == num_slots:
             return alive_KRS
-        rows_KR = _first_the_true(needed_KR, num_rows)
-        slots_KRS = _first_the_true(_taken(alive_KRS, rows_KR), num_slots)
+        else:
+            rows_KR = torch.arange(num_rows, device=needed_KR.device).expand_as(needed_KR)
+        slots_KRS = _first_the_true(_taken(alive_KRS, rows_KR), most_slots)
         self.position_RS = self._narrowed(self.position_RS, rows_KR, slots_KRS).flatten(0, 1)
         self.seen_RSC = self._narrowed(self.seen_RSC, rows_KR, slots_KRS).flatten(0, 1)
         alive_KRS = self._narrowed(alive_KRS.flatten(0, 1), rows_KR, slots_KRS)
         # The slots come last: how many rows there are is read from them.
         self.slots_KRS3 = self._narrowed(self.slots_KRS3.flatten(0, 1), rows_KR, slots_KRS)
-        lanes_K1 = torch.arange(self.num_lanes, device=rows_KR.device)[:, None]
-        self.cache.batch_select_indices((lanes_K1 * needed_KR.shape[1] + rows_KR).flatten())
         return alive_KRS
 
     def _narrowed(self, of_rows: Tensor, rows_KR: Tensor, slots_KRS: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def drawn(warped: Tensor, keys_M: Tensor) -> Tensor:
         warped, tokens = warped.topk(num_kept)
         noise = gumbel_noise(keys_M[:, None], tokens)
     else:
-        keys_U, whose_M = keys_M.unique(return_inverse=True)
+        keys_U, whose_M = torch.unique(keys_M, return_inverse=True)
         noise = gumbel_noise(keys_U[:, None], tokens)[whose_M]
     winners = (warped + noise).argmax(-1, keepdim=True)
     return tokens.expand_as(warped).gather(-1, winners)[:, 0]

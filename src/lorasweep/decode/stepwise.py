@@ -11,7 +11,6 @@ from torch import Tensor
 
 from lorasweep.decode.answers import stops
 from lorasweep.decode.rows import GrowingRows
-from lorasweep.trees import PADDING
 
 # From logits [M, V], whose they are (lane, row and slot: [M, 3]) and the step's number to [M].
 Choose = Callable[[Tensor, Tensor, int], Tensor]
@@ -23,19 +22,18 @@ def grow_until_stopped(rows: GrowingRows, choose: Choose, max_new_tokens: int) -
 
     What has stopped holds end tokens and is not computed any further.
     """
-    logits = rows.prefill()
-    alive_KRS = (rows.branch_RS != PADDING).expand(logits.shape[:-1]).clone()
+    logits_MV, alive_KRS = rows.prefill(), rows.real_KRS
     shape = (*alive_KRS.shape, max_new_tokens)
-    tokens_KRSN = torch.full(shape, rows.base.end_id, device=logits.device)
+    tokens_KRSN = torch.full(shape, rows.base.end_id, device=logits_MV.device)
     for step in range(max_new_tokens):
         slots_M3 = rows.slots_KRS3[alive_KRS]
-        tokens_M = choose(logits[alive_KRS], slots_M3, step)
+        tokens_M = choose(logits_MV, slots_M3, step)
         tokens_KRSN[..., step][tuple(slots_M3.T)] = tokens_M
         alive_KRS[alive_KRS.clone()] = ~stops(rows.base, tokens_M)
         if step + 1 == max_new_tokens or not bool(alive_KRS.any()):
             break
         alive_KRS = rows.keep(alive_KRS)
-        logits = rows.grow(tokens_KRSN[..., step][rows.slots_KRS3.unbind(-1)])
+        logits_MV = rows.grow(tokens_KRSN[..., step][rows.slots_KRS3.unbind(-1)], alive_KRS)
     return tokens_KRSN
 
 
