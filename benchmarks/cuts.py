@@ -1,7 +1,7 @@
 """Micro-batches by the cheapest cuts against rows filled up to the bound, the longest first.
 
 Padding by both, as a share of the tokens that are there, over the batches of 2,000 real questions;
-and, in turns, milliseconds a question of training steps on some of them, at the bound of 2,048 that
+how many shapes a card would meet; and, in turns, milliseconds a question of training steps on some of them, at the bound of 2,048 that
 the other benchmarks have: GPT-2 124M of random weights, one lane of rank 4.
 
     python benchmarks/cuts.py [--rounds 4] [--questions 96]
@@ -17,11 +17,12 @@ from contenders import BATCH, MICRO_TOKENS, Lorasweep, examples, gpt2_tokenizer
 from lorasweep import train as train_module
 from lorasweep.cuts import batches, micro_batches
 from lorasweep.hooks import Hooks
+from lorasweep.locking import AUTO_MICRO_TOKENS
 from lorasweep.machine import describe, resolve_precision
 from lorasweep.ops.allocator import keep_freed_memory
 from lorasweep.study import Recipe
 from lorasweep.train import epoch_order, train_pack
-from lorasweep.trees import Tree
+from lorasweep.trees import Tree, padded_width
 
 UNITS, BOUNDS, NUM_QUESTIONS, WARM_UP = ("paragraph", "question"), (512, 1024, 2048), 2000, 2
 Cut = Callable[..., list[tuple[Tree, ...]]]
@@ -50,6 +51,19 @@ def padding(trees: Sequence[Tree], cut: Cut, bound: int) -> tuple[float, int]:
     return computed / sum(tree.num_tokens for tree in trees) - 1, len(groups)
 
 
+def card_shapes(trees: Sequence[Tree]) -> tuple[int, int]:
+    """Return the micro-batches of five epochs with 25 lanes on a card, and their shapes."""
+    orders = [epoch_order(trees, 0, epoch) for epoch in range(5)]
+    groups = [
+        group
+        for order in orders
+        for batch in batches(order, BATCH)
+        for group in micro_batches(batch, AUTO_MICRO_TOKENS["cuda"], 25, "cuda")
+    ]
+    shapes = {(len(g), padded_width(max(t.num_tokens for t in g), "cuda")) for g in groups}
+    return len(groups), len(shapes)
+
+
 def step_milliseconds(stepping: Lorasweep, cut: Cut) -> float:
     """Train an epoch in batches of 32; return milliseconds a question."""
     train_module.micro_batches = cut
@@ -74,6 +88,12 @@ def main() -> None:
             cells = [padding(trees, cut, bound) for cut in CUTS.values()]
             shown = " | ".join(f"{100 * share:.0f} % in {count}" for share, count in cells)
             print(f"| {unit} | {bound} | {shown} |")
+    trees = examples("paragraph", tokenizer, NUM_QUESTIONS)
+    print(
+        "\n25 lanes on a card, five epochs: {} micro-batches of {} shapes".format(
+            *card_shapes(trees)
+        )
+    )
     print(f"\n{describe()}; bound {MICRO_TOKENS}; medians of {options.rounds} rounds in turns\n")
     print("| sampled by | filled, ms a question | cheapest | ratio |\n|---|---|---|---|")
     for unit in UNITS:
