@@ -1,8 +1,9 @@
 """Micro-batches by the cheapest cuts against rows filled up to the bound, the longest first.
 
 Padding by both, as a share of the tokens that are there, over the batches of 2,000 real questions;
-how many shapes a card would meet; and, in turns, milliseconds a question of training steps on some of them, at the bound of 2,048 that
-the other benchmarks have: GPT-2 124M of random weights, one lane of rank 4.
+how many shapes a card would meet; and, in turns, milliseconds a question of training steps on some
+of them, at the bound of 2,048 that the other benchmarks have: GPT-2 124M of random weights, one
+lane of rank 4.
 
     python benchmarks/cuts.py [--rounds 4] [--questions 96]
 """
