@@ -50,7 +50,8 @@ def micro_tokens_for(base: Base) -> int:
     """Return the tokens of an automatic micro-batch for GPT-2 on its device."""
     device = base.device.type
     precision = resolve_precision("auto", device)
-    return auto_micro_tokens(device, precision, base.linears.values())
+    shapes = [(linear.in_features, linear.out_features) for linear in base.linears.values()]
+    return auto_micro_tokens(device, precision, shapes)
 
 
 def new_lanes(base: Base, count: int, dropout: float) -> list[Lane]:

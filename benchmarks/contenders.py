@@ -28,6 +28,8 @@ from lorasweep.trees import Tree, TreeBuilder
 SHARED = Path(__file__).parents[2] / "shared"
 TARGETS = ("attn.c_attn", "attn.c_proj")
 BATCH, PADDED, MICRO_BATCH, MICRO_TOKENS = 32, 256, 8, 2048
+# Rounds that do not count: new memory is paid for at its first use.
+WARM_UP = 2
 NAMES = (
     "recipe, fp32",
     "recipe, bf16 autocast",
@@ -158,10 +160,10 @@ class Lorasweep:
         modules = tuple(n for n in self.base.linears if n.endswith(TARGETS))
         self.lane = Lane(modules, 4, 4.0, 1e-3, dropout, 0)
 
-    def step(self) -> float:
-        """Train one batch; return seconds per question."""
+    def step(self, batch_size: int | None = None) -> float:
+        """Train one batch, or an epoch in batches of this size; return seconds per question."""
         num_questions = sum(len(tree.branches) for tree in self.trees)
-        recipe = Recipe(epochs=1, batch_size=num_questions)
+        recipe = Recipe(epochs=1, batch_size=batch_size or num_questions)
         with self.base.adapted([self.lane]) as adapters:
             hooks = Hooks(evaluate=lambda: [0.0])
             done = train_pack(self.base, adapters, self.trees, recipe, MICRO_TOKENS, hooks)

@@ -13,19 +13,17 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from contenders import BATCH, MICRO_TOKENS, Lorasweep, examples, gpt2_tokenizer
+from contenders import BATCH, MICRO_TOKENS, WARM_UP, Lorasweep, examples, gpt2_tokenizer
 
 from lorasweep import train as train_module
 from lorasweep.cuts import batches, micro_batches
-from lorasweep.hooks import Hooks
 from lorasweep.locking import AUTO_MICRO_TOKENS
 from lorasweep.machine import describe, resolve_precision
 from lorasweep.ops.allocator import keep_freed_memory
-from lorasweep.study import Recipe
-from lorasweep.train import epoch_order, train_pack
+from lorasweep.train import epoch_order
 from lorasweep.trees import Tree, padded_width
 
-UNITS, BOUNDS, NUM_QUESTIONS, WARM_UP = ("paragraph", "question"), (512, 1024, 2048), 2000, 2
+UNITS, BOUNDS, NUM_QUESTIONS = ("paragraph", "question"), (512, 1024, 2048), 2000
 Cut = Callable[..., list[tuple[Tree, ...]]]
 
 
@@ -65,13 +63,40 @@ def card_shapes(trees: Sequence[Tree]) -> tuple[int, int]:
     return len(groups), len(shapes)
 
 
-def step_milliseconds(stepping: Lorasweep, cut: Cut) -> float:
-    """Train an epoch in batches of 32; return milliseconds a question."""
-    train_module.micro_batches = cut
-    recipe, hooks = Recipe(epochs=1, batch_size=BATCH), Hooks(evaluate=lambda: [0.0])
-    with stepping.base.adapted([stepping.lane]) as adapters:
-        done = train_pack(stepping.base, adapters, stepping.trees, recipe, MICRO_TOKENS, hooks)
-    return 1000 * done.seconds / sum(len(tree.branches) for tree in stepping.trees)
+def print_padding(tokenizer: Any) -> None:
+    """Print padding by both cuts, and what a card would meet."""
+    print("| sampled by | bound | padding, filled | padding, cheapest |\n|---|---|---|---|")
+    for unit in UNITS:
+        trees = epoch_order(examples(unit, tokenizer, NUM_QUESTIONS), 0, 0)
+        for bound in BOUNDS:
+            cells = [padding(trees, cut, bound) for cut in CUTS.values()]
+            shown = " | ".join(f"{100 * share:.0f} % in {count}" for share, count in cells)
+            print(f"| {unit} | {bound} | {shown} |")
+    count, shapes = card_shapes(examples("paragraph", tokenizer, NUM_QUESTIONS))
+    print(f"\n25 lanes on a card, five epochs: {count} micro-batches of {shapes} shapes")
+
+
+def print_times(tokenizer: Any, rounds: int, num_questions: int) -> None:
+    """Print what training takes by both cuts."""
+    print(f"\n{describe()}; bound {MICRO_TOKENS}; medians of {rounds} rounds in turns\n")
+    print("| sampled by | filled, ms a question | cheapest | ratio |\n|---|---|---|---|")
+    precision = resolve_precision("auto", "cpu")
+    for unit in UNITS:
+        stepping = Lorasweep(examples(unit, tokenizer, num_questions), tokenizer, precision)
+        before, after = (1000 * seconds for seconds in medians(stepping, rounds))
+        print(f"| {unit} | {before:.1f} | {after:.1f} | {before / after:.2f}x |")
+
+
+def medians(stepping: Lorasweep, rounds: int) -> list[float]:
+    """Return the median seconds a question by each cut, in batches of 32."""
+    times: dict[str, list[float]] = {name: [] for name in CUTS}
+    for round_ in range(-WARM_UP, rounds):
+        for name, cut in CUTS.items():
+            train_module.micro_batches = cut
+            seconds = stepping.step(BATCH)
+            if round_ >= 0:
+                times[name].append(seconds)
+    return [statistics.median(found) for found in times.values()]
 
 
 def main() -> None:
@@ -81,32 +106,9 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=96)
     options = parser.parse_args()
     keep_freed_memory()
-    tokenizer, precision = gpt2_tokenizer(), resolve_precision("auto", "cpu")
-    print("| sampled by | bound | padding, filled | padding, cheapest |\n|---|---|---|---|")
-    for unit in UNITS:
-        trees = epoch_order(examples(unit, tokenizer, NUM_QUESTIONS), 0, 0)
-        for bound in BOUNDS:
-            cells = [padding(trees, cut, bound) for cut in CUTS.values()]
-            shown = " | ".join(f"{100 * share:.0f} % in {count}" for share, count in cells)
-            print(f"| {unit} | {bound} | {shown} |")
-    trees = examples("paragraph", tokenizer, NUM_QUESTIONS)
-    print(
-        "\n25 lanes on a card, five epochs: {} micro-batches of {} shapes".format(
-            *card_shapes(trees)
-        )
-    )
-    print(f"\n{describe()}; bound {MICRO_TOKENS}; medians of {options.rounds} rounds in turns\n")
-    print("| sampled by | filled, ms a question | cheapest | ratio |\n|---|---|---|---|")
-    for unit in UNITS:
-        stepping = Lorasweep(examples(unit, tokenizer, options.questions), tokenizer, precision)
-        times: dict[str, list[float]] = {name: [] for name in CUTS}
-        for round_ in range(-WARM_UP, options.rounds):
-            for name, cut in CUTS.items():
-                milliseconds = step_milliseconds(stepping, cut)
-                if round_ >= 0:
-                    times[name].append(milliseconds)
-        before, after = (statistics.median(times[name]) for name in CUTS)
-        print(f"| {unit} | {before:.1f} | {after:.1f} | {before / after:.2f}x |")
+    tokenizer = gpt2_tokenizer()
+    print_padding(tokenizer)
+    print_times(tokenizer, options.rounds, options.questions)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from contenders import NAMES, Work, contender, examples, gpt2_tokenizer, names
+from contenders import NAMES, WARM_UP, Work, contender, examples, gpt2_tokenizer, names
 
 from lorasweep.machine import describe, peak_memory_bytes, resolve_precision
 from lorasweep.ops.allocator import keep_freed_memory
 
-# New memory is paid for at its first use, in the first two rounds.
-WARM_UP = 2
 LAYER_SHAPES = ((768, 2304), (768, 768), (768, 3072), (3072, 768))
 
 

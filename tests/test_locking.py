@@ -8,7 +8,7 @@ import torch
 
 import tiny
 from lorasweep import locking
-from lorasweep.architectures import LinearModule, linear_modules
+from lorasweep.architectures import linear_modules
 from lorasweep.errors import UserError
 from lorasweep.locking import AUTO_MICRO_TOKENS, agree, changes_since, planned_ids, unfinished
 from lorasweep.machine import Precision, versions
@@ -43,16 +43,15 @@ def with_facts(prepared: Prepared, **facts: Any) -> Prepared:
 def test_a_small_card_and_a_large_model_compute_fewer_tokens_at_a_time(
     base: str, precision: Precision, gigabytes: int, tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    linears = linear_modules(read_config(base))
+    shapes = [(m.in_features, m.out_features) for m in linear_modules(read_config(base))]
     monkeypatch.setattr(locking, "device_memory_bytes", lambda *_: gigabytes * 2**30)
-    assert locking.auto_micro_tokens("cuda", precision, linears) == tokens
-    assert locking.auto_micro_tokens("cpu", precision, linears) == AUTO_MICRO_TOKENS["cpu"]
+    assert locking.auto_micro_tokens("cuda", precision, shapes) == tokens
+    assert locking.auto_micro_tokens("cpu", precision, shapes) == AUTO_MICRO_TOKENS["cpu"]
 
 
 def test_weights_that_fill_a_card_leave_a_token_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locking, "device_memory_bytes", lambda *_: 2**30)
-    linears = [LinearModule("mlp", 32_768, 32_768)]
-    assert locking.auto_micro_tokens("cuda", "bf16", linears) == 1
+    assert locking.auto_micro_tokens("cuda", "bf16", [(32_768, 32_768)]) == 1
 
 
 def test_a_new_folder_gets_what_is_decided_now(store: Store, prepared: Prepared) -> None:

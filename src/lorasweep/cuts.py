@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lorasweep.trees import Tree, padded_width
 
 # What a pass costs beside its tokens, in tokens of all lanes: its many small operations, and
-# products of few rows, which are slow.
+# products of few rows, which are slow. A card's is an estimate that was not measured.
 PASS_TOKENS = {"cpu": 64, "cuda": 4096}
 
 

@@ -1,8 +1,8 @@
 """What is decided once for a study's folder: precision, threads, cuts and packs."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -75,8 +75,7 @@ def _new(prepared: Prepared) -> Lock:
     precision = resolve_precision(study.model.precision, device)
     micro = study.recipe.micro_batch
     if micro == "auto":
-        linears = linear_modules(read_config(study.model.base))
-        micro = auto_micro_tokens(device, precision, linears)
+        micro = auto_micro_tokens(device, precision, _shapes(study.model.base))
     return Lock(
         study=study.model_dump(mode="json"),
         facts=prepared.facts,
@@ -89,24 +88,23 @@ def _new(prepared: Prepared) -> Lock:
     )
 
 
-class _LinearMap(Protocol):
-    @property
-    def in_features(self) -> int: ...
-    @property
-    def out_features(self) -> int: ...
+def _shapes(base: str) -> Iterator[tuple[int, int]]:
+    """Yield inputs and outputs of a model's linear maps; an unknown model is built for them."""
+    for module in linear_modules(read_config(base)):
+        yield module.in_features, module.out_features
 
 
-def auto_micro_tokens(device: str, precision: Precision, linears: Iterable[_LinearMap]) -> int:
+def auto_micro_tokens(device: str, precision: Precision, shapes: Iterable[tuple[int, int]]) -> int:
     """Return the tokens of a micro-batch that suit a device and a model with these linear maps.
 
-    A small card's are fewer, and those of a large model.
+    A small card's are fewer, and those of a large model; on a processor the model is not looked at.
     """
     most = AUTO_MICRO_TOKENS[device]
     if device == "cpu":
         return most
-    shapes = [(linear.in_features, linear.out_features) for linear in linears]
-    bytes_of_token = BYTES_PER_FEATURE[precision] * sum(map(sum, shapes))
-    bytes_of_weights = DTYPES[precision].itemsize * sum(map(math.prod, shapes))
+    known = list(shapes)
+    bytes_of_token = BYTES_PER_FEATURE[precision] * sum(map(sum, known))
+    bytes_of_weights = DTYPES[precision].itemsize * sum(map(math.prod, known))
     room_bytes = SHARE_FOR_ACTIVATIONS * (device_memory_bytes(device, 1) - bytes_of_weights)
     return max(1, min(most, int(room_bytes / bytes_of_token)))
 

@@ -20,7 +20,7 @@ from lorasweep.ops.hashing import key_of, random_words, shifted
 
 # A nucleus rarely reaches further; where it does, ever more of the vocabulary is ranked.
 USUAL_NUCLEUS, WIDENING = 256, 8
-# Tokens are ranked where no slot keeps more than this share of them: noise costs more than ranking.
+# Tokens are ranked where no slot keeps more than one in so many: noise costs more than ranking.
 FEW = 8
 # Logits taken at a time, in float64 with their noise and more: 8 MiB each, which caches hold, and
 # 128 MiB on a card.
