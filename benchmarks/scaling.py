@@ -19,11 +19,11 @@ import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from lorasweep import Study, driver
+from lorasweep.console.progress import Silent
 from lorasweep.executors import Halve, labels_of
 from lorasweep.executors.local import LocalExecutor
 from lorasweep.jobs import FinishedRun
 from lorasweep.machine import describe
-from lorasweep.progress import Silent
 from lorasweep.records import LockedPack
 from lorasweep.worker import Worker
 

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 import tiny
 from lorasweep import machine
 from lorasweep.base import Base, freeze, unfreeze
+from lorasweep.console.progress import Silent
 from lorasweep.driver import run
 from lorasweep.errors import UserError
 from lorasweep.full import FullWeights
@@ -18,7 +19,6 @@ from lorasweep.hooks import Hooks
 from lorasweep.lanes import Trainable
 from lorasweep.lora import Lane
 from lorasweep.machine import resolve_precision
-from lorasweep.progress import Silent
 from lorasweep.records import StepEntry
 from lorasweep.selfcheck import round_checked, training_logits
 from lorasweep.store import Store

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # named with the room that they go to.
 ROOMS = {
     "errors": (),
-    "console": ("progress", "stopping", "console"),
+    "console": (),
     "hub": ("architectures", "weights", "models", "pull"),
     "study": ("targets", "study", "plan", "overrides", "decoders"),
     "data": ("squad", "trees", "cuts"),
@@ -28,7 +28,8 @@ ROOMS = {
     "analysis": ("results",),
     "forecast": ("estimate", "status", "forecast"),
     "report": ("notebook",),
-    "running": ("prepare", "locking", "worker", "driver", "calibration", "jobs", "selfcheck", "fitting", "examine", "trackers", "executors"),
+    "running": ("prepare", "locking", "worker", "driver", "calibration", "jobs", "selfcheck",
+        "fitting", "examine", "trackers", "executors"),
     "finished": ("wrong_answers", "sharing", "asking"),
     "app": (),
     "cli": ("terminal", "failures_text", "scoring_text"),

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import tiny
+from lorasweep.console.progress import Silent
+from lorasweep.console.stopping import stop_switch
 from lorasweep.driver import run
 from lorasweep.errors import UserError
-from lorasweep.progress import Silent
-from lorasweep.stopping import stop_switch
 from lorasweep.store import Store
 from stopped import files
 

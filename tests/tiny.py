@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from lorasweep.progress import Silent
+from lorasweep.console.progress import Silent
 from lorasweep.records import (
     BaseRecord,
     DataCard,

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from lorasweep.console.progress import Reporter
+from lorasweep.console.stopping import stop_switch
 from lorasweep.errors import UserError
 from lorasweep.estimate import Costs, costs_of
 from lorasweep.executors.local import HERE
@@ -13,9 +15,7 @@ from lorasweep.halving import cut_in_half, parts_of
 from lorasweep.jobs import FinishedRun, Job, job_of
 from lorasweep.locking import agree
 from lorasweep.prepare import TRAIN_SAMPLE, Prepared, prepare
-from lorasweep.progress import Reporter
 from lorasweep.records import Lock, LockedPack, RunRecord
-from lorasweep.stopping import stop_switch
 from lorasweep.store import Store, write_json
 from lorasweep.study import Study
 from lorasweep.trees import Forest, Tree

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from lorasweep import records
+from lorasweep.console.progress import Reporter, notebook_reporter
+from lorasweep.console.stopping import StopSwitch, stop_switch
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.executors import Executor
@@ -21,7 +23,6 @@ from lorasweep.notebook import Results
 from lorasweep.ops.allocator import keep_few_kernels
 from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
-from lorasweep.progress import Reporter, notebook_reporter
 from lorasweep.records import (
     EVAL_LOSS,
     BaseRecord,
@@ -32,7 +33,6 @@ from lorasweep.records import (
 )
 from lorasweep.report import write_report
 from lorasweep.results import for_test, summarise, with_analysis
-from lorasweep.stopping import StopSwitch, stop_switch
 from lorasweep.store import Store
 from lorasweep.study import Study
 from lorasweep.trackers import Trackers

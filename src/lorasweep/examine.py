@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from lorasweep.answer_scores import scores_of
 from lorasweep.base import Base
+from lorasweep.console.progress import Reporter
+from lorasweep.console.stopping import StopSwitch
 from lorasweep.decode import Prompts
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
@@ -13,10 +15,8 @@ from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.jobs import Job, Scored
 from lorasweep.machine import free_memory_bytes
 from lorasweep.prepare import TRAIN_SAMPLE
-from lorasweep.progress import Reporter
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import EVAL_LOSS, FinalLosses, LossesByParagraph
-from lorasweep.stopping import StopSwitch
 from lorasweep.trees import Tree
 
 # Of free memory, what the prompts' keys and values may take between two decoders.

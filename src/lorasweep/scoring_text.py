@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-from lorasweep.console import print_lines, wide_console
+from lorasweep.console.printing import print_lines, wide_console
 from lorasweep.scoring import Comparison, Score, bounds
 from lorasweep.stats import Difference, Interval, Power
 

@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lorasweep.console import print_lines, wide_console
+from lorasweep.console.printing import print_lines, wide_console
+from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent
 from lorasweep.errors import UserError
 from lorasweep.estimate import Estimate
 from lorasweep.findings import DecoderAnalysis
 from lorasweep.forecast import Forecast
 from lorasweep.models import ModelInfo
 from lorasweep.plan import Plan
-from lorasweep.progress import Bars, PlainLines, Reporter, Silent
 from lorasweep.race import stop_sentence
 from lorasweep.records import Results, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.results import ranked

@@ -15,6 +15,8 @@ import torch
 from lorasweep.architectures import whole_of
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.checkpoint import Checkpoint, Checkpoints
+from lorasweep.console.progress import Reporter, labels_line
+from lorasweep.console.stopping import StopSwitch
 from lorasweep.examine import Examiner
 from lorasweep.fitting import refuse_too_large
 from lorasweep.full import FullWeights, SavedModel
@@ -30,11 +32,9 @@ from lorasweep.machine import (
 )
 from lorasweep.ops.allocator import give_back_freed_memory, keep_few_kernels, keep_freed_memory
 from lorasweep.peft_format import UNQUANTISED, SavedAdapter, TrainedOn, answering_lane, load_adapter
-from lorasweep.progress import Reporter, labels_line
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import BaseRecord, LockedPack, RunRecord
 from lorasweep.selfcheck import load_checked
-from lorasweep.stopping import StopSwitch
 from lorasweep.study import fingerprint
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree, separate_rows

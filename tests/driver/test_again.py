@@ -9,8 +9,8 @@ from folders import files_of, results_of
 
 import tiny
 from lorasweep import Study, UserError, run
+from lorasweep.console.progress import Silent
 from lorasweep.peft_format import load_adapter
-from lorasweep.progress import Silent
 
 
 @pytest.mark.usefixtures("no_worker")

@@ -9,8 +9,8 @@ from folders import files_of, results_of
 
 import tiny
 from lorasweep import Study, UserError, driver, run
+from lorasweep.console.progress import Silent
 from lorasweep.examine import Examiner
-from lorasweep.progress import Silent
 from lorasweep.records import Scores, scores_of
 
 NEW = ["beam-2", "nucleus-0.9", "span"]

@@ -14,8 +14,8 @@ from folders import results_of
 
 import tiny
 from lorasweep import Results, UserError, fitting, heartbeat, run, worker
+from lorasweep.console.progress import Silent
 from lorasweep.heartbeat import read_heartbeat
-from lorasweep.progress import Silent
 from lorasweep.store import Store
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -113,7 +113,7 @@ def test_packs_are_sized_from_a_measured_first_step(
 KILLED_IN_ITS_FIRST_STEP = """
 import os, signal, sys
 from lorasweep import Study, run
-from lorasweep.progress import Silent
+from lorasweep.console.progress import Silent
 
 class Killed(Silent):
     def start(self, job, total):

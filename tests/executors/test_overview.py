@@ -3,9 +3,9 @@
 import pytest
 
 import tiny
+from lorasweep.console.progress import Silent
 from lorasweep.executors.overview import Overview
 from lorasweep.executors.remote import Told
-from lorasweep.progress import Silent
 
 
 class Heard(Silent):

@@ -11,8 +11,8 @@ from clusters import LocalCluster
 
 import tiny
 from lorasweep import Study, run
+from lorasweep.console.progress import Silent
 from lorasweep.executors import Executor
-from lorasweep.progress import Silent
 from stopped import files
 
 pytestmark = pytest.mark.slow

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from lorasweep.console.progress import Reporter
 from lorasweep.executors.remote import Told
 from lorasweep.jobs import Job
-from lorasweep.progress import Reporter
 from lorasweep.records import LockedPack
 
 

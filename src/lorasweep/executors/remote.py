@@ -15,11 +15,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from lorasweep import models
+from lorasweep.console.stopping import StopSwitch
 from lorasweep.errors import UserError
 from lorasweep.jobs import FinishedRun, Job
 from lorasweep.machine import device_memory_bytes, versions
 from lorasweep.records import LockedPack
-from lorasweep.stopping import StopSwitch
 from lorasweep.worker import Worker
 
 

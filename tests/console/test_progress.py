@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from lorasweep import progress
-from lorasweep.progress import (
+from lorasweep.console import progress
+from lorasweep.console.progress import (
     Bars,
     PlainLines,
     Reporter,
