@@ -22,8 +22,8 @@ from pathlib import Path
 
 from lorasweep.analysis import analyse
 from lorasweep.answer_scores import scores_of
+from lorasweep.hub.models import read_config
 from lorasweep.metrics import exact_match, f1
-from lorasweep.models import read_config
 from lorasweep.plan import Plan, PlannedRun, make_plan
 from lorasweep.records import (
     BaseRecord,

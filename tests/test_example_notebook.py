@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 from lorasweep.errors import UserError
-from lorasweep.models import locate
+from lorasweep.hub.models import locate
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "quickstart.ipynb"
 TABLE = "text/html"

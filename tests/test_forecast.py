@@ -9,10 +9,11 @@ import pytest
 
 import tiny
 from calling import assert_refused, call, settings
-from lorasweep import models, run, worker
+from lorasweep import run, worker
 from lorasweep.calibration import calibrate, sample_of
 from lorasweep.console.progress import Silent
 from lorasweep.forecast import Forecast, calibration_file, forecast
+from lorasweep.hub import models
 from lorasweep.machine import TooLargeError, default_device
 from lorasweep.plan import make_plan
 from lorasweep.prepare import prepare

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from lorasweep.base import Base, unfreeze
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.hooks import Hooks
+from lorasweep.hub.weights import num_parameters
 from lorasweep.lora import Lane
 from lorasweep.machine import Precision
 from lorasweep.optimizer import schedule_factor
@@ -18,7 +19,6 @@ from lorasweep.records import StepEntry
 from lorasweep.study import Recipe
 from lorasweep.train import answer_loss, epoch_batches, train_pack
 from lorasweep.trees import Tree, lay_out
-from lorasweep.weights import num_parameters
 from reference import exact_norms, own_logits, own_loss, relative
 
 MakeModel = Callable[..., PreTrainedModel]

@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {
     "errors": (),
     "console": (),
-    "hub": ("architectures", "weights", "models", "pull"),
+    "hub": (),
     "study": ("targets", "study", "plan", "overrides", "decoders"),
     "data": ("squad", "trees", "cuts"),
     "folder": ("stored", "records", "findings", "store", "heartbeat", "halving"),

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from lorasweep.architectures import whole_of
 from lorasweep.base import Base, freeze
 from lorasweep.errors import UserError
+from lorasweep.hub.architectures import whole_of
 from lorasweep.lora import Lane
 from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter, save_adapter
 from lorasweep.plan import resolve_scale

@@ -11,9 +11,9 @@ from peft import LoraConfig
 from peft.tuners.tuners_utils import check_target_module_exists
 from pydantic import BaseModel
 
-from lorasweep import models
-from lorasweep.architectures import built_in_targets, linear_modules
 from lorasweep.errors import UserError
+from lorasweep.hub import models
+from lorasweep.hub.architectures import built_in_targets, linear_modules
 from lorasweep.plan import Plan, make_plan, plan_json
 from lorasweep.study import Study, resolve_alpha, shipped_studies
 from lorasweep.targets import resolve_targets
@@ -327,7 +327,8 @@ def test_alpha_is_as_written_in_configurations_and_a_number_in_runs() -> None:
 def test_planning_imports_neither_torch_nor_transformers() -> None:
     code = """
 import sys
-from lorasweep import models, plan
+from lorasweep import plan
+from lorasweep.hub import models
 from lorasweep.study import Study
 for name in ("report75", "full-vs-lora"):
     study = Study.load(name)

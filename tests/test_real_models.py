@@ -10,9 +10,9 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedM
 
 from lorasweep.base import freeze, load_model, load_tokenizer
 from lorasweep.errors import UserError
+from lorasweep.hub.models import locate
+from lorasweep.hub.pull import pull
 from lorasweep.lora import Lane
-from lorasweep.models import locate
-from lorasweep.pull import pull
 from lorasweep.squad import load, sample
 from lorasweep.study import PROMPT
 from lorasweep.train import answer_loss

@@ -13,7 +13,7 @@ import lorasweep
 import tiny
 from lorasweep import Study, UserError, run
 from lorasweep.base import load_tokenizer
-from lorasweep.models import WEIGHTS, WEIGHTS_INDEX, locate
+from lorasweep.hub.models import WEIGHTS, WEIGHTS_INDEX, locate
 from lorasweep.records import BaseRecord, LockedPack, LockedRun, RunRecord
 from lorasweep.store import Store, write_json
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lorasweep.errors import UserError, nearest
-from lorasweep.models import read_config
+from lorasweep.hub.models import read_config
 from lorasweep.plan import make_plan, plan_json
 from lorasweep.study import (
     PROMPT,

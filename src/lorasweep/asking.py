@@ -17,9 +17,9 @@ from lorasweep.base import DTYPES, UNBOUNDED, Base, load_model, load_tokenizer, 
 from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
+from lorasweep.hub.models import fingerprint_of, locate
 from lorasweep.lora import Lane
 from lorasweep.machine import default_device
-from lorasweep.models import fingerprint_of, locate
 from lorasweep.peft_format import answering_lane, load_adapter
 from lorasweep.records import RunRecord
 from lorasweep.results import run_called

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from lorasweep.errors import UserError
 from lorasweep.estimate import Costs, Estimate, Size, costs_of, estimate, work_of
-from lorasweep.models import home
+from lorasweep.hub.models import home
 from lorasweep.plan import Pack, Plan, PlannedRun, pack_up
 from lorasweep.records import Lock, LockedPack, LockedRun, RunRecord
 from lorasweep.store import Store

@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 
-from lorasweep.architectures import linear_modules
 from lorasweep.base import DTYPES, chosen_operations
 from lorasweep.errors import UserError, nearest
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
 from lorasweep.heartbeat import has_checkpoint
+from lorasweep.hub.architectures import linear_modules
+from lorasweep.hub.models import read_config
 from lorasweep.machine import (
     Precision,
     default_device,
@@ -19,7 +20,6 @@ from lorasweep.machine import (
     resolve_precision,
     versions,
 )
-from lorasweep.models import read_config
 from lorasweep.plan import PlannedRun, pack_up
 from lorasweep.prepare import Prepared, run_ids
 from lorasweep.records import Lock, LockedPack, LockedRun

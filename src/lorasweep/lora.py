@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lorasweep.architectures import outputs_of, whole_of
+from lorasweep.hub.architectures import outputs_of, whole_of
 from lorasweep.ops.frozen import FrozenLinear
 from lorasweep.ops.noise import noise_of
 from lorasweep.study import fingerprint

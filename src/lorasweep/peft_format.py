@@ -18,10 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lorasweep.architectures import FUSED, outputs_of, whole_of
 from lorasweep.errors import UserError
+from lorasweep.hub.architectures import FUSED, outputs_of, whole_of
+from lorasweep.hub.models import NOTE_FILE
 from lorasweep.lora import Lane
-from lorasweep.models import NOTE_FILE
 
 Weights = dict[str, tuple[Tensor, Tensor]]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from lorasweep.architectures import LinearModule, built_in_targets, linear_modules
+from lorasweep.hub.architectures import LinearModule, built_in_targets, linear_modules
+from lorasweep.hub.weights import num_parameters
 from lorasweep.study import Configuration, Scaling, Study, canonical_json, resolve_alpha
 from lorasweep.targets import Target, TargetSets, resolve, with_parts
-from lorasweep.weights import num_parameters
 
 # A processor is busy with few; a card is with many (docs/log.md has the speeds).
 AUTO_LANES = {"cpu": 4, "cuda": 25}

@@ -6,10 +6,10 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from lorasweep import models
 from lorasweep.base import UNBOUNDED, load_tokenizer
 from lorasweep.decoders import Decoder, parse_decoder
 from lorasweep.errors import UserError
+from lorasweep.hub import models
 from lorasweep.machine import default_device
 from lorasweep.plan import Plan, make_plan
 from lorasweep.records import DataCard

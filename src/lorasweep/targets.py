@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lorasweep.architectures import LinearModule, whole_of
 from lorasweep.errors import UserError, nearest
+from lorasweep.hub.architectures import LinearModule, whole_of
 
 ALL_LINEAR = "all-linear"
 

@@ -17,7 +17,7 @@ from lorasweep.errors import UserError
 from lorasweep.estimate import Estimate
 from lorasweep.findings import DecoderAnalysis
 from lorasweep.forecast import Forecast
-from lorasweep.models import ModelInfo
+from lorasweep.hub.models import ModelInfo
 from lorasweep.plan import Plan
 from lorasweep.race import stop_sentence
 from lorasweep.records import Results, RunRecord, Scores, eval_loss_of, scores_of

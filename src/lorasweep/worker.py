@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from lorasweep.architectures import whole_of
 from lorasweep.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.console.progress import Reporter, labels_line
@@ -22,6 +21,7 @@ from lorasweep.fitting import refuse_too_large
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.heartbeat import Pulse, beating, has_checkpoint
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
+from lorasweep.hub.architectures import whole_of
 from lorasweep.jobs import FinishedRun, Job, Scored, lane_of, race_of, records_of
 from lorasweep.lanes import Trainable
 from lorasweep.lora import Adapters, Lane

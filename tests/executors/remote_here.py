@@ -7,8 +7,8 @@ from lorasweep.checkpoint import checkpoint_files, put_checkpoint
 from lorasweep.executors import Halve, labels_of
 from lorasweep.executors.local import LocalExecutor
 from lorasweep.executors.remote import Ended, RemoteWorker, Saved
+from lorasweep.hub.models import fingerprint_of
 from lorasweep.jobs import FinishedRun
-from lorasweep.models import fingerprint_of
 from lorasweep.records import LockedPack
 from lorasweep.worker import Worker
 

@@ -10,7 +10,7 @@ models_app = typer.Typer(help="Base models: list, fetch, find.", no_args_is_help
 @models_app.command("list")
 def models_list() -> None:
     """List the base models that are known or on this machine."""
-    from lorasweep.models import list_models
+    from lorasweep.hub.models import list_models
     from lorasweep.terminal import print_models
 
     print_models(list_models())
@@ -19,7 +19,7 @@ def models_list() -> None:
 @models_app.command("pull")
 def models_pull(name: Annotated[str, typer.Argument(help="smollm2-135m, or a Hub id.")]) -> None:
     """Fetch a base model once."""
-    from lorasweep.pull import pull
+    from lorasweep.hub.pull import pull
 
     print(pull(name))
 
@@ -27,6 +27,6 @@ def models_pull(name: Annotated[str, typer.Argument(help="smollm2-135m, or a Hub
 @models_app.command("path")
 def models_path(name: Annotated[str, typer.Argument(help="An alias, folder or Hub id.")]) -> None:
     """Print the folder that transformers loads."""
-    from lorasweep.models import locate
+    from lorasweep.hub.models import locate
 
     print(locate(name))

@@ -208,7 +208,7 @@ def _device() -> str:
 
 def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
     from lorasweep.forecast import forecast
-    from lorasweep.models import read_config
+    from lorasweep.hub.models import read_config
     from lorasweep.plan import make_plan, plan_json
 
     planned = make_plan(study, read_config(study.model.base), _device())

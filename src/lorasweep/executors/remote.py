@@ -14,9 +14,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from lorasweep import models
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.errors import UserError
+from lorasweep.hub import models
 from lorasweep.jobs import FinishedRun, Job
 from lorasweep.machine import device_memory_bytes, versions
 from lorasweep.records import LockedPack

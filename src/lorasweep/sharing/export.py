@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lorasweep.base import UNBOUNDED, load_tokenizer
 from lorasweep.errors import UserError
-from lorasweep.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
+from lorasweep.hub.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
 from lorasweep.peft_format import (
     CONFIG,
     UNQUANTISED,

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lorasweep import driver
-from lorasweep.architectures import linear_modules
 from lorasweep.console.progress import Reporter
 from lorasweep.errors import UserError, nearest
+from lorasweep.hub.architectures import linear_modules
+from lorasweep.hub.models import HUB_ID, NOTE_FILE, hub_id_of, read_config
 from lorasweep.machine import versions
-from lorasweep.models import HUB_ID, NOTE_FILE, hub_id_of, read_config
 from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter
 from lorasweep.records import Lock, PackInfo, Results, RunRecord
 from lorasweep.store import Store

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lorasweep.architectures import (
+from lorasweep.hub.architectures import (
     Config,
     LinearModule,
     build_on_meta,

@@ -80,7 +80,7 @@ def read_config(base: str) -> dict[str, Any]:
     if _is_path(base):
         return _checked_config(_config_file(Path(base).expanduser()).read_bytes(), base)
     if base in SHIPPED_CONFIGS:
-        shipped = resources.files("lorasweep") / "configs" / SHIPPED_CONFIGS[base]
+        shipped = resources.files("lorasweep.hub") / "configs" / SHIPPED_CONFIGS[base]
         return _checked_config(shipped.read_bytes(), base)
     return _checked_config(_hub_config(base).read_bytes(), base)
 

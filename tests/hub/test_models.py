@@ -8,8 +8,8 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from lorasweep import models
 from lorasweep.errors import UserError
+from lorasweep.hub import models
 
 CONFIG = {"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 1, "vocab_size": 16}
 

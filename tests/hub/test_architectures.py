@@ -6,14 +6,14 @@ import transformers
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from lorasweep import models
-from lorasweep.architectures import (
+from lorasweep.errors import UserError
+from lorasweep.hub import models
+from lorasweep.hub.architectures import (
     LinearModule,
     built_in_targets,
     linear_modules,
     outputs_of,
 )
-from lorasweep.errors import UserError
 
 SIZES = {
     "hidden_size": 48,

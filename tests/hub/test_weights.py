@@ -5,11 +5,11 @@ import sys
 from typing import Any
 
 import pytest
-
-from lorasweep import models
-from lorasweep.architectures import build_on_meta
-from lorasweep.weights import num_parameters
 from test_architectures import GPT2, LLAMA_FAMILY, SIZES
+
+from lorasweep.hub import models
+from lorasweep.hub.architectures import build_on_meta
+from lorasweep.hub.weights import num_parameters
 
 
 def built(config: dict[str, Any]) -> int:
@@ -49,7 +49,8 @@ def test_other_models_are_built() -> None:
 def test_counting_imports_no_torch() -> None:
     code = """
 import sys
-from lorasweep import models, weights
+from lorasweep.hub import models
+from lorasweep.hub import weights
 for name in ("gpt2", "smollm2-135m"):
     weights.num_parameters(models.read_config(name))
 print("torch" in sys.modules)

@@ -1,0 +1,1 @@
+"""Base models as files, without torch: a name comes in; config, folder, linear modules go out."""
