@@ -30,7 +30,7 @@ from lorasweep.machine import (
     reset_peak_memory,
     resolve_precision,
 )
-from lorasweep.study import Recipe
+from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree
 

@@ -20,7 +20,7 @@ from lorasweep.decode import Prompts, decode_greedy
 from lorasweep.hooks import Hooks, StepEvent
 from lorasweep.machine import default_device, describe
 from lorasweep.ops import attention
-from lorasweep.study import Recipe
+from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree
 

@@ -21,7 +21,7 @@ from lorasweep.hooks import Hooks
 from lorasweep.lora import Lane
 from lorasweep.machine import multiplies_bf16_fast, resolve_precision
 from lorasweep.squad import load, sample
-from lorasweep.study import PROMPT, Recipe
+from lorasweep.study.study import PROMPT, Recipe
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree, TreeBuilder
 

@@ -24,7 +24,7 @@ from lorasweep.lora import Lane
 from lorasweep.machine import describe
 from lorasweep.ops.allocator import keep_freed_memory
 from lorasweep.squad import load, sample
-from lorasweep.study import PROMPT
+from lorasweep.study.study import PROMPT
 from lorasweep.trees import Tree, TreeBuilder
 
 NUM_NEW, BATCH, MICRO_TOKENS = 32, 32, 4096

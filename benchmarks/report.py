@@ -24,7 +24,6 @@ from lorasweep.analysis import analyse
 from lorasweep.answer_scores import scores_of
 from lorasweep.hub.models import read_config
 from lorasweep.metrics import exact_match, f1
-from lorasweep.plan import Plan, PlannedRun, make_plan
 from lorasweep.records import (
     BaseRecord,
     DataCard,
@@ -41,7 +40,8 @@ from lorasweep.records import (
 from lorasweep.report import write_report
 from lorasweep.squad import Dataset, Paragraph, fingerprint_of, load, select
 from lorasweep.store import Store
-from lorasweep.study import Study
+from lorasweep.study.plan import Plan, PlannedRun, make_plan
+from lorasweep.study.study import Study
 
 NUM_STEPS, NUM_EPOCHS = 310, 5
 FAILED = 3  # the number of the run whose lane fails

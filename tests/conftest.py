@@ -24,7 +24,7 @@ import tiny
 from lorasweep.base import Base, freeze
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.squad import Answer, Paragraph, Question
-from lorasweep.study import PROMPT
+from lorasweep.study.study import PROMPT
 from lorasweep.trees import Tree, TreeBuilder
 
 SHARED = Path(__file__).parents[2] / "shared"

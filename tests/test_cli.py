@@ -12,7 +12,7 @@ import pytest
 
 from calling import Ended, assert_refused, call, settings
 from lorasweep import cli, driver
-from lorasweep.study import shipped_studies
+from lorasweep.study.study import shipped_studies
 
 HEAVY = ("altair", "datasets", "pandas", "pyarrow", "scipy", "torch", "transformers")
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from lorasweep.base import Base
 from lorasweep.decode import Answer, GrowingRows, Prompts, decode
-from lorasweep.decoders import parse_decoder
 from lorasweep.squad import Paragraph
-from lorasweep.study import Evaluate
+from lorasweep.study.decoders import parse_decoder
+from lorasweep.study.study import Evaluate
 from lorasweep.trees import Tree
 from reference import mixed_lanes, randomise_B
 

@@ -27,9 +27,9 @@ from lorasweep.decode import (
     sampling,
 )
 from lorasweep.decode.sampling import drawn, gumbel_noise, warp
-from lorasweep.decoders import Decoder, parse_decoder
 from lorasweep.ops.hashing import key_of
-from lorasweep.study import Evaluate
+from lorasweep.study.decoders import Decoder, parse_decoder
+from lorasweep.study.study import Evaluate
 from lorasweep.trees import Tree, separate_rows
 from reference import mixed_lanes, randomise_B
 

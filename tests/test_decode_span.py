@@ -18,7 +18,7 @@ from lorasweep.decode.span import Said, Spans, Vocabulary, allowed, at_words_end
 from lorasweep.decode.token_bytes import token_bytes
 from lorasweep.squad import Answer as Reference
 from lorasweep.squad import Paragraph, Question, load
-from lorasweep.study import PROMPT
+from lorasweep.study.study import PROMPT
 from lorasweep.trees import TreeBuilder, separate_rows
 from reference import mixed_lanes, randomise_B
 

@@ -15,11 +15,11 @@ from lorasweep.console.progress import Silent
 from lorasweep.forecast import Forecast, calibration_file, forecast
 from lorasweep.hub import models
 from lorasweep.machine import TooLargeError, default_device
-from lorasweep.plan import make_plan
 from lorasweep.prepare import prepare
 from lorasweep.records import Lock
 from lorasweep.store import Store
-from lorasweep.study import Study
+from lorasweep.study.plan import make_plan
+from lorasweep.study.study import Study
 from lorasweep.trees import Forest
 
 FULL_TOO = 'grid=[{rank = [2, 4], alpha = "2r"}, {method = "full"}]'

@@ -22,7 +22,7 @@ from lorasweep.machine import resolve_precision
 from lorasweep.records import StepEntry
 from lorasweep.selfcheck import round_checked, training_logits
 from lorasweep.store import Store
-from lorasweep.study import Recipe
+from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree
 from reference import mixed_lanes, relative

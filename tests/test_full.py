@@ -16,7 +16,7 @@ from lorasweep.lora import Lane
 from lorasweep.machine import Precision
 from lorasweep.optimizer import schedule_factor
 from lorasweep.records import StepEntry
-from lorasweep.study import Recipe
+from lorasweep.study.study import Recipe
 from lorasweep.train import answer_loss, epoch_batches, train_pack
 from lorasweep.trees import Tree, lay_out
 from reference import exact_norms, own_logits, own_loss, relative

@@ -17,7 +17,7 @@ from lorasweep.lora import Adapters, Lane
 from lorasweep.loss_scaling import FIRST, LossScaling
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import Rung, Stop
-from lorasweep.study import Recipe
+from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree
 from reference import mixed_lanes, relative

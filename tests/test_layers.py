@@ -18,7 +18,7 @@ ROOMS = {
     "errors": (),
     "console": (),
     "hub": (),
-    "study": ("targets", "study", "plan", "overrides", "decoders"),
+    "study": (),
     "data": ("squad", "trees", "cuts"),
     "folder": ("stored", "records", "findings", "store", "heartbeat", "halving"),
     "model": ("base", "lora", "full", "peft_format", "machine", "ops"),

@@ -17,7 +17,7 @@ from lorasweep.hooks import Hooks, StepEvent, Trained
 from lorasweep.lora import Adapters, Lane
 from lorasweep.loss_scaling import FIRST, GOOD_STEPS, LARGEST, LossScaling
 from lorasweep.records import Failure, StepEntry
-from lorasweep.study import Recipe
+from lorasweep.study.study import Recipe
 from lorasweep.train import answer_loss, train_pack
 from lorasweep.trees import Tree, lay_out
 from reference import mixed_lanes, modules_of, randomise_B, relative

@@ -11,7 +11,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 import tiny
 from lorasweep.base import Base, freeze, unfreeze
 from lorasweep.decode import Answer, Prompts, decode
-from lorasweep.decoders import parse_decoder
 from lorasweep.driver import run
 from lorasweep.full import FullWeights
 from lorasweep.hooks import Hooks
@@ -20,7 +19,8 @@ from lorasweep.lora import Lane
 from lorasweep.records import StepEntry
 from lorasweep.squad import Paragraph
 from lorasweep.store import Store
-from lorasweep.study import Evaluate, Recipe
+from lorasweep.study.decoders import parse_decoder
+from lorasweep.study.study import Evaluate, Recipe
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree
 from reference import mixed_lanes, randomise_B, relative

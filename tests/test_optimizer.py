@@ -8,7 +8,7 @@ from transformers.optimization import get_constant_schedule
 
 from lorasweep import optimizer as optimizer_module
 from lorasweep.optimizer import LaneAdamW, clip_lanes, lane_norms, schedule_factor
-from lorasweep.study import Recipe
+from lorasweep.study.study import Recipe
 
 LR = (1e-3, 5e-2, 1.0)
 NUM_STEPS = 7

@@ -18,8 +18,8 @@ from lorasweep.errors import UserError
 from lorasweep.hub.architectures import whole_of
 from lorasweep.lora import Lane
 from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter, save_adapter
-from lorasweep.plan import resolve_scale
 from lorasweep.selfcheck import training_logits
+from lorasweep.study.plan import resolve_scale
 from lorasweep.trees import Tree
 from reference import Weights, mixed_lanes, modules_of, own_logits, randomise_B, relative
 

@@ -10,8 +10,8 @@ from scipy.stats import ttest_1samp
 from lorasweep.errors import UserError
 from lorasweep.race import ParagraphLosses, Race, excess, mean_loss, stop_sentence
 from lorasweep.records import Rung
-from lorasweep.study import Race as Rule
-from lorasweep.study import Study
+from lorasweep.study.study import Race as Rule
+from lorasweep.study.study import Study
 
 STUDY = {"name": "s", "model": {"base": "m"}, "data": {"train": "bundled"}, "grid": [{}]}
 

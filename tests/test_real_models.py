@@ -14,7 +14,7 @@ from lorasweep.hub.models import locate
 from lorasweep.hub.pull import pull
 from lorasweep.lora import Lane
 from lorasweep.squad import load, sample
-from lorasweep.study import PROMPT
+from lorasweep.study.study import PROMPT
 from lorasweep.train import answer_loss
 from lorasweep.trees import Tree, TreeBuilder, lay_out
 from reference import modules_of, own_loss, peft_parameters, randomise_B, relative, with_peft

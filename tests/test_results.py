@@ -1,10 +1,10 @@
 import pytest
 
-from lorasweep.plan import Plan, make_plan
 from lorasweep.records import Failure, Results, RunRecord
 from lorasweep.results import ranked, summarise
 from lorasweep.store import Store
-from lorasweep.study import Study
+from lorasweep.study.plan import Plan, make_plan
+from lorasweep.study.study import Study
 from tiny import make_base, make_card, make_lock, make_record
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lorasweep.errors import UserError
 from lorasweep.squad import Answer, Dataset, Paragraph, Question, load, sample, select
-from lorasweep.study import Data
+from lorasweep.study.study import Data
 
 Write = Callable[..., str]
 

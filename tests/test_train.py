@@ -14,7 +14,7 @@ from lorasweep.hooks import Hooks, StepEvent, Trained
 from lorasweep.lora import Adapters, Lane
 from lorasweep.optimizer import clip_lanes
 from lorasweep.records import EvalEntry, Failure, StepEntry
-from lorasweep.study import Recipe
+from lorasweep.study.study import Recipe
 from lorasweep.train import answer_loss, epoch_batches, epoch_order, train_pack
 from lorasweep.trees import WIDTHS, Tree, lay_out, separate_rows
 from reference import (

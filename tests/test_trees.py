@@ -14,7 +14,7 @@ from tokenizers import processors
 from lorasweep.base import load_tokenizer
 from lorasweep.errors import UserError
 from lorasweep.squad import Answer, Paragraph, Question, load
-from lorasweep.study import PROMPT
+from lorasweep.study.study import PROMPT
 from lorasweep.trees import (
     PADDING,
     TRUNK,

@@ -18,7 +18,7 @@ from lorasweep.records import (
     Scores,
     Stop,
 )
-from lorasweep.study import Configuration, Study
+from lorasweep.study.study import Configuration, Study
 
 TOML = """
 name = "tiny"

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from lorasweep.driver import run as run
     from lorasweep.errors import UserError as UserError
     from lorasweep.notebook import Results as Results
-    from lorasweep.study import Study as Study
+    from lorasweep.study.study import Study as Study
 
 _HOMES = {
     "Results": "lorasweep.notebook",
-    "Study": "lorasweep.study",
+    "Study": "lorasweep.study.study",
     "UserError": "lorasweep.errors",
     "resume": "lorasweep.driver",
     "run": "lorasweep.driver",

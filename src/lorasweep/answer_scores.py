@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from lorasweep.metrics import normalise
 from lorasweep.records import Prediction, Scores
 from lorasweep.stats import Clusters, Interval, bootstrap_intervals, wilson_interval, within
-from lorasweep.study import Unit
+from lorasweep.study.study import Unit
 
 
 def scores_of(

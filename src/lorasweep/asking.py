@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from lorasweep.base import DTYPES, UNBOUNDED, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.decode import Answer, Prompts, decode
-from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.hub.models import fingerprint_of, locate
 from lorasweep.lora import Lane
@@ -25,7 +24,8 @@ from lorasweep.records import RunRecord
 from lorasweep.results import run_called
 from lorasweep.selfcheck import bundled_trees, load_checked
 from lorasweep.store import Store
-from lorasweep.study import Study
+from lorasweep.study.decoders import parse_decoder
+from lorasweep.study.study import Study
 from lorasweep.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
 
 BASE_NAME = "base model"

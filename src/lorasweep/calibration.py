@@ -17,7 +17,7 @@ from lorasweep.locking import agree
 from lorasweep.prepare import TRAIN_SAMPLE, Prepared, prepare
 from lorasweep.records import Lock, LockedPack, RunRecord
 from lorasweep.store import Store, write_json
-from lorasweep.study import Study
+from lorasweep.study.study import Study
 from lorasweep.trees import Forest, Tree
 from lorasweep.worker import Worker
 

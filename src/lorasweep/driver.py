@@ -10,7 +10,6 @@ from typing import TypeVar
 from lorasweep import records
 from lorasweep.console.progress import Reporter, notebook_reporter
 from lorasweep.console.stopping import StopSwitch, stop_switch
-from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
@@ -34,7 +33,8 @@ from lorasweep.records import (
 from lorasweep.report import write_report
 from lorasweep.results import for_test, summarise, with_analysis
 from lorasweep.store import Store
-from lorasweep.study import Study
+from lorasweep.study.decoders import parse_decoder
+from lorasweep.study.study import Study
 from lorasweep.trackers import Trackers
 from lorasweep.worker import Worker
 

@@ -19,9 +19,9 @@ The model, and what it leaves out:
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lorasweep.plan import Pack
 from lorasweep.records import BaseRecord, LockedPack, RunRecord, Scores
 from lorasweep.stored import Stored
+from lorasweep.study.plan import Pack
 
 BYTES_A_TRAINED_NUMBER = 16
 BILLION = 1e9

@@ -11,12 +11,12 @@ from torch import Tensor
 from lorasweep.base import Base
 from lorasweep.cuts import micro_batches
 from lorasweep.decode import Answer, Prompts, decode
-from lorasweep.decoders import Decoder
 from lorasweep.metrics import exact_match, f1
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import Prediction
 from lorasweep.squad import Paragraph
-from lorasweep.study import Evaluate
+from lorasweep.study.decoders import Decoder
+from lorasweep.study.study import Evaluate
 from lorasweep.train import answer_losses
 from lorasweep.trees import Tree, lay_out
 

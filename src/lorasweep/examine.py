@@ -9,7 +9,6 @@ from lorasweep.base import Base
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.decode import Prompts
-from lorasweep.decoders import parse_decoder
 from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.jobs import Job, Scored
@@ -17,6 +16,7 @@ from lorasweep.machine import free_memory_bytes
 from lorasweep.prepare import TRAIN_SAMPLE
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import EVAL_LOSS, FinalLosses, LossesByParagraph
+from lorasweep.study.decoders import parse_decoder
 from lorasweep.trees import Tree
 
 # Of free memory, what the prompts' keys and values may take between two decoders.

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lorasweep import study
 from lorasweep.full import SavedModel
 from lorasweep.hooks import Trained
 from lorasweep.lora import Lane
@@ -26,7 +25,8 @@ from lorasweep.records import (
     StepEntry,
 )
 from lorasweep.store import Store
-from lorasweep.study import Evaluate, Recipe
+from lorasweep.study import study
+from lorasweep.study.study import Evaluate, Recipe
 from lorasweep.train import last_epoch_loss
 
 

@@ -20,10 +20,10 @@ from lorasweep.machine import (
     resolve_precision,
     versions,
 )
-from lorasweep.plan import PlannedRun, pack_up
 from lorasweep.prepare import Prepared, run_ids
 from lorasweep.records import Lock, LockedPack, LockedRun
 from lorasweep.store import Store
+from lorasweep.study.plan import PlannedRun, pack_up
 
 # Tokens of a micro-batch, all lanes and padding counted: see docs/log.md.
 AUTO_MICRO_TOKENS = {"cpu": 1024, "cuda": 65536}

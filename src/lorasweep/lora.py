@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lorasweep.hub.architectures import outputs_of, whole_of
 from lorasweep.ops.frozen import FrozenLinear
 from lorasweep.ops.noise import noise_of
-from lorasweep.study import fingerprint
+from lorasweep.study.study import fingerprint
 
 
 @dataclass(frozen=True, slots=True)

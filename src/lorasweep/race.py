@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lorasweep import study
 from lorasweep.records import Rung, Stop
 from lorasweep.stats.clusters import Floats
+from lorasweep.study import study
 
 
 @dataclass(frozen=True, eq=False, slots=True)

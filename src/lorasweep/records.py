@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from lorasweep.findings import Analysis
 from lorasweep.stored import FileName, Interval, Share, Stored
-from lorasweep.study import Configuration, ImportedConfiguration, Race, Unit
+from lorasweep.study.study import Configuration, ImportedConfiguration, Race, Unit
 
 SCHEMA = 1
 # The name of the evaluation loss among metrics; the others are decoders.

@@ -8,7 +8,6 @@ from lorasweep.analysis import analyse, questions_of
 from lorasweep.answer_scores import scores_of as scores_of_answers
 from lorasweep.errors import UserError, nearest
 from lorasweep.halving import cuts_of
-from lorasweep.plan import Plan
 from lorasweep.records import (
     BaseRecord,
     DataCard,
@@ -21,7 +20,8 @@ from lorasweep.records import (
 )
 from lorasweep.squad import Paragraph
 from lorasweep.store import Store
-from lorasweep.study import Unit
+from lorasweep.study.plan import Plan
+from lorasweep.study.study import Unit
 
 R = TypeVar("R", BaseRecord, RunRecord)
 

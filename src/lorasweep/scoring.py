@@ -25,7 +25,7 @@ from lorasweep.stats import (
     within,
 )
 from lorasweep.stats.clusters import DRAWS, Floats
-from lorasweep.study import Unit
+from lorasweep.study.study import Unit
 
 # A difference in points that would matter, chosen beforehand.
 DIFFERENCE_TO_SETTLE = 1.0

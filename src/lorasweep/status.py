@@ -19,10 +19,10 @@ from lorasweep.estimate import (
     work_of,
 )
 from lorasweep.heartbeat import Heartbeat, read_heartbeat
-from lorasweep.plan import Labels
 from lorasweep.records import BaseRecord, Lock, LockedPack, LockedRun, RunRecord, State, scores_of
 from lorasweep.store import Store
-from lorasweep.study import Study
+from lorasweep.study.plan import Labels
+from lorasweep.study.study import Study
 
 RunState = State | Literal["running", "waiting"]
 STATES: tuple[RunState, ...] = ("done", "running", "waiting", "failed", "stopped")

@@ -18,12 +18,12 @@ from lorasweep.estimate import Estimate
 from lorasweep.findings import DecoderAnalysis
 from lorasweep.forecast import Forecast
 from lorasweep.hub.models import ModelInfo
-from lorasweep.plan import Plan
 from lorasweep.race import stop_sentence
 from lorasweep.records import Results, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.results import ranked
 from lorasweep.status import Status
-from lorasweep.study import Race
+from lorasweep.study.plan import Plan
+from lorasweep.study.study import Race
 
 NO_ESTIMATE = (
     "no estimate of time and memory: nothing was measured on this machine yet; "

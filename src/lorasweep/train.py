@@ -23,7 +23,7 @@ from lorasweep.machine import peak_memory_bytes
 from lorasweep.optimizer import clip_lanes, schedule_factor
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import EvalEntry, Failure, StepEntry
-from lorasweep.study import Recipe
+from lorasweep.study.study import Recipe
 from lorasweep.trees import Rows, Tree, lay_out
 
 SECONDS_WORTH_SAVING = 60.0

@@ -35,7 +35,7 @@ from lorasweep.peft_format import UNQUANTISED, SavedAdapter, TrainedOn, answerin
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import BaseRecord, LockedPack, RunRecord
 from lorasweep.selfcheck import load_checked
-from lorasweep.study import fingerprint
+from lorasweep.study.study import fingerprint
 from lorasweep.train import train_pack
 from lorasweep.trees import Tree, separate_rows
 

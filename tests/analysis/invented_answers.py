@@ -9,7 +9,7 @@ import numpy as np
 from lorasweep.records import DataCard, Prediction, Results, RunRecord
 from lorasweep.squad import Answer, Paragraph, Question
 from lorasweep.store import Store
-from lorasweep.study import Configuration
+from lorasweep.study.study import Configuration
 from tiny import make_base, make_lock, make_record
 
 PER_PARAGRAPH = 4

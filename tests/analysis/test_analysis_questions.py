@@ -9,7 +9,7 @@ from lorasweep.analysis import questions_of
 from lorasweep.errors import UserError
 from lorasweep.records import DataCard, Lock
 from lorasweep.squad import fingerprint_of, select
-from lorasweep.study import Study
+from lorasweep.study.study import Study
 from tiny import make_card, make_lock
 
 

@@ -25,7 +25,7 @@ from lorasweep.records import (
 )
 from lorasweep.squad import Answer, Paragraph, Question
 from lorasweep.store import Store
-from lorasweep.study import PROMPT, Configuration
+from lorasweep.study.study import PROMPT, Configuration
 
 HOSTILE = "</script><script>alert(1)</script>"
 RIGHT_TO_LEFT = "\u202eevil\u202c سلام"

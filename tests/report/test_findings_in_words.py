@@ -30,7 +30,7 @@ from lorasweep.report.sections.lora import lora
 from lorasweep.report.sentences import f1_sentence
 from lorasweep.report.tables import Table
 from lorasweep.store import Store
-from lorasweep.study import Configuration
+from lorasweep.study.study import Configuration
 
 SAY = Strings.load("en")
 FULL = Configuration(

@@ -24,7 +24,7 @@ from lorasweep.records import Lock, Prediction
 from lorasweep.report import write_report
 from lorasweep.squad import Paragraph, fingerprint_of, select
 from lorasweep.store import Store
-from lorasweep.study import Study
+from lorasweep.study.study import Study
 
 NUM_PARAGRAPHS = 420
 PER_PARAGRAPH = 5

@@ -15,7 +15,7 @@ from lorasweep.report.sections.health import health
 from lorasweep.report.sections.losses import losses
 from lorasweep.report.sections.race import race
 from lorasweep.store import Store
-from lorasweep.study import Configuration, Race
+from lorasweep.study.study import Configuration, Race
 
 SAY = Strings.load("en")
 

@@ -20,7 +20,7 @@ from lorasweep.findings import BASE, Analysis, Comparison, DecoderAnalysis
 from lorasweep.records import Results, RunRecord, Scores
 from lorasweep.squad import Paragraph
 from lorasweep.store import Store
-from lorasweep.study import Unit
+from lorasweep.study.study import Unit
 
 SELECTION_BIAS = (
     "The best run was chosen and scored on the same questions, so its score is optimistic; "

@@ -14,7 +14,7 @@ from lorasweep.records import Prediction, Results, RunRecord, scores_of
 from lorasweep.stats import Clusters
 from lorasweep.stats.clusters import Floats
 from lorasweep.store import Store
-from lorasweep.study import Unit
+from lorasweep.study.study import Unit
 
 # The draws of every question; a decoder that does not sample gives one.
 Questions = Sequence[Sequence[Prediction]]

@@ -11,7 +11,7 @@ from lorasweep.findings import Comparison, Costs, Difference, Power, SeedSpread,
 from lorasweep.records import Prediction, RunRecord
 from lorasweep.stats.clusters import Floats
 from lorasweep.stored import Interval
-from lorasweep.study import Unit
+from lorasweep.study.study import Unit
 
 # A difference in points that would matter, chosen beforehand.
 DIFFERENCE_TO_SETTLE = 1.0

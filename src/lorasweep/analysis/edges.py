@@ -11,7 +11,7 @@ from lorasweep import stats
 from lorasweep.analysis.ablation import AXES, Tables, points_of
 from lorasweep.analysis.answers import Answers
 from lorasweep.findings import Edge
-from lorasweep.study import Grid
+from lorasweep.study.study import Grid
 
 
 def grid_edges(

@@ -12,7 +12,7 @@ from lorasweep.records import FinalLosses, LossesByParagraph, Results
 from lorasweep.stats import Clusters, Gap
 from lorasweep.stats.clusters import Floats
 from lorasweep.store import Store
-from lorasweep.study import Unit
+from lorasweep.study.study import Unit
 
 UNKNOWN = "No finished run has left its losses by paragraph; `lorasweep run` measures them."
 

@@ -3,7 +3,7 @@
 from lorasweep.errors import UserError
 from lorasweep.records import DataCard, Lock
 from lorasweep.squad import Paragraph, fingerprint_of, select
-from lorasweep.study import Study
+from lorasweep.study.study import Study
 
 
 def questions_of(lock: Lock, card: DataCard | None) -> tuple[Paragraph, ...]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-# As in `lorasweep.study`, which is slow to import before a command runs.
+# As in `lorasweep.study.study`, which is slow to import before a command runs.
 Unit = Literal["paragraph", "article"]
 CLUSTERS_HELP = "What intervals and tests take for independent"
 

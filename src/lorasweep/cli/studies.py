@@ -22,7 +22,7 @@ from lorasweep.cli.where import AddressOption, ExecutorOption, chosen_executor
 
 if TYPE_CHECKING:
     from lorasweep.records import Results
-    from lorasweep.study import Study
+    from lorasweep.study.study import Study
 
 
 def run(
@@ -192,7 +192,7 @@ def report(
 
 
 def _load(study: str, overrides: list[str] | None) -> "Study":
-    from lorasweep.study import Study
+    from lorasweep.study.study import Study
 
     return Study.load(study, overrides or ())
 
@@ -209,7 +209,7 @@ def _device() -> str:
 def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
     from lorasweep.forecast import forecast
     from lorasweep.hub.models import read_config
-    from lorasweep.plan import make_plan, plan_json
+    from lorasweep.study.plan import make_plan, plan_json
 
     planned = make_plan(study, read_config(study.model.base), _device())
     expected = forecast(planned, folder)

@@ -14,8 +14,8 @@ from lorasweep.decode.rows import GrowingRows, prompts_of
 from lorasweep.decode.sampling import sampler
 from lorasweep.decode.span import SpanChooser, Vocabulary, at_words_end
 from lorasweep.decode.stepwise import grow_until_stopped, likeliest
-from lorasweep.decoders import Decoder
-from lorasweep.study import Evaluate
+from lorasweep.study.decoders import Decoder
+from lorasweep.study.study import Evaluate
 
 __all__ = [
     "Answer",

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from lorasweep.jobs import FinishedRun
-from lorasweep.plan import Pack
 from lorasweep.records import Lock, LockedPack
+from lorasweep.study.plan import Pack
 from lorasweep.worker import Worker
 
 # Given a pack and why memory does not hold it: logs the cut in the lock and returns the parts.

@@ -13,8 +13,8 @@ from lorasweep.executors import Halve
 from lorasweep.executors.remote import Place, place_here
 from lorasweep.executors.sizing import sized
 from lorasweep.jobs import FinishedRun
-from lorasweep.plan import Pack
 from lorasweep.records import Lock, LockedPack
+from lorasweep.study.plan import Pack
 from lorasweep.worker import Worker
 
 SECONDS_TO_ANSWER = 5.0

@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from lorasweep.plan import Pack, PlannedRun
 from lorasweep.records import LockedPack, LockedRun
+from lorasweep.study.plan import Pack, PlannedRun
 
 # A trained number in fp32: its value, its gradient and AdamW's two moments.
 BYTES_PER_NUMBER = 16

@@ -12,7 +12,7 @@ from lorasweep.errors import UserError
 from lorasweep.records import SCHEMA, EvalEntry, Lock, Prediction, Results, RunRecord, StepEntry
 from lorasweep.squad import Paragraph
 from lorasweep.store import Store, damaged
-from lorasweep.study import Study
+from lorasweep.study.study import Study
 
 Entry = TypeVar("Entry", StepEntry, EvalEntry)
 

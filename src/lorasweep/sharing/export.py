@@ -22,7 +22,7 @@ from lorasweep.selfcheck import bundled_trees, probe_of
 from lorasweep.sharing.card import card
 from lorasweep.sharing.merging import merged_model
 from lorasweep.store import Store, replaced_folder
-from lorasweep.study import Study
+from lorasweep.study.study import Study
 from lorasweep.trees import TreeBuilder
 
 

@@ -15,7 +15,7 @@ from lorasweep.machine import versions
 from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter
 from lorasweep.records import Lock, PackInfo, Results, RunRecord
 from lorasweep.store import Store
-from lorasweep.study import ImportedConfiguration, Study, fingerprint
+from lorasweep.study.study import ImportedConfiguration, Study, fingerprint
 
 NOT_KNOWN_PACK = PackInfo(id="imported", lanes=1, seconds=0.0)
 

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 from lorasweep.errors import UserError
 from lorasweep.squad.dataset import Dataset, Paragraph
 from lorasweep.squad.sources import load
-from lorasweep.study import Data, fingerprint
+from lorasweep.study.study import Data, fingerprint
 
 EVAL_SHARE = 0.2
 OPTIONS = (

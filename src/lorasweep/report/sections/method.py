@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from lorasweep.decoders import parse_decoder
 from lorasweep.report.blocks import Block, Code, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.tables import Column, Table
-from lorasweep.study import Study
+from lorasweep.study.decoders import parse_decoder
+from lorasweep.study.study import Study
 
 
 def method(outcome: Outcome, say: Strings) -> Section:

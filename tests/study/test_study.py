@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from lorasweep.errors import UserError, nearest
 from lorasweep.hub.models import read_config
-from lorasweep.plan import make_plan, plan_json
-from lorasweep.study import (
+from lorasweep.study.plan import make_plan, plan_json
+from lorasweep.study.study import (
     PROMPT,
     Study,
     canonical_json,

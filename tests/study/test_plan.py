@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from lorasweep.errors import UserError
 from lorasweep.hub import models
 from lorasweep.hub.architectures import built_in_targets, linear_modules
-from lorasweep.plan import Plan, make_plan, plan_json
-from lorasweep.study import Study, resolve_alpha, shipped_studies
-from lorasweep.targets import resolve_targets
+from lorasweep.study.plan import Plan, make_plan, plan_json
+from lorasweep.study.study import Study, resolve_alpha, shipped_studies
+from lorasweep.study.targets import resolve_targets
 
 GPT2 = models.read_config("gpt2")
 SMOLLM2 = models.read_config("smollm2-135m")
@@ -327,9 +327,9 @@ def test_alpha_is_as_written_in_configurations_and_a_number_in_runs() -> None:
 def test_planning_imports_neither_torch_nor_transformers() -> None:
     code = """
 import sys
-from lorasweep import plan
+from lorasweep.study import plan
 from lorasweep.hub import models
-from lorasweep.study import Study
+from lorasweep.study.study import Study
 for name in ("report75", "full-vs-lora"):
     study = Study.load(name)
     plan.plan_json(plan.make_plan(study, models.read_config(study.model.base)))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorasweep.decoders import Decoder, parse_decoder
 from lorasweep.errors import UserError
+from lorasweep.study.decoders import Decoder, parse_decoder
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from lorasweep.decoders import checked_names
 from lorasweep.errors import UserError, nearest
-from lorasweep.overrides import apply_override
+from lorasweep.study.decoders import checked_names
+from lorasweep.study.overrides import apply_override
 
 PROMPT = "Context: {context}\n\nQuestion: {question}\n\nAnswer:"
 T = TypeVar("T")
@@ -285,7 +285,7 @@ class Study(Section):
 
 def shipped_studies() -> list[str]:
     """Return the names of the studies inside the package."""
-    folder = resources.files("lorasweep") / "studies"
+    folder = resources.files("lorasweep.study") / "shipped"
     names = (f.name for f in folder.iterdir() if f.name.endswith(".toml"))
     return sorted(name.removesuffix(".toml") for name in names)
 
@@ -321,7 +321,7 @@ def _read(source: str | Path) -> tuple[str, str]:
         except UnicodeDecodeError:
             raise UserError(f"{path}: not a text file in UTF-8") from None
     if str(source) in shipped_studies():
-        shipped = resources.files("lorasweep") / "studies" / f"{source}.toml"
+        shipped = resources.files("lorasweep.study") / "shipped" / f"{source}.toml"
         return shipped.read_text(encoding="utf-8"), str(source)
     raise UserError(
         f"no study {str(source)!r}: no such file, nor a shipped study"

@@ -10,8 +10,8 @@ from typing import Any
 
 from lorasweep.hub.architectures import LinearModule, built_in_targets, linear_modules
 from lorasweep.hub.weights import num_parameters
-from lorasweep.study import Configuration, Scaling, Study, canonical_json, resolve_alpha
-from lorasweep.targets import Target, TargetSets, resolve, with_parts
+from lorasweep.study.study import Configuration, Scaling, Study, canonical_json, resolve_alpha
+from lorasweep.study.targets import Target, TargetSets, resolve, with_parts
 
 # A processor is busy with few; a card is with many (docs/log.md has the speeds).
 AUTO_LANES = {"cpu": 4, "cuda": 25}

@@ -1,0 +1,1 @@
+"""What a user asks: a study file comes in; checked settings, runs and packs go out."""
