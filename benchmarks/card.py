@@ -19,7 +19,8 @@ import torch
 from contenders import BATCH, TARGETS, Peft, examples, gpt2_tokenizer, new_model, questions
 
 from lorasweep.base import DTYPES, Base, freeze
-from lorasweep.cuts import batches
+from lorasweep.data.cuts import batches
+from lorasweep.data.trees import Tree
 from lorasweep.hooks import Hooks
 from lorasweep.locking import auto_micro_tokens
 from lorasweep.lora import Lane
@@ -32,7 +33,6 @@ from lorasweep.machine import (
 )
 from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack
-from lorasweep.trees import Tree
 
 LANES = (1, 2, 4, 8, 16, 25)
 NUM_BATCHES = 8

@@ -17,13 +17,13 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from lorasweep.base import DTYPES, freeze
+from lorasweep.data.squad import load, sample
+from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.hooks import Hooks
 from lorasweep.lora import Lane
 from lorasweep.machine import multiplies_bf16_fast, resolve_precision
-from lorasweep.squad import load, sample
 from lorasweep.study.study import PROMPT, Recipe
 from lorasweep.train import train_pack
-from lorasweep.trees import Tree, TreeBuilder
 
 SHARED = Path(__file__).parents[2] / "shared"
 TARGETS = ("attn.c_attn", "attn.c_proj")

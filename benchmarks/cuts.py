@@ -16,12 +16,12 @@ from typing import Any
 from contenders import BATCH, MICRO_TOKENS, WARM_UP, Lorasweep, examples, gpt2_tokenizer
 
 from lorasweep import train as train_module
-from lorasweep.cuts import batches, micro_batches
+from lorasweep.data.cuts import batches, micro_batches
+from lorasweep.data.trees import Tree, padded_width
 from lorasweep.locking import AUTO_MICRO_TOKENS
 from lorasweep.machine import describe, resolve_precision
 from lorasweep.ops.allocator import keep_freed_memory
 from lorasweep.train import epoch_order
-from lorasweep.trees import Tree, padded_width
 
 UNITS, BOUNDS, NUM_QUESTIONS = ("paragraph", "question"), (512, 1024, 2048), 2000
 Cut = Callable[..., list[tuple[Tree, ...]]]

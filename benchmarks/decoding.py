@@ -19,13 +19,13 @@ from contenders import SHARED, TARGETS, gpt2_tokenizer, new_model, questions
 from transformers import PreTrainedModel
 
 from lorasweep.base import DTYPES, Base, freeze, load_model, load_tokenizer
+from lorasweep.data.squad import load, sample
+from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.decode import Prompts, decode_greedy, prompts_of
 from lorasweep.lora import Lane
 from lorasweep.machine import describe
 from lorasweep.ops.allocator import keep_freed_memory
-from lorasweep.squad import load, sample
 from lorasweep.study.study import PROMPT
-from lorasweep.trees import Tree, TreeBuilder
 
 NUM_NEW, BATCH, MICRO_TOKENS = 32, 32, 4096
 Tokens = list[tuple[int, ...]]

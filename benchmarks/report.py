@@ -22,6 +22,7 @@ from pathlib import Path
 
 from lorasweep.analysis import analyse
 from lorasweep.answer_scores import scores_of
+from lorasweep.data.squad import Dataset, Paragraph, fingerprint_of, load, select
 from lorasweep.hub.models import read_config
 from lorasweep.metrics import exact_match, f1
 from lorasweep.records import (
@@ -38,7 +39,6 @@ from lorasweep.records import (
     StepEntry,
 )
 from lorasweep.report import write_report
-from lorasweep.squad import Dataset, Paragraph, fingerprint_of, load, select
 from lorasweep.store import Store
 from lorasweep.study.plan import Plan, PlannedRun, make_plan
 from lorasweep.study.study import Study

@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 README, PACKAGE = ROOT / "README.md", ROOT / "src" / "lorasweep"
 BEGIN, END = "<!-- tree -->\n", "<!-- end of tree -->"
 FOLDERS = {
-    "src/lorasweep/corpus/": "five paragraphs on each of twelve invented subjects, 300 questions",
+    "src/lorasweep/data/corpus/": "five paragraphs on each of twelve invented subjects, 300 questions",
     "src/lorasweep/study/shipped/": "the shipped studies",
     "src/lorasweep/hub/configs/": "config.json of GPT-2 and SmolLM2, for `plan` without a model",
     "benchmarks/": "speed against PEFT, the time of a report, and the study of real data",

@@ -22,10 +22,10 @@ from transformers import (
 
 import tiny
 from lorasweep.base import Base, freeze
+from lorasweep.data.squad import Answer, Paragraph, Question
+from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.prepare import Prepared, prepare
-from lorasweep.squad import Answer, Paragraph, Question
 from lorasweep.study.study import PROMPT
-from lorasweep.trees import Tree, TreeBuilder
 
 SHARED = Path(__file__).parents[2] / "shared"
 # Milliseconds that a browser may take on a machine that others use as well.
@@ -82,7 +82,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _corpus_texts() -> list[str]:
-    folder = resources.files("lorasweep") / "corpus"
+    folder = resources.files("lorasweep.data") / "corpus"
     files = [f for f in folder.iterdir() if f.name.endswith(".json")]
     return [
         paragraph["context"]

@@ -14,10 +14,10 @@ from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from lorasweep.base import Base
+from lorasweep.data.trees import Branch, Tree
 from lorasweep.decode import Answer
 from lorasweep.evaluate import paragraph_losses
 from lorasweep.lora import Adapters, Lane
-from lorasweep.trees import Branch, Tree
 
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 

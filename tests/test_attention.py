@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lorasweep.data.trees import Branch, Tree, lay_out
 from lorasweep.ops.attention import (
     BLOCK,
     bias_of,
@@ -13,7 +14,6 @@ from lorasweep.ops.attention import (
     fused_attention,
     reference_attention,
 )
-from lorasweep.trees import Branch, Tree, lay_out
 
 WIDTH = 4
 

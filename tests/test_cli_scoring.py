@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lorasweep.cli import main
-from lorasweep.squad import load
+from lorasweep.data.squad import load
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from lorasweep.base import Base
+from lorasweep.data.squad import Paragraph
+from lorasweep.data.trees import Tree
 from lorasweep.decode import Answer, GrowingRows, Prompts, decode
-from lorasweep.squad import Paragraph
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Evaluate
-from lorasweep.trees import Tree
 from reference import mixed_lanes, randomise_B
 
 DECODERS = ("greedy", "nucleus-0.9", "beam-2", "span", "temperature-1.3", "greedy")

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from lorasweep.base import Base, freeze
+from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.decode import (
     Answer,
     GrowingRows,
@@ -30,7 +31,6 @@ from lorasweep.decode.sampling import drawn, gumbel_noise, warp
 from lorasweep.ops.hashing import key_of
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.study import Evaluate
-from lorasweep.trees import Tree, separate_rows
 from reference import mixed_lanes, randomise_B
 
 ALL_AT_ONCE = 100_000

@@ -13,13 +13,13 @@ from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lorasweep.base import Base, freeze
+from lorasweep.data.squad import Answer as Reference
+from lorasweep.data.squad import Paragraph, Question, load
+from lorasweep.data.trees import TreeBuilder, separate_rows
 from lorasweep.decode import Answer, GrowingRows, Prompts, decode_span, prompts_of
 from lorasweep.decode.span import Said, Spans, Vocabulary, allowed, at_words_end, say
 from lorasweep.decode.token_bytes import token_bytes
-from lorasweep.squad import Answer as Reference
-from lorasweep.squad import Paragraph, Question, load
 from lorasweep.study.study import PROMPT
-from lorasweep.trees import TreeBuilder, separate_rows
 from reference import mixed_lanes, randomise_B
 
 ALL_AT_ONCE = 100_000

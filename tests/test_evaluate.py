@@ -9,15 +9,15 @@ from transformers import PreTrainedModel
 
 from lorasweep.answer_scores import scores_of
 from lorasweep.base import Base
+from lorasweep.data.squad import Answer as Reference
+from lorasweep.data.squad import Paragraph, Question
+from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.decode import Answer, Prompts, decode_greedy
 from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.records import Prediction
-from lorasweep.squad import Answer as Reference
-from lorasweep.squad import Paragraph, Question
 from lorasweep.stats import Clusters, bootstrap_interval
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.study import Evaluate
-from lorasweep.trees import Tree, separate_rows
 from reference import evaluation_loss, exact_norms, mixed_lanes, own_loss, randomise_B, with_peft
 
 ALL_AT_ONCE = 100_000

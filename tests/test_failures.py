@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lorasweep.data.squad import Answer, Paragraph, Question, load
 from lorasweep.failures import (
     AnswerType,
     Aspect,
@@ -22,7 +23,6 @@ from lorasweep.failures import (
 )
 from lorasweep.metrics import exact_match, f1
 from lorasweep.records import Prediction
-from lorasweep.squad import Answer, Paragraph, Question, load
 
 CONTEXT = (
     "In 1871 the botanist Ada Moren sailed from Port Ellis to the northern islands with "

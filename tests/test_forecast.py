@@ -12,6 +12,7 @@ from calling import assert_refused, call, settings
 from lorasweep import run, worker
 from lorasweep.calibration import calibrate, sample_of
 from lorasweep.console.progress import Silent
+from lorasweep.data.trees import Forest
 from lorasweep.forecast import Forecast, calibration_file, forecast
 from lorasweep.hub import models
 from lorasweep.machine import TooLargeError, default_device
@@ -20,7 +21,6 @@ from lorasweep.records import Lock
 from lorasweep.store import Store
 from lorasweep.study.plan import make_plan
 from lorasweep.study.study import Study
-from lorasweep.trees import Forest
 
 FULL_TOO = 'grid=[{rank = [2, 4], alpha = "2r"}, {method = "full"}]'
 

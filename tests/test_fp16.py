@@ -12,6 +12,7 @@ import tiny
 from lorasweep import machine
 from lorasweep.base import Base, freeze, unfreeze
 from lorasweep.console.progress import Silent
+from lorasweep.data.trees import Tree
 from lorasweep.driver import run
 from lorasweep.errors import UserError
 from lorasweep.full import FullWeights
@@ -24,7 +25,6 @@ from lorasweep.selfcheck import round_checked, training_logits
 from lorasweep.store import Store
 from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack
-from lorasweep.trees import Tree
 from reference import mixed_lanes, relative
 from stopped import files
 

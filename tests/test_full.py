@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from lorasweep.base import Base, unfreeze
+from lorasweep.data.trees import Tree, lay_out
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.hooks import Hooks
 from lorasweep.hub.weights import num_parameters
@@ -18,7 +19,6 @@ from lorasweep.optimizer import schedule_factor
 from lorasweep.records import StepEntry
 from lorasweep.study.study import Recipe
 from lorasweep.train import answer_loss, epoch_batches, train_pack
-from lorasweep.trees import Tree, lay_out
 from reference import exact_norms, own_logits, own_loss, relative
 
 MakeModel = Callable[..., PreTrainedModel]

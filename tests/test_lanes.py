@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints
+from lorasweep.data.trees import Tree
 from lorasweep.hooks import Hooks, RaceHooks, Trained
 from lorasweep.lanes import Lanes
 from lorasweep.lora import Adapters, Lane
@@ -19,7 +20,6 @@ from lorasweep.race import ParagraphLosses
 from lorasweep.records import Rung, Stop
 from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack
-from lorasweep.trees import Tree
 from reference import mixed_lanes, relative
 
 RECIPE = Recipe(epochs=2, batch_size=4, schedule="cosine", warmup=0.2, max_grad_norm=0.5)

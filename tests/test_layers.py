@@ -19,7 +19,7 @@ ROOMS = {
     "console": (),
     "hub": (),
     "study": (),
-    "data": ("squad", "trees", "cuts"),
+    "data": (),
     "folder": ("stored", "records", "findings", "store", "heartbeat", "halving"),
     "model": ("base", "lora", "full", "peft_format", "machine", "ops"),
     "scoring": ("metrics", "answer_scores", "failures", "stats", "scoring"),

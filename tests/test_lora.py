@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lorasweep.base import Base, freeze
+from lorasweep.data.trees import Tree, lay_out
 from lorasweep.lora import Adapters, Lane, TreeDropout, initial_A
 from lorasweep.train import answer_loss
-from lorasweep.trees import Tree, lay_out
 from reference import (
     exact_norms,
     mixed_lanes,

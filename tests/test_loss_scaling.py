@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from lorasweep import loss_scaling
 from lorasweep.base import Base, unfreeze
 from lorasweep.checkpoint import Checkpoint, Checkpoints
+from lorasweep.data.trees import Tree, lay_out
 from lorasweep.full import FullWeights
 from lorasweep.hooks import Hooks, StepEvent, Trained
 from lorasweep.lora import Adapters, Lane
@@ -19,7 +20,6 @@ from lorasweep.loss_scaling import FIRST, GOOD_STEPS, LARGEST, LossScaling
 from lorasweep.records import Failure, StepEntry
 from lorasweep.study.study import Recipe
 from lorasweep.train import answer_loss, train_pack
-from lorasweep.trees import Tree, lay_out
 from reference import mixed_lanes, modules_of, randomise_B, relative
 
 RECIPE = Recipe(

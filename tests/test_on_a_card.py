@@ -10,6 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import tiny
 from lorasweep.base import Base, freeze, unfreeze
+from lorasweep.data.squad import Paragraph
+from lorasweep.data.trees import Tree
 from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.driver import run
 from lorasweep.full import FullWeights
@@ -17,12 +19,10 @@ from lorasweep.hooks import Hooks
 from lorasweep.lanes import Trainable
 from lorasweep.lora import Lane
 from lorasweep.records import StepEntry
-from lorasweep.squad import Paragraph
 from lorasweep.store import Store
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Evaluate, Recipe
 from lorasweep.train import train_pack
-from lorasweep.trees import Tree
 from reference import mixed_lanes, randomise_B, relative
 from stopped import files
 

@@ -14,13 +14,13 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from lorasweep.base import Base, freeze
+from lorasweep.data.trees import Tree
 from lorasweep.errors import UserError
 from lorasweep.hub.architectures import whole_of
 from lorasweep.lora import Lane
 from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter, save_adapter
 from lorasweep.selfcheck import training_logits
 from lorasweep.study.plan import resolve_scale
-from lorasweep.trees import Tree
 from reference import Weights, mixed_lanes, modules_of, own_logits, randomise_B, relative
 
 MakeModel = Callable[..., PreTrainedModel]

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from lorasweep.base import Base
+from lorasweep.data.trees import Rows, Tree, lay_out
 from lorasweep.lora import Adapters
 from lorasweep.ops.attention import bias_of
 from lorasweep.ops.read_rows import ReadRows, _last_mlp
-from lorasweep.trees import Rows, Tree, lay_out
 from reference import mixed_lanes, randomise_B
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lorasweep.data.squad import Answer, Dataset, Paragraph, Question, load
 from lorasweep.errors import UserError
 from lorasweep.scoring import (
     Predictions,
@@ -21,7 +22,6 @@ from lorasweep.scoring import (
     score,
     score_file,
 )
-from lorasweep.squad import Answer, Dataset, Paragraph, Question, load
 from lorasweep.stats import holm, mcnemar_exact
 
 VOCABULARY = ["the", "A", "an", "Cat", "cat.", "dog", "U.S.", "1,000", "co-op", "it's", "é", "–",

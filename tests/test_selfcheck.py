@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lorasweep.base import freeze
+from lorasweep.data.trees import Tree
 from lorasweep.errors import UserError
 from lorasweep.selfcheck import decoding_logits, freeze_checked, own_logits, training_logits
-from lorasweep.trees import Tree
 from reference import questions
 
 MakeModel = Callable[..., PreTrainedModel]

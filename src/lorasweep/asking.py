@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from lorasweep.base import DTYPES, UNBOUNDED, Base, load_model, load_tokenizer, unfreeze
+from lorasweep.data.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
 from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.errors import UserError
 from lorasweep.hub.models import fingerprint_of, locate
@@ -26,7 +27,6 @@ from lorasweep.selfcheck import bundled_trees, load_checked
 from lorasweep.store import Store
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Study
-from lorasweep.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
 
 BASE_NAME = "base model"
 MODEL_FACT = "model.base (its files)"

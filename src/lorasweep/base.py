@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.utils.logging import disable_progress_bar
 
+from lorasweep.data.trees import Rows
 from lorasweep.errors import UserError
 from lorasweep.lora import Adapters, Lane
 from lorasweep.machine import Precision
@@ -27,7 +28,6 @@ from lorasweep.ops.gelu import fuse_gelus
 from lorasweep.ops.packed import PackedLinear, can_pack
 from lorasweep.ops.read_rows import ReadRows
 from lorasweep.ops.rms_norm import FrozenRMSNorm
-from lorasweep.trees import Rows
 
 # Norms that compute w * x / rms(x); others (Gemma's 1 + w) keep transformers' own module.
 PLAIN_RMS_NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import stop_switch
+from lorasweep.data.trees import Forest, Tree
 from lorasweep.errors import UserError
 from lorasweep.estimate import Costs, costs_of
 from lorasweep.executors.local import HERE
@@ -18,7 +19,6 @@ from lorasweep.prepare import TRAIN_SAMPLE, Prepared, prepare
 from lorasweep.records import Lock, LockedPack, RunRecord
 from lorasweep.store import Store, write_json
 from lorasweep.study.study import Study
-from lorasweep.trees import Forest, Tree
 from lorasweep.worker import Worker
 
 NUM_TRAIN, NUM_EVAL, BATCH_SIZE = 24, 12, 8

@@ -8,6 +8,7 @@ from lorasweep.answer_scores import scores_of
 from lorasweep.base import Base
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
+from lorasweep.data.trees import Tree
 from lorasweep.decode import Prompts
 from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
@@ -17,7 +18,6 @@ from lorasweep.prepare import TRAIN_SAMPLE
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import EVAL_LOSS, FinalLosses, LossesByParagraph
 from lorasweep.study.decoders import parse_decoder
-from lorasweep.trees import Tree
 
 # Of free memory, what the prompts' keys and values may take between two decoders.
 SHARE_FOR_PROMPTS = 3

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lorasweep.base import Base
+from lorasweep.data.trees import Tree, lay_out
 from lorasweep.jobs import lane_of
 from lorasweep.machine import (
     TooLargeError,
@@ -14,7 +15,6 @@ from lorasweep.machine import (
 from lorasweep.ops.allocator import give_back_freed_memory
 from lorasweep.records import LockedPack
 from lorasweep.train import answer_loss
-from lorasweep.trees import Tree, lay_out
 
 
 def refuse_too_large(

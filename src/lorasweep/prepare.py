@@ -7,15 +7,15 @@ from typing import Any
 from transformers import AutoConfig
 
 from lorasweep.base import UNBOUNDED, load_tokenizer
+from lorasweep.data.squad import Dataset, Selection, fingerprint_of, sample, select
+from lorasweep.data.trees import Forest, TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.hub import models
 from lorasweep.machine import default_device
 from lorasweep.records import DataCard
-from lorasweep.squad import Dataset, Selection, fingerprint_of, sample, select
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.plan import Plan, make_plan
 from lorasweep.study.study import Study, fingerprint
-from lorasweep.trees import Forest, TreeBuilder
 
 # The role of the training questions on which losses are measured after training.
 TRAIN_SAMPLE = "train_sample"

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from lorasweep.analysis import analyse, questions_of
 from lorasweep.answer_scores import scores_of as scores_of_answers
+from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError, nearest
 from lorasweep.halving import cuts_of
 from lorasweep.records import (
@@ -18,7 +19,6 @@ from lorasweep.records import (
     Scores,
     scores_of,
 )
-from lorasweep.squad import Paragraph
 from lorasweep.store import Store
 from lorasweep.study.plan import Plan
 from lorasweep.study.study import Unit

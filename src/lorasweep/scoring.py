@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lorasweep.data.squad import Dataset, load
 from lorasweep.errors import UserError, nearest
 from lorasweep.metrics import exact_match, f1
-from lorasweep.squad import Dataset, load
 from lorasweep.stats import (
     Clusters,
     Difference,

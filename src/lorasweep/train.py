@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints, Progress
-from lorasweep.cuts import batches, micro_batches
+from lorasweep.data.cuts import batches, micro_batches
+from lorasweep.data.trees import Rows, Tree, lay_out
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.lanes import Lanes, Trainable
 from lorasweep.lora import TreeDropout
@@ -24,7 +25,6 @@ from lorasweep.optimizer import clip_lanes, schedule_factor
 from lorasweep.race import ParagraphLosses
 from lorasweep.records import EvalEntry, Failure, StepEntry
 from lorasweep.study.study import Recipe
-from lorasweep.trees import Rows, Tree, lay_out
 
 SECONDS_WORTH_SAVING = 60.0
 

@@ -16,6 +16,7 @@ from lorasweep.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.console.progress import Reporter, labels_line
 from lorasweep.console.stopping import StopSwitch
+from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.examine import Examiner
 from lorasweep.fitting import refuse_too_large
 from lorasweep.full import FullWeights, SavedModel
@@ -37,7 +38,6 @@ from lorasweep.records import BaseRecord, LockedPack, RunRecord
 from lorasweep.selfcheck import load_checked
 from lorasweep.study.study import fingerprint
 from lorasweep.train import train_pack
-from lorasweep.trees import Tree, separate_rows
 
 # A pass without a backward one keeps no activations, so it may have this many times the tokens.
 FORWARD_SHARE = 4

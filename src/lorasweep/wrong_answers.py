@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.analysis import classified, failures_of, questions_of
+from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError, nearest
 from lorasweep.failures import Row
 from lorasweep.findings import BASE, Failures
 from lorasweep.records import BaseRecord, Results, RunRecord
 from lorasweep.results import lock_of, run_called
-from lorasweep.squad import Paragraph
 from lorasweep.store import Store
 
 

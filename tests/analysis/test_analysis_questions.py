@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from lorasweep.analysis import questions_of
+from lorasweep.data.squad import fingerprint_of, select
 from lorasweep.errors import UserError
 from lorasweep.records import DataCard, Lock
-from lorasweep.squad import fingerprint_of, select
 from lorasweep.study.study import Study
 from tiny import make_card, make_lock
 

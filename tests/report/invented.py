@@ -8,6 +8,7 @@ import pyarrow
 import pyarrow.parquet
 
 from lorasweep.analysis import analyse
+from lorasweep.data.squad import Answer, Paragraph, Question
 from lorasweep.findings import Analysis, DecoderAnalysis, TiedBest
 from lorasweep.records import (
     BaseRecord,
@@ -23,7 +24,6 @@ from lorasweep.records import (
     Scores,
     StepEntry,
 )
-from lorasweep.squad import Answer, Paragraph, Question
 from lorasweep.store import Store
 from lorasweep.study.study import PROMPT, Configuration
 

@@ -19,10 +19,10 @@ from invented import (
     write_results,
 )
 
+from lorasweep.data.squad import Paragraph, fingerprint_of, select
 from lorasweep.metrics import exact_match, f1
 from lorasweep.records import Lock, Prediction
 from lorasweep.report import write_report
-from lorasweep.squad import Paragraph, fingerprint_of, select
 from lorasweep.store import Store
 from lorasweep.study.study import Study
 

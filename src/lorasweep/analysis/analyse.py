@@ -15,10 +15,10 @@ from lorasweep.analysis.comparisons import (
 from lorasweep.analysis.edges import grid_edges
 from lorasweep.analysis.failures import failures
 from lorasweep.analysis.overfitting import overfitting
+from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.findings import BASE, Analysis, Comparison, DecoderAnalysis
 from lorasweep.records import Results, RunRecord, Scores
-from lorasweep.squad import Paragraph
 from lorasweep.store import Store
 from lorasweep.study.study import Unit
 

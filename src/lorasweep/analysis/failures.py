@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from lorasweep.analysis.answers import Answers
+from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.failures import (
     Aspect,
@@ -15,7 +16,6 @@ from lorasweep.failures import (
 )
 from lorasweep.findings import Breakdown, Changes, Example, Failures, Group
 from lorasweep.records import Prediction
-from lorasweep.squad import Paragraph
 
 EXAMPLES_PER_CLASS = 3
 

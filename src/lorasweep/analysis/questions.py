@@ -1,8 +1,8 @@
 """The evaluation questions of a finished study, read again from its data."""
 
+from lorasweep.data.squad import Paragraph, fingerprint_of, select
 from lorasweep.errors import UserError
 from lorasweep.records import DataCard, Lock
-from lorasweep.squad import Paragraph, fingerprint_of, select
 from lorasweep.study.study import Study
 
 

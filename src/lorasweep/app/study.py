@@ -6,11 +6,11 @@ from pathlib import Path
 from lorasweep.analysis import classified, questions_of
 from lorasweep.app import views
 from lorasweep.asking import Panel
+from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.failures import FailureClass
 from lorasweep.records import Results
 from lorasweep.results import ranked, run_called
-from lorasweep.squad import Paragraph
 from lorasweep.status import status_of
 from lorasweep.store import Store
 

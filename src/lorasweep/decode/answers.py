@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lorasweep.base import Base
-from lorasweep.trees import Tree
+from lorasweep.data.trees import Tree
 
 
 @dataclass(frozen=True, slots=True)

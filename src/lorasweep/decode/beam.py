@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from lorasweep.base import Base
+from lorasweep.data.trees import PADDING
 from lorasweep.decode.answers import stops
 from lorasweep.decode.rows import GrowingRows
-from lorasweep.trees import PADDING
 
 # A beam that is not there: lower than any sum of log-probabilities, yet not infinite.
 ABSENT = -1e9

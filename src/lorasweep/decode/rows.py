@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from lorasweep.base import Base
+from lorasweep.data.trees import PADDING, TRUNK, Branch, Tree, lay_out
 from lorasweep.decode.cache import Keys, filled_cache, keys_of, roomy_cache
 from lorasweep.ops.attention import bias_of
-from lorasweep.trees import PADDING, TRUNK, Branch, Tree, lay_out
 
 
 def prompts_of(tree: Tree) -> Tree:

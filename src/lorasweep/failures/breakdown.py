@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lorasweep.data.squad import Paragraph, Question
 from lorasweep.failures.classes import FailureClass, classify
 from lorasweep.failures.question_types import AnswerType, QuestionKind, expected_type, kind_of
 from lorasweep.records import Prediction
-from lorasweep.squad import Paragraph, Question
 
 RIGHT = "right"
 NO_SPAN = "no span"

@@ -32,11 +32,11 @@ from functools import cached_property
 
 import numpy as np
 
+from lorasweep.data.squad import Question
 from lorasweep.failures.forms import differ_in_form_only
 from lorasweep.failures.question_types import is_of_expected_type
 from lorasweep.failures.spans import Span, occurrences, positions, span_from, texts, words_of
 from lorasweep.metrics import exact_match, normalise
-from lorasweep.squad import Question
 
 MAX_PHRASE_WORDS = 50
 SHORT_PHRASE_WORDS = 3

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lorasweep.data.squad import Paragraph
 from lorasweep.failures import FailureClass, rows_of
 from lorasweep.records import Prediction
 from lorasweep.report.language import Strings
 from lorasweep.report.predictions import Answerer, Held
 from lorasweep.report.terms import term
-from lorasweep.squad import Paragraph
 
 NOWHERE = -1
 RIGHT, WRONG = 0, 1

@@ -8,9 +8,9 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from lorasweep.analysis import questions_of
+from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.records import SCHEMA, EvalEntry, Lock, Prediction, Results, RunRecord, StepEntry
-from lorasweep.squad import Paragraph
 from lorasweep.store import Store, damaged
 from lorasweep.study.study import Study
 

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from lorasweep.data.squad import Paragraph
 from lorasweep.records import Prediction
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import DECODER, scored_runs
-from lorasweep.squad import Paragraph
 
 MAX_QUESTIONS = 3_000
 # In UTF-8, so that both, with the charts and the program that draws them, stay below 6 MB.

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lorasweep.base import UNBOUNDED, load_tokenizer
+from lorasweep.data.trees import TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.hub.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
 from lorasweep.peft_format import (
@@ -23,7 +24,6 @@ from lorasweep.sharing.card import card
 from lorasweep.sharing.merging import merged_model
 from lorasweep.store import Store, replaced_folder
 from lorasweep.study.study import Study
-from lorasweep.trees import TreeBuilder
 
 
 def export(out: Path, name: str, target: Path | None = None, is_merged: bool = False) -> Path:

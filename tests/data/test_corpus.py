@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-CORPUS = Path(__file__).resolve().parents[1] / "src" / "lorasweep" / "corpus"
+CORPUS = Path(__file__).resolve().parents[2] / "src" / "lorasweep" / "data" / "corpus"
 KINDS = ("who", "when", "where", "what", "how many", "why")
 
 

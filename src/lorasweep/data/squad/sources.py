@@ -9,15 +9,15 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from lorasweep.errors import UserError, nearest
-from lorasweep.squad.dataset import Dataset, Paragraph
-from lorasweep.squad.formats import (
+from lorasweep.data.squad.dataset import Dataset, Paragraph
+from lorasweep.data.squad.formats import (
     Row,
     SquadFile,
     paragraphs_of_file,
     paragraphs_of_rows,
     parse,
 )
+from lorasweep.errors import UserError, nearest
 
 KINDS = (
     '"bundled", "hub:OWNER/NAME:SPLIT", "hub:OWNER/NAME:CONFIG:SPLIT", '
@@ -71,7 +71,7 @@ def _read_kind(source: str) -> Iterable[Paragraph]:
 
 
 def _read_bundled() -> Iterator[Paragraph]:
-    folder = resources.files("lorasweep") / "corpus"
+    folder = resources.files("lorasweep.data") / "corpus"
     files = [file for file in folder.iterdir() if file.name.endswith(".json")]
     for file in sorted(files, key=lambda file: file.name):
         yield from _read_squad(file, f"bundled {file.name}")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lorasweep.data.squad import Answer, Dataset, Paragraph, Question, load, sample, select
 from lorasweep.errors import UserError
-from lorasweep.squad import Answer, Dataset, Paragraph, Question, load, sample, select
 from lorasweep.study.study import Data
 
 Write = Callable[..., str]

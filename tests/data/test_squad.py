@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from lorasweep.data.squad import Answer, Dataset, Paragraph, Question, fingerprint_of, load
 from lorasweep.errors import UserError
-from lorasweep.squad import Answer, Dataset, Paragraph, Question, fingerprint_of, load
 
 CONTEXT = "Ada wrote to Bob. Bob answered Ada."
 Write = Callable[..., str]

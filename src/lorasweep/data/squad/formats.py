@@ -11,8 +11,8 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from lorasweep.data.squad.dataset import Answer, Paragraph, Question
 from lorasweep.errors import UserError
-from lorasweep.squad.dataset import Answer, Paragraph, Question
 
 Id = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
 

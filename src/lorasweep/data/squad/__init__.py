@@ -3,9 +3,9 @@
 `dataset` holds the types, `sources` reads them, `selection` splits and samples.
 """
 
-from lorasweep.squad.dataset import Answer, Dataset, Paragraph, Question, fingerprint_of
-from lorasweep.squad.selection import Selection, sample, select
-from lorasweep.squad.sources import load
+from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question, fingerprint_of
+from lorasweep.data.squad.selection import Selection, sample, select
+from lorasweep.data.squad.sources import load
 
 __all__ = [
     "Answer",

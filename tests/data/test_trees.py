@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import processors
 
 from lorasweep.base import load_tokenizer
-from lorasweep.errors import UserError
-from lorasweep.squad import Answer, Paragraph, Question, load
-from lorasweep.study.study import PROMPT
-from lorasweep.trees import (
+from lorasweep.data.squad import Answer, Paragraph, Question, load
+from lorasweep.data.trees import (
     PADDING,
     TRUNK,
     Branch,
@@ -25,6 +23,8 @@ from lorasweep.trees import (
     lay_out,
     separate_rows,
 )
+from lorasweep.errors import UserError
+from lorasweep.study.study import PROMPT
 
 END = 0
 

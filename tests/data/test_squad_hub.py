@@ -10,8 +10,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from lorasweep.data.squad import Answer, load
 from lorasweep.errors import UserError
-from lorasweep.squad import Answer, load
 
 CONTEXT = "Ada wrote to Bob. Bob answered Ada."
 

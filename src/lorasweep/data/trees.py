@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lorasweep.data.squad import Paragraph, Question
 from lorasweep.errors import UserError
-from lorasweep.squad import Paragraph, Question
 
 TRUNK, PADDING = -1, -2
 # Rows are padded to multiples of so many tokens: new shapes cost a card time, in plans and memory.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lorasweep.trees import Tree, padded_width
+from lorasweep.data.trees import Tree, padded_width
 
 # What a pass costs beside its tokens, in tokens of all lanes: its many small operations, and
 # products of few rows, which are slow. A card's is an estimate that was not measured.

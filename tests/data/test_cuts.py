@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep import cuts
-from lorasweep.cuts import batches, micro_batches
-from lorasweep.trees import Branch, Tree
+from lorasweep.data import cuts
+from lorasweep.data.cuts import batches, micro_batches
+from lorasweep.data.trees import Branch, Tree
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
+from lorasweep.data.squad.dataset import Dataset, Paragraph
+from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
-from lorasweep.squad.dataset import Dataset, Paragraph
-from lorasweep.squad.sources import load
 from lorasweep.study.study import Data, fingerprint
 
 EVAL_SHARE = 0.2

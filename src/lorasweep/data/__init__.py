@@ -1,0 +1,1 @@
+"""Examples: files, Hub sets, the bundled corpus come in; questions, rows for the model go out."""
