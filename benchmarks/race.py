@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from lorasweep.records import Results, RunRecord
+from lorasweep.folder.records import Results, RunRecord
 
 UNRACED = Path(__file__).parents[1] / "docs" / "example" / "results.json"
 

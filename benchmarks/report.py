@@ -23,9 +23,7 @@ from pathlib import Path
 from lorasweep.analysis import analyse
 from lorasweep.answer_scores import scores_of
 from lorasweep.data.squad import Dataset, Paragraph, fingerprint_of, load, select
-from lorasweep.hub.models import read_config
-from lorasweep.metrics import exact_match, f1
-from lorasweep.records import (
+from lorasweep.folder.records import (
     BaseRecord,
     DataCard,
     EvalEntry,
@@ -38,8 +36,10 @@ from lorasweep.records import (
     Scores,
     StepEntry,
 )
+from lorasweep.folder.store import Store
+from lorasweep.hub.models import read_config
+from lorasweep.metrics import exact_match, f1
 from lorasweep.report import write_report
-from lorasweep.store import Store
 from lorasweep.study.plan import Plan, PlannedRun, make_plan
 from lorasweep.study.study import Study
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from lorasweep.answer_scores import by_question
 from lorasweep.errors import UserError
+from lorasweep.folder.store import Store
 from lorasweep.stats import Clusters, bootstrap_interval, paired_difference, sentence
 from lorasweep.stats.clusters import Floats
-from lorasweep.store import Store
 
 FOLDERS = ("out/by-question", "out/by-paragraph", "out/by-paragraph-6000")
 

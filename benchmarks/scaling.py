@@ -22,9 +22,9 @@ from lorasweep import Study, driver
 from lorasweep.console.progress import Silent
 from lorasweep.executors import Halve, labels_of
 from lorasweep.executors.local import LocalExecutor
+from lorasweep.folder.records import LockedPack
 from lorasweep.jobs import FinishedRun
 from lorasweep.machine import describe
-from lorasweep.records import LockedPack
 from lorasweep.worker import Worker
 
 TOKENIZER = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"

@@ -9,15 +9,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from lorasweep.findings import DecoderAnalysis
-from lorasweep.records import Results
+from lorasweep.folder.findings import DecoderAnalysis
+from lorasweep.folder.records import Results
 from lorasweep.report import charts
 from lorasweep.report.blocks import Block, Notice, Section
 from lorasweep.report.document import written_report
 from lorasweep.report.language import Strings
 from lorasweep.report.load import load_outcome
 from lorasweep.report.page import make_sections
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
 
 EXAMPLE = Path(__file__).parent / "example"
 QUOTING = ("failure_examples", "sample_predictions")

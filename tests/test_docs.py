@@ -4,7 +4,7 @@ import re
 import runpy
 from pathlib import Path
 
-from lorasweep.records import Results
+from lorasweep.folder.records import Results
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import tiny
 from lorasweep.estimate import Costs, MethodCost, Size, Work, costs_of, estimate
-from lorasweep.records import PackInfo, RunRecord
+from lorasweep.folder.records import PackInfo, RunRecord
 
 BILLION = 10**9
 SIZE = Size(num_train=100, num_eval=10, epochs=3)

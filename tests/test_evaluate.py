@@ -14,7 +14,7 @@ from lorasweep.data.squad import Paragraph, Question
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.decode import Answer, Prompts, decode_greedy
 from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
-from lorasweep.records import Prediction
+from lorasweep.folder.records import Prediction
 from lorasweep.stats import Clusters, bootstrap_interval
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.study import Evaluate

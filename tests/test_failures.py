@@ -21,8 +21,8 @@ from lorasweep.failures import (
     examples,
     rows_of,
 )
+from lorasweep.folder.records import Prediction
 from lorasweep.metrics import exact_match, f1
-from lorasweep.records import Prediction
 
 CONTEXT = (
     "In 1871 the botanist Ada Moren sailed from Port Ellis to the northern islands with "

@@ -13,12 +13,12 @@ from lorasweep import run, worker
 from lorasweep.calibration import calibrate, sample_of
 from lorasweep.console.progress import Silent
 from lorasweep.data.trees import Forest
+from lorasweep.folder.records import Lock
+from lorasweep.folder.store import Store
 from lorasweep.forecast import Forecast, calibration_file, forecast
 from lorasweep.hub import models
 from lorasweep.machine import TooLargeError, default_device
 from lorasweep.prepare import prepare
-from lorasweep.records import Lock
-from lorasweep.store import Store
 from lorasweep.study.plan import make_plan
 from lorasweep.study.study import Study
 

@@ -15,14 +15,14 @@ from lorasweep.console.progress import Silent
 from lorasweep.data.trees import Tree
 from lorasweep.driver import run
 from lorasweep.errors import UserError
+from lorasweep.folder.records import StepEntry
+from lorasweep.folder.store import Store
 from lorasweep.full import FullWeights
 from lorasweep.hooks import Hooks
 from lorasweep.lanes import Trainable
 from lorasweep.lora import Lane
 from lorasweep.machine import resolve_precision
-from lorasweep.records import StepEntry
 from lorasweep.selfcheck import round_checked, training_logits
-from lorasweep.store import Store
 from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack
 from reference import mixed_lanes, relative

@@ -10,13 +10,13 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from lorasweep.base import Base, unfreeze
 from lorasweep.data.trees import Tree, lay_out
+from lorasweep.folder.records import StepEntry
 from lorasweep.full import FullWeights, SavedModel
 from lorasweep.hooks import Hooks
 from lorasweep.hub.weights import num_parameters
 from lorasweep.lora import Lane
 from lorasweep.machine import Precision
 from lorasweep.optimizer import schedule_factor
-from lorasweep.records import StepEntry
 from lorasweep.study.study import Recipe
 from lorasweep.train import answer_loss, epoch_batches, train_pack
 from reference import exact_norms, own_logits, own_loss, relative

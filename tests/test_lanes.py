@@ -12,12 +12,12 @@ from torch import Tensor
 from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.data.trees import Tree
+from lorasweep.folder.records import Rung, Stop
 from lorasweep.hooks import Hooks, RaceHooks, Trained
 from lorasweep.lanes import Lanes
 from lorasweep.lora import Adapters, Lane
 from lorasweep.loss_scaling import FIRST, LossScaling
 from lorasweep.race import ParagraphLosses
-from lorasweep.records import Rung, Stop
 from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack
 from reference import mixed_lanes, relative

@@ -20,7 +20,7 @@ ROOMS = {
     "hub": (),
     "study": (),
     "data": (),
-    "folder": ("stored", "records", "findings", "store", "heartbeat", "halving"),
+    "folder": (),
     "model": ("base", "lora", "full", "peft_format", "machine", "ops"),
     "scoring": ("metrics", "answer_scores", "failures", "stats", "scoring"),
     "training": ("race", "lanes", "optimizer", "loss_scaling", "checkpoint", "hooks", "train"),

@@ -9,13 +9,13 @@ import torch
 import tiny
 from lorasweep import locking
 from lorasweep.errors import UserError
+from lorasweep.folder.records import Lock
+from lorasweep.folder.store import Store
 from lorasweep.hub.architectures import linear_modules
 from lorasweep.hub.models import read_config
 from lorasweep.locking import AUTO_MICRO_TOKENS, agree, changes_since, planned_ids, unfinished
 from lorasweep.machine import Precision, versions
 from lorasweep.prepare import Prepared, prepare
-from lorasweep.records import Lock
-from lorasweep.store import Store
 
 
 @pytest.fixture

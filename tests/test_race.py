@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import ttest_1samp
 
 from lorasweep.errors import UserError
+from lorasweep.folder.records import Rung
 from lorasweep.race import ParagraphLosses, Race, excess, mean_loss, stop_sentence
-from lorasweep.records import Rung
 from lorasweep.study.study import Race as Rule
 from lorasweep.study.study import Study
 

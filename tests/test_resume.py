@@ -16,7 +16,7 @@ from lorasweep.console.progress import Silent
 from lorasweep.console.stopping import stop_switch
 from lorasweep.driver import run
 from lorasweep.errors import UserError
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
 from stopped import files
 
 PLAIN = ("pack.checkpoint_minutes=0", "grid.dropout=0.1", "recipe.epochs=2")

@@ -14,9 +14,9 @@ import tiny
 from calling import assert_refused, call
 from lorasweep import run
 from lorasweep.errors import UserError
-from lorasweep.heartbeat import beating
+from lorasweep.folder.heartbeat import beating
+from lorasweep.folder.store import Store
 from lorasweep.status import status_of
-from lorasweep.store import Store
 
 
 class StopInTheSecondPack(tiny.StopAfter):

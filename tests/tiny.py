@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.console.progress import Silent
-from lorasweep.records import (
+from lorasweep.folder.records import (
     BaseRecord,
     DataCard,
     Lock,

@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Iterable, Sequence
 
+from lorasweep.folder.records import Prediction, Scores
 from lorasweep.metrics import normalise
-from lorasweep.records import Prediction, Scores
 from lorasweep.stats import Clusters, Interval, bootstrap_intervals, wilson_interval, within
 from lorasweep.study.study import Unit
 

@@ -17,14 +17,14 @@ from lorasweep.base import DTYPES, UNBOUNDED, Base, load_model, load_tokenizer, 
 from lorasweep.data.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
 from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.errors import UserError
+from lorasweep.folder.records import RunRecord
+from lorasweep.folder.store import Store
 from lorasweep.hub.models import fingerprint_of, locate
 from lorasweep.lora import Lane
 from lorasweep.machine import default_device
 from lorasweep.peft_format import answering_lane, load_adapter
-from lorasweep.records import RunRecord
 from lorasweep.results import run_called
 from lorasweep.selfcheck import bundled_trees, load_checked
-from lorasweep.store import Store
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Study
 

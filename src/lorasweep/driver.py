@@ -7,22 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from lorasweep import records
 from lorasweep.console.progress import Reporter, notebook_reporter
 from lorasweep.console.stopping import StopSwitch, stop_switch
 from lorasweep.errors import UserError
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
-from lorasweep.halving import cut_in_half, parts_of
-from lorasweep.heartbeat import died_of_memory
-from lorasweep.jobs import FinishedRun, RaceJob, Scored, job_of
-from lorasweep.locking import agree, changes_since, planned_ids, to_resume, unfinished
-from lorasweep.machine import callers_threads
-from lorasweep.notebook import Results
-from lorasweep.ops.allocator import keep_few_kernels
-from lorasweep.peft_format import save_adapter
-from lorasweep.prepare import Prepared, prepare
-from lorasweep.records import (
+from lorasweep.folder import records
+from lorasweep.folder.halving import cut_in_half, parts_of
+from lorasweep.folder.heartbeat import died_of_memory
+from lorasweep.folder.records import (
     EVAL_LOSS,
     BaseRecord,
     Lock,
@@ -30,9 +23,16 @@ from lorasweep.records import (
     RunRecord,
     Scores,
 )
+from lorasweep.folder.store import Store
+from lorasweep.jobs import FinishedRun, RaceJob, Scored, job_of
+from lorasweep.locking import agree, changes_since, planned_ids, to_resume, unfinished
+from lorasweep.machine import callers_threads
+from lorasweep.notebook import Results
+from lorasweep.ops.allocator import keep_few_kernels
+from lorasweep.peft_format import save_adapter
+from lorasweep.prepare import Prepared, prepare
 from lorasweep.report import write_report
 from lorasweep.results import for_test, summarise, with_analysis
-from lorasweep.store import Store
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Study
 from lorasweep.trackers import Trackers

@@ -19,8 +19,8 @@ The model, and what it leaves out:
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lorasweep.records import BaseRecord, LockedPack, RunRecord, Scores
-from lorasweep.stored import Stored
+from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord, Scores
+from lorasweep.folder.stored import Stored
 from lorasweep.study.plan import Pack
 
 BYTES_A_TRAINED_NUMBER = 16

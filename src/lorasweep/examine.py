@@ -12,11 +12,11 @@ from lorasweep.data.trees import Tree
 from lorasweep.decode import Prompts
 from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
+from lorasweep.folder.records import EVAL_LOSS, FinalLosses, LossesByParagraph
 from lorasweep.jobs import Job, Scored
 from lorasweep.machine import free_memory_bytes
 from lorasweep.prepare import TRAIN_SAMPLE
 from lorasweep.race import ParagraphLosses
-from lorasweep.records import EVAL_LOSS, FinalLosses, LossesByParagraph
 from lorasweep.study.decoders import parse_decoder
 
 # Of free memory, what the prompts' keys and values may take between two decoders.

@@ -4,7 +4,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lorasweep.console.printing import print_lines, wide_console
-from lorasweep.findings import Breakdown, Changes, Example
+from lorasweep.folder.findings import Breakdown, Changes, Example
 from lorasweep.wrong_answers import WrongAnswers
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lorasweep.base import Base
 from lorasweep.data.trees import Tree, lay_out
+from lorasweep.folder.records import LockedPack
 from lorasweep.jobs import lane_of
 from lorasweep.machine import (
     TooLargeError,
@@ -13,7 +14,6 @@ from lorasweep.machine import (
     resident_bytes,
 )
 from lorasweep.ops.allocator import give_back_freed_memory
-from lorasweep.records import LockedPack
 from lorasweep.train import answer_loss
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from lorasweep.checkpoint import Checkpoint
+from lorasweep.folder.records import EvalEntry, Failure, Rung, State, StepEntry, Stop
 from lorasweep.race import ParagraphLosses, Race
-from lorasweep.records import EvalEntry, Failure, Rung, State, StepEntry, Stop
 
 
 @dataclass(frozen=True, slots=True)

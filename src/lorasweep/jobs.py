@@ -4,14 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lorasweep.full import SavedModel
-from lorasweep.hooks import Trained
-from lorasweep.lora import Lane
-from lorasweep.machine import Precision, versions
-from lorasweep.peft_format import SavedAdapter
-from lorasweep.prepare import Prepared, QuestionSet
-from lorasweep.race import Race
-from lorasweep.records import (
+from lorasweep.folder.records import (
     EvalEntry,
     FinalLosses,
     Lock,
@@ -24,7 +17,14 @@ from lorasweep.records import (
     Scores,
     StepEntry,
 )
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
+from lorasweep.full import SavedModel
+from lorasweep.hooks import Trained
+from lorasweep.lora import Lane
+from lorasweep.machine import Precision, versions
+from lorasweep.peft_format import SavedAdapter
+from lorasweep.prepare import Prepared, QuestionSet
+from lorasweep.race import Race
 from lorasweep.study import study
 from lorasweep.study.study import Evaluate, Recipe
 from lorasweep.train import last_epoch_loss

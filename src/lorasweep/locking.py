@@ -10,7 +10,9 @@ from lorasweep.base import DTYPES, chosen_operations
 from lorasweep.errors import UserError, nearest
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
-from lorasweep.heartbeat import has_checkpoint
+from lorasweep.folder.heartbeat import has_checkpoint
+from lorasweep.folder.records import Lock, LockedPack, LockedRun
+from lorasweep.folder.store import Store
 from lorasweep.hub.architectures import linear_modules
 from lorasweep.hub.models import read_config
 from lorasweep.machine import (
@@ -21,8 +23,6 @@ from lorasweep.machine import (
     versions,
 )
 from lorasweep.prepare import Prepared, run_ids
-from lorasweep.records import Lock, LockedPack, LockedRun
-from lorasweep.store import Store
 from lorasweep.study.plan import PlannedRun, pack_up
 
 # Tokens of a micro-batch, all lanes and padding counted: see docs/log.md.

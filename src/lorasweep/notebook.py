@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import PrivateAttr
 
-from lorasweep import records
+from lorasweep.folder import records
 
 if TYPE_CHECKING:
     import pandas as pd

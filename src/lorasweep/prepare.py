@@ -10,9 +10,9 @@ from lorasweep.base import UNBOUNDED, load_tokenizer
 from lorasweep.data.squad import Dataset, Selection, fingerprint_of, sample, select
 from lorasweep.data.trees import Forest, TreeBuilder
 from lorasweep.errors import UserError
+from lorasweep.folder.records import DataCard
 from lorasweep.hub import models
 from lorasweep.machine import default_device
-from lorasweep.records import DataCard
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.plan import Plan, make_plan
 from lorasweep.study.study import Study, fingerprint

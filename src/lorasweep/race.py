@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lorasweep.records import Rung, Stop
+from lorasweep.folder.records import Rung, Stop
 from lorasweep.stats.clusters import Floats
 from lorasweep.study import study
 

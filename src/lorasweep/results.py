@@ -8,8 +8,8 @@ from lorasweep.analysis import analyse, questions_of
 from lorasweep.answer_scores import scores_of as scores_of_answers
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError, nearest
-from lorasweep.halving import cuts_of
-from lorasweep.records import (
+from lorasweep.folder.halving import cuts_of
+from lorasweep.folder.records import (
     BaseRecord,
     DataCard,
     Lock,
@@ -19,7 +19,7 @@ from lorasweep.records import (
     Scores,
     scores_of,
 )
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
 from lorasweep.study.plan import Plan
 from lorasweep.study.study import Unit
 

@@ -18,9 +18,17 @@ from lorasweep.estimate import (
     with_progress,
     work_of,
 )
-from lorasweep.heartbeat import Heartbeat, read_heartbeat
-from lorasweep.records import BaseRecord, Lock, LockedPack, LockedRun, RunRecord, State, scores_of
-from lorasweep.store import Store
+from lorasweep.folder.heartbeat import Heartbeat, read_heartbeat
+from lorasweep.folder.records import (
+    BaseRecord,
+    Lock,
+    LockedPack,
+    LockedRun,
+    RunRecord,
+    State,
+    scores_of,
+)
+from lorasweep.folder.store import Store
 from lorasweep.study.plan import Labels
 from lorasweep.study.study import Study
 

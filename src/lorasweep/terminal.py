@@ -15,11 +15,11 @@ from lorasweep.console.printing import print_lines, wide_console
 from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent
 from lorasweep.errors import UserError
 from lorasweep.estimate import Estimate
-from lorasweep.findings import DecoderAnalysis
+from lorasweep.folder.findings import DecoderAnalysis
+from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.forecast import Forecast
 from lorasweep.hub.models import ModelInfo
 from lorasweep.race import stop_sentence
-from lorasweep.records import Results, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.results import ranked
 from lorasweep.status import Status
 from lorasweep.study.plan import Plan

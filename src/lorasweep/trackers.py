@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.errors import UserError, nearest
-from lorasweep.records import EvalEntry, RunRecord, Scores, StepEntry
+from lorasweep.folder.records import EvalEntry, RunRecord, Scores, StepEntry
 
 History = Sequence[StepEntry | EvalEntry]
 FOLDER = "trackers"

@@ -16,6 +16,7 @@ from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints, Progress
 from lorasweep.data.cuts import batches, micro_batches
 from lorasweep.data.trees import Rows, Tree, lay_out
+from lorasweep.folder.records import EvalEntry, Failure, StepEntry
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.lanes import Lanes, Trainable
 from lorasweep.lora import TreeDropout
@@ -23,7 +24,6 @@ from lorasweep.loss_scaling import LossScaling
 from lorasweep.machine import peak_memory_bytes
 from lorasweep.optimizer import clip_lanes, schedule_factor
 from lorasweep.race import ParagraphLosses
-from lorasweep.records import EvalEntry, Failure, StepEntry
 from lorasweep.study.study import Recipe
 
 SECONDS_WORTH_SAVING = 60.0

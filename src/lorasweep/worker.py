@@ -19,8 +19,9 @@ from lorasweep.console.stopping import StopSwitch
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.examine import Examiner
 from lorasweep.fitting import refuse_too_large
+from lorasweep.folder.heartbeat import Pulse, beating, has_checkpoint
+from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord
 from lorasweep.full import FullWeights, SavedModel
-from lorasweep.heartbeat import Pulse, beating, has_checkpoint
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.hub.architectures import whole_of
 from lorasweep.jobs import FinishedRun, Job, Scored, lane_of, race_of, records_of
@@ -34,7 +35,6 @@ from lorasweep.machine import (
 from lorasweep.ops.allocator import give_back_freed_memory, keep_few_kernels, keep_freed_memory
 from lorasweep.peft_format import UNQUANTISED, SavedAdapter, TrainedOn, answering_lane, load_adapter
 from lorasweep.race import ParagraphLosses
-from lorasweep.records import BaseRecord, LockedPack, RunRecord
 from lorasweep.selfcheck import load_checked
 from lorasweep.study.study import fingerprint
 from lorasweep.train import train_pack

@@ -9,10 +9,10 @@ from lorasweep.analysis import classified, failures_of, questions_of
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError, nearest
 from lorasweep.failures import Row
-from lorasweep.findings import BASE, Failures
-from lorasweep.records import BaseRecord, Results, RunRecord
+from lorasweep.folder.findings import BASE, Failures
+from lorasweep.folder.records import BaseRecord, Results, RunRecord
+from lorasweep.folder.store import Store
 from lorasweep.results import lock_of, run_called
-from lorasweep.store import Store
 
 
 @dataclass(frozen=True)

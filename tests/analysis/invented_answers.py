@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from lorasweep.data.squad import Answer, Paragraph, Question
-from lorasweep.records import DataCard, Prediction, Results, RunRecord
-from lorasweep.store import Store
+from lorasweep.folder.records import DataCard, Prediction, Results, RunRecord
+from lorasweep.folder.store import Store
 from lorasweep.study.study import Configuration
 from tiny import make_base, make_lock, make_record
 

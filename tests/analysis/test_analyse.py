@@ -10,11 +10,11 @@ from invented_answers import make_card, make_run, paragraphs, predictions, share
 
 from lorasweep.analysis import analyse
 from lorasweep.errors import UserError
-from lorasweep.findings import DecoderAnalysis
-from lorasweep.records import Results, RunRecord, Scores
+from lorasweep.folder.findings import DecoderAnalysis
+from lorasweep.folder.records import Results, RunRecord, Scores
+from lorasweep.folder.store import Store
 from lorasweep.report import write_report
 from lorasweep.results import with_analysis
-from lorasweep.store import Store
 
 QUESTIONS = paragraphs(80)
 

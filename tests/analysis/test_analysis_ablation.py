@@ -9,7 +9,7 @@ from invented_answers import make_run, predictions, shares_right, write
 
 from lorasweep.analysis.ablation import ablation
 from lorasweep.analysis.answers import Answers, answers_of
-from lorasweep.findings import Ablation
+from lorasweep.folder.findings import Ablation
 
 
 def answers(out: Path, shares: list[float]) -> tuple[Answers, list[dict[str, Any]]]:

@@ -7,8 +7,8 @@ from invented_answers import make_run, predictions, shares_right, write
 
 from lorasweep.analysis.answers import answers_of
 from lorasweep.analysis.edges import grid_edges
-from lorasweep.findings import Edge
-from lorasweep.records import RunRecord
+from lorasweep.folder.findings import Edge
+from lorasweep.folder.records import RunRecord
 from lorasweep.study.study import Configuration, Study
 
 GRID: dict[str, Any] = {"targets": ["attn"], "rank": [2, 4], "lr": [1e-3, 2e-3], "alpha": ["2r"],

@@ -7,9 +7,9 @@ import pytest
 from invented_answers import make_run, predictions, shares_right, write
 
 from lorasweep.analysis.overfitting import overfitting
-from lorasweep.findings import Overfitting
-from lorasweep.records import FinalLosses, LossesByParagraph
-from lorasweep.store import Store
+from lorasweep.folder.findings import Overfitting
+from lorasweep.folder.records import FinalLosses, LossesByParagraph
+from lorasweep.folder.store import Store
 
 GAPS = (0.1, 0.5, 0.2, 0.6)  # rank 2, 4 at each of two learning rates
 

@@ -8,7 +8,7 @@ import pytest
 from lorasweep.analysis import questions_of
 from lorasweep.data.squad import fingerprint_of, select
 from lorasweep.errors import UserError
-from lorasweep.records import DataCard, Lock
+from lorasweep.folder.records import DataCard, Lock
 from lorasweep.study.study import Study
 from tiny import make_card, make_lock
 

@@ -6,8 +6,8 @@ import pytest
 
 import tiny
 from lorasweep import run
-from lorasweep.records import RunRecord, Scores
-from lorasweep.store import Store
+from lorasweep.folder.records import RunRecord, Scores
+from lorasweep.folder.store import Store
 
 FULL_ALONE = ('grid=[{method = "full", lr = 1e-3}]',)
 

@@ -11,7 +11,7 @@ import tiny
 from lorasweep import Study, UserError, driver, run
 from lorasweep.console.progress import Silent
 from lorasweep.examine import Examiner
-from lorasweep.records import Scores, scores_of
+from lorasweep.folder.records import Scores, scores_of
 
 NEW = ["beam-2", "nucleus-0.9", "span"]
 OF_DRAWS = ("best_of_n_f1", "best_of_n_exact_match", "distinct_answers", "agreement")

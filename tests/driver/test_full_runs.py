@@ -9,8 +9,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import tiny
 from lorasweep import run
-from lorasweep.records import Results
-from lorasweep.store import Store
+from lorasweep.folder.records import Results
+from lorasweep.folder.store import Store
 
 FULL = '{method = "full", lr = 1e-3}'
 LORA = '{rank = 2, alpha = "2r", lr = 1e-3}'

@@ -13,10 +13,11 @@ import torch
 from folders import results_of
 
 import tiny
-from lorasweep import Results, UserError, fitting, heartbeat, run, worker
+from lorasweep import Results, UserError, fitting, run, worker
 from lorasweep.console.progress import Silent
-from lorasweep.heartbeat import read_heartbeat
-from lorasweep.store import Store
+from lorasweep.folder import heartbeat
+from lorasweep.folder.heartbeat import read_heartbeat
+from lorasweep.folder.store import Store
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

@@ -14,8 +14,8 @@ from calling import assert_refused, call
 from lorasweep import run
 from lorasweep.driver import resume
 from lorasweep.errors import UserError
-from lorasweep.records import Results, RunRecord
-from lorasweep.store import Store
+from lorasweep.folder.records import Results, RunRecord
+from lorasweep.folder.store import Store
 
 HOPELESS, GOOD = 1e-6, 0.3  # a random model learns at such rates
 GRID = ("grid.rank=[2]", f"grid.lr=[{GOOD}, {HOPELESS}]", "data.num_eval=60", "recipe.epochs=2")

@@ -9,7 +9,7 @@ import tiny
 from lorasweep import Study, run
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
 from stopped import files
 
 ON_RAY = pytest.param("ray", marks=pytest.mark.slow)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import tiny
 from lorasweep.executors.sizing import BYTES_PER_NUMBER, SHARE_OF_LANES, fits, pick, sized
-from lorasweep.records import LockedPack
+from lorasweep.folder.records import LockedPack
 from lorasweep.study.plan import Pack, PlannedRun
 
 NUMBERS = 1000

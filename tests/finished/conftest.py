@@ -9,7 +9,7 @@ import pytest
 
 import tiny
 from lorasweep import Results, Study, run
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
 
 GRID = 'rank = [2, 4]\nlr = [1e-3, 3e-3]\nalpha = "2r"\n'
 OF_ARCHITECTURE = {

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from calling import assert_refused, call
-from lorasweep import Results, heartbeat
+from lorasweep import Results
 from lorasweep.app import views
 from lorasweep.app.study import ALL, MOST_CONTEXT, ShownStudy
 from lorasweep.asking import Reply, Token
 from lorasweep.errors import UserError
-from lorasweep.heartbeat import Heartbeat
-from lorasweep.store import Store, write_json
+from lorasweep.folder import heartbeat
+from lorasweep.folder.heartbeat import Heartbeat
+from lorasweep.folder.store import Store, write_json
 
 pytest.importorskip("gradio", reason="needs the extra app")
 from lorasweep.app import page as app_page

@@ -12,7 +12,7 @@ from calling import assert_refused, call
 from lorasweep import Results
 from lorasweep.asking import BASE_NAME, Panel
 from lorasweep.errors import UserError
-from lorasweep.store import Store, write_json
+from lorasweep.folder.store import Store, write_json
 
 CONTEXT = "Red clay is found north of the river; blue clay, which is dearer, on the island of Tamm."
 QUESTION = "Where is the blue clay?"

@@ -11,7 +11,7 @@ import pytest
 from calling import call
 from lorasweep import Results
 from lorasweep.app import page as app_page
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("sharing.md", "app.md", "trackers.md")

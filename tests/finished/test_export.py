@@ -20,8 +20,8 @@ from lorasweep.base import Base, freeze
 from lorasweep.data.squad import load
 from lorasweep.data.trees import Tree, TreeBuilder, separate_rows
 from lorasweep.decode import Prompts, decode_greedy
+from lorasweep.folder.store import Store
 from lorasweep.peft_format import CONFIG, WEIGHTS, answering_lane, load_adapter
-from lorasweep.store import Store
 from reference import agrees, generate
 
 NUM_NEW = 6

@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM
 from calling import Ended, assert_refused, call
 from lorasweep import Results
 from lorasweep.asking import Panel
+from lorasweep.folder.store import Store
 from lorasweep.peft_format import CONFIG
-from lorasweep.store import Store
 
 MakeModel = Callable[..., Any]
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from calling import assert_refused, call
-from lorasweep.records import EvalEntry, RunRecord, StepEntry
-from lorasweep.store import Store
+from lorasweep.folder.records import EvalEntry, RunRecord, StepEntry
+from lorasweep.folder.store import Store
 from lorasweep.trackers import Trackers
 from tiny import make_record
 

@@ -7,7 +7,7 @@ import pytest
 
 from calling import assert_refused, call
 from lorasweep import Results
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
 
 
 def test_as_json_every_answer_is_counted_for_both(gpt2_study: Path, results: Results) -> None:

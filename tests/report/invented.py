@@ -9,8 +9,8 @@ import pyarrow.parquet
 
 from lorasweep.analysis import analyse
 from lorasweep.data.squad import Answer, Paragraph, Question
-from lorasweep.findings import Analysis, DecoderAnalysis, TiedBest
-from lorasweep.records import (
+from lorasweep.folder.findings import Analysis, DecoderAnalysis, TiedBest
+from lorasweep.folder.records import (
     BaseRecord,
     DataCard,
     EvalEntry,
@@ -24,7 +24,7 @@ from lorasweep.records import (
     Scores,
     StepEntry,
 )
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
 from lorasweep.study.study import PROMPT, Configuration
 
 HOSTILE = "</script><script>alert(1)</script>"

@@ -13,6 +13,7 @@ from invented import (
 )
 
 from lorasweep.failures import FailureClass
+from lorasweep.folder.store import Store
 from lorasweep.report import predictions as rule
 from lorasweep.report.blocks import Browser, Notice
 from lorasweep.report.browser import CLASSES, Browsable, _utf16, browsable
@@ -20,7 +21,6 @@ from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.predictions import Held, hold
 from lorasweep.report.sections.predictions import predictions
-from lorasweep.store import Store
 
 SAY = Strings.load("en")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from invented import HOSTILE, make_results
 
+from lorasweep.folder.store import Store
 from lorasweep.report.document import CHAPTERS, WRITERS, written_report
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.sections import SECTIONS
-from lorasweep.store import Store
 
 SAY = Strings.load("en")
 

@@ -14,8 +14,9 @@ from invented import (
 )
 from safetensors.numpy import save_file
 
-from lorasweep.findings import BASE, Comparison, Difference
-from lorasweep.records import PackInfo, Results, RunRecord
+from lorasweep.folder.findings import BASE, Comparison, Difference
+from lorasweep.folder.records import PackInfo, Results, RunRecord
+from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Block, Items, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
@@ -29,7 +30,6 @@ from lorasweep.report.sections.limitations import limitations
 from lorasweep.report.sections.lora import lora
 from lorasweep.report.sentences import f1_sentence
 from lorasweep.report.tables import Table
-from lorasweep.store import Store
 from lorasweep.study.study import Configuration
 
 SAY = Strings.load("en")

@@ -9,7 +9,7 @@ from invented import HOSTILE, NUM_QUESTIONS, make_results, make_run, write_resul
 
 from lorasweep import Results
 from lorasweep.errors import UserError
-from lorasweep.store import Store
+from lorasweep.folder.store import Store
 
 
 @pytest.fixture(scope="module")

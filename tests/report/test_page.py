@@ -20,7 +20,7 @@ from invented import (
 )
 
 from lorasweep.errors import UserError
-from lorasweep.records import Results
+from lorasweep.folder.records import Results
 from lorasweep.report import write_report
 
 FIGURES = (

@@ -2,7 +2,7 @@
 
 from invented import make_analysis, make_results, make_run
 
-from lorasweep.records import Results, RunRecord
+from lorasweep.folder.records import Results, RunRecord
 from lorasweep.report.ranking import scored_runs, standing, tied_runs
 
 

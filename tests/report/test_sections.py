@@ -5,7 +5,8 @@ from pathlib import Path
 
 from invented import make_predictions, make_results, make_run, make_scores, write_history
 
-from lorasweep.records import StepEntry, Stop
+from lorasweep.folder.records import StepEntry, Stop
+from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Code, Figure, Items, Notice, Paragraph
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
@@ -14,7 +15,6 @@ from lorasweep.report.sections.decoding import decoding
 from lorasweep.report.sections.health import health
 from lorasweep.report.sections.losses import losses
 from lorasweep.report.sections.race import race
-from lorasweep.store import Store
 from lorasweep.study.study import Configuration, Race
 
 SAY = Strings.load("en")

@@ -7,7 +7,7 @@ from typing import Any
 from lorasweep import stats
 from lorasweep.analysis.answers import Answers
 from lorasweep.analysis.comparisons import bounds
-from lorasweep.findings import Ablation, Axis, Cell, Edge, Interaction, Level, Value
+from lorasweep.folder.findings import Ablation, Axis, Cell, Edge, Interaction, Level, Value
 from lorasweep.stats.ablation import Point
 from lorasweep.stats.clusters import Floats
 

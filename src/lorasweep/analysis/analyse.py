@@ -17,9 +17,9 @@ from lorasweep.analysis.failures import failures
 from lorasweep.analysis.overfitting import overfitting
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
-from lorasweep.findings import BASE, Analysis, Comparison, DecoderAnalysis
-from lorasweep.records import Results, RunRecord, Scores
-from lorasweep.store import Store
+from lorasweep.folder.findings import BASE, Analysis, Comparison, DecoderAnalysis
+from lorasweep.folder.records import Results, RunRecord, Scores
+from lorasweep.folder.store import Store
 from lorasweep.study.study import Unit
 
 SELECTION_BIAS = (

@@ -9,11 +9,11 @@ from statistics import fmean
 import numpy as np
 
 from lorasweep.answer_scores import by_question, clusters_of
-from lorasweep.findings import BASE
-from lorasweep.records import Prediction, Results, RunRecord, scores_of
+from lorasweep.folder.findings import BASE
+from lorasweep.folder.records import Prediction, Results, RunRecord, scores_of
+from lorasweep.folder.store import Store
 from lorasweep.stats import Clusters
 from lorasweep.stats.clusters import Floats
-from lorasweep.store import Store
 from lorasweep.study.study import Unit
 
 # The draws of every question; a decoder that does not sample gives one.

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lorasweep import stats
 from lorasweep.analysis.ablation import AXES, Tables, points_of
 from lorasweep.analysis.answers import Answers
-from lorasweep.findings import Edge
+from lorasweep.folder.findings import Edge
 from lorasweep.study.study import Grid
 
 

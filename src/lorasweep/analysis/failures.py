@@ -14,8 +14,8 @@ from lorasweep.failures import (
     examples,
     rows_of,
 )
-from lorasweep.findings import Breakdown, Changes, Example, Failures, Group
-from lorasweep.records import Prediction
+from lorasweep.folder.findings import Breakdown, Changes, Example, Failures, Group
+from lorasweep.folder.records import Prediction
 
 EXAMPLES_PER_CLASS = 3
 

@@ -2,7 +2,7 @@
 
 from lorasweep.data.squad import Paragraph, fingerprint_of, select
 from lorasweep.errors import UserError
-from lorasweep.records import DataCard, Lock
+from lorasweep.folder.records import DataCard, Lock
 from lorasweep.study.study import Study
 
 

@@ -9,10 +9,10 @@ from lorasweep.asking import Panel
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.failures import FailureClass
-from lorasweep.records import Results
+from lorasweep.folder.records import Results
+from lorasweep.folder.store import Store
 from lorasweep.results import ranked, run_called
 from lorasweep.status import status_of
-from lorasweep.store import Store
 
 MOST_CONTEXT, MOST_QUESTION, MOST_RUNS = 20_000, 500, 8
 DECODERS = ("greedy", "span", "beam-4", "top-k-10", "nucleus-0.9", "temperature-0.7")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lorasweep.failures import Row
 from lorasweep.failures.spans import occurrences, words_of
-from lorasweep.records import BaseRecord, Results, RunRecord, eval_loss_of, scores_of
+from lorasweep.folder.records import BaseRecord, Results, RunRecord, eval_loss_of, scores_of
 from lorasweep.results import ranked
 from lorasweep.status import Status
 

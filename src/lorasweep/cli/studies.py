@@ -21,7 +21,7 @@ from lorasweep.cli.options import (
 from lorasweep.cli.where import AddressOption, ExecutorOption, chosen_executor
 
 if TYPE_CHECKING:
-    from lorasweep.records import Results
+    from lorasweep.folder.records import Results
     from lorasweep.study.study import Study
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from lorasweep.folder.records import Lock, LockedPack
 from lorasweep.jobs import FinishedRun
-from lorasweep.records import Lock, LockedPack
 from lorasweep.study.plan import Pack
 from lorasweep.worker import Worker
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from lorasweep.console.progress import Reporter
 from lorasweep.executors.remote import Told
+from lorasweep.folder.records import LockedPack
 from lorasweep.jobs import Job
-from lorasweep.records import LockedPack
 
 
 def questions_per_pack(job: Job) -> int:

@@ -13,10 +13,10 @@ from lorasweep.executors import Halve, labels_of
 from lorasweep.executors.overview import Overview, questions_per_pack
 from lorasweep.executors.remote import Ended, Event, Place, RemoteWorker, Saved, Told
 from lorasweep.executors.sizing import pick
+from lorasweep.folder.records import LockedPack
 from lorasweep.hub.models import fingerprint_of
 from lorasweep.jobs import FinishedRun
 from lorasweep.machine import is_out_of_memory, versions
-from lorasweep.records import LockedPack
 from lorasweep.worker import Worker
 
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -12,8 +12,8 @@ from lorasweep.errors import UserError
 from lorasweep.executors import Halve
 from lorasweep.executors.remote import Place, place_here
 from lorasweep.executors.sizing import sized
+from lorasweep.folder.records import Lock, LockedPack
 from lorasweep.jobs import FinishedRun
-from lorasweep.records import Lock, LockedPack
 from lorasweep.study.plan import Pack
 from lorasweep.worker import Worker
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.errors import UserError
+from lorasweep.folder.records import LockedPack
 from lorasweep.hub import models
 from lorasweep.jobs import FinishedRun, Job
 from lorasweep.machine import device_memory_bytes, versions
-from lorasweep.records import LockedPack
 from lorasweep.worker import Worker
 
 

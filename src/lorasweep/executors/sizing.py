@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from lorasweep.records import LockedPack, LockedRun
+from lorasweep.folder.records import LockedPack, LockedRun
 from lorasweep.study.plan import Pack, PlannedRun
 
 # A trained number in fp32: its value, its gradient and AdamW's two moments.

@@ -9,7 +9,7 @@ from enum import StrEnum
 from lorasweep.data.squad import Paragraph, Question
 from lorasweep.failures.classes import FailureClass, classify
 from lorasweep.failures.question_types import AnswerType, QuestionKind, expected_type, kind_of
-from lorasweep.records import Prediction
+from lorasweep.folder.records import Prediction
 
 RIGHT = "right"
 NO_SPAN = "no span"

@@ -6,7 +6,7 @@ from typing import Any
 
 from lorasweep.data.squad import Paragraph
 from lorasweep.failures import FailureClass, rows_of
-from lorasweep.records import Prediction
+from lorasweep.folder.records import Prediction
 from lorasweep.report.language import Strings
 from lorasweep.report.predictions import Answerer, Held
 from lorasweep.report.terms import term

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any, Self
 
 from lorasweep.errors import UserError, nearest
-from lorasweep.stored import Interval
+from lorasweep.folder.stored import Interval
 
 GIB = 2**30
 FOLDER = resources.files("lorasweep.report") / "strings"

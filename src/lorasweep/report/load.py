@@ -10,8 +10,16 @@ from pydantic import ValidationError
 from lorasweep.analysis import questions_of
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
-from lorasweep.records import SCHEMA, EvalEntry, Lock, Prediction, Results, RunRecord, StepEntry
-from lorasweep.store import Store, damaged
+from lorasweep.folder.records import (
+    SCHEMA,
+    EvalEntry,
+    Lock,
+    Prediction,
+    Results,
+    RunRecord,
+    StepEntry,
+)
+from lorasweep.folder.store import Store, damaged
 from lorasweep.study.study import Study
 
 Entry = TypeVar("Entry", StepEntry, EvalEntry)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from lorasweep.findings import DecoderAnalysis
-from lorasweep.records import Results, RunRecord, Scores, scores_of
+from lorasweep.folder.findings import DecoderAnalysis
+from lorasweep.folder.records import Results, RunRecord, Scores, scores_of
 
 # scores, intervals and samples of the report are those of this decoder
 DECODER = "greedy"

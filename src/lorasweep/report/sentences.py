@@ -1,7 +1,7 @@
 """What the analysis found, in sentences that claim no more than it does."""
 
-from lorasweep.findings import BASE, Comparison, DecoderAnalysis, Difference, Edge, Power
-from lorasweep.records import Results
+from lorasweep.folder.findings import BASE, Comparison, DecoderAnalysis, Difference, Edge, Power
+from lorasweep.folder.records import Results
 from lorasweep.report.language import Strings
 
 MOST_NAMES = 6

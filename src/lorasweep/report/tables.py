@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from lorasweep.stored import Interval
+from lorasweep.folder.stored import Interval
 
 Cell = str | int | float | Interval | None
 Kind = Literal["text", "long", "number", "interval"]

@@ -8,6 +8,8 @@ from pathlib import Path
 from lorasweep.base import UNBOUNDED, load_tokenizer
 from lorasweep.data.trees import TreeBuilder
 from lorasweep.errors import UserError
+from lorasweep.folder.records import Lock, Results, RunRecord
+from lorasweep.folder.store import Store, replaced_folder
 from lorasweep.hub.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
 from lorasweep.peft_format import (
     CONFIG,
@@ -17,12 +19,10 @@ from lorasweep.peft_format import (
     TrainedOn,
     load_adapter,
 )
-from lorasweep.records import Lock, Results, RunRecord
 from lorasweep.results import run_called
 from lorasweep.selfcheck import bundled_trees, probe_of
 from lorasweep.sharing.card import card
 from lorasweep.sharing.merging import merged_model
-from lorasweep.store import Store, replaced_folder
 from lorasweep.study.study import Study
 
 

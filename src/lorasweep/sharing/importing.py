@@ -9,12 +9,12 @@ from pathlib import Path
 from lorasweep import driver
 from lorasweep.console.progress import Reporter
 from lorasweep.errors import UserError, nearest
+from lorasweep.folder.records import Lock, PackInfo, Results, RunRecord
+from lorasweep.folder.store import Store
 from lorasweep.hub.architectures import linear_modules
 from lorasweep.hub.models import HUB_ID, NOTE_FILE, hub_id_of, read_config
 from lorasweep.machine import versions
 from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter
-from lorasweep.records import Lock, PackInfo, Results, RunRecord
-from lorasweep.store import Store
 from lorasweep.study.study import ImportedConfiguration, Study, fingerprint
 
 NOT_KNOWN_PACK = PackInfo(id="imported", lanes=1, seconds=0.0)

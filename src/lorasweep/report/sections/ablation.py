@@ -3,7 +3,7 @@
 from functools import partial
 
 from lorasweep.analysis.ablation import AXES
-from lorasweep.findings import Ablation, Axis, Interaction, SeedSpread
+from lorasweep.folder.findings import Ablation, Axis, Interaction, SeedSpread
 from lorasweep.report.analysis_charts import DifferencePoint, difference_chart
 from lorasweep.report.blocks import Block, Code, Figure, Items, Notice, Paragraph, Section
 from lorasweep.report.language import Strings

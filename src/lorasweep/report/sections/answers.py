@@ -2,7 +2,7 @@
 
 import hashlib
 
-from lorasweep.records import Prediction
+from lorasweep.folder.records import Prediction
 from lorasweep.report.blocks import Block, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome

@@ -1,6 +1,6 @@
 """Comparisons: which runs are tied for best, how far the others lie behind, and at what cost."""
 
-from lorasweep.findings import BASE, Comparison, DecoderAnalysis
+from lorasweep.folder.findings import BASE, Comparison, DecoderAnalysis
 from lorasweep.report.analysis_charts import DifferencePoint, difference_chart
 from lorasweep.report.blocks import Block, Figure, Items, Notice, Paragraph, Section
 from lorasweep.report.language import Strings

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lorasweep.findings import Costs
-from lorasweep.records import RunRecord, scores_of
+from lorasweep.folder.findings import Costs
+from lorasweep.folder.records import RunRecord, scores_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.language import GIB, Strings
 from lorasweep.report.load import Outcome

@@ -1,6 +1,6 @@
 """Data: how many questions each set holds, how long they are, and whether sets share contexts."""
 
-from lorasweep.records import DataCard
+from lorasweep.folder.records import DataCard
 from lorasweep.report.blocks import Block, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome

@@ -1,6 +1,6 @@
 """Decoding: the best run's answers by each decoder, their quality beside their diversity."""
 
-from lorasweep.records import Scores, scores_of
+from lorasweep.folder.records import Scores, scores_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome

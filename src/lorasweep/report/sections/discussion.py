@@ -1,6 +1,6 @@
 """Discussion and conclusion: what the findings come to, by rules and no further than the tests."""
 
-from lorasweep.findings import BASE, Ablation, Axis, DecoderAnalysis, Failures
+from lorasweep.folder.findings import BASE, Ablation, Axis, DecoderAnalysis, Failures
 from lorasweep.report.blocks import Block, Items, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome

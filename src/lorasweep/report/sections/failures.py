@@ -3,7 +3,7 @@
 from functools import partial
 
 from lorasweep.failures import FailureClass
-from lorasweep.findings import Breakdown, Failures, Group
+from lorasweep.folder.findings import Breakdown, Failures, Group
 from lorasweep.report.analysis_charts import Bar, bar_chart
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.language import Strings

@@ -1,7 +1,7 @@
 """Full fine-tuning against LoRA: the best run of each, and what the test says of them."""
 
-from lorasweep.findings import Comparison
-from lorasweep.records import eval_loss_of
+from lorasweep.folder.findings import Comparison
+from lorasweep.folder.records import eval_loss_of
 from lorasweep.report.blocks import Block, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome

@@ -1,7 +1,7 @@
 """The base model beside the best run: what tuning gained."""
 
-from lorasweep.findings import BASE
-from lorasweep.records import Scores, eval_loss_of, scores_of
+from lorasweep.folder.findings import BASE
+from lorasweep.folder.records import Scores, eval_loss_of, scores_of
 from lorasweep.report.analysis_charts import Bar, bar_chart
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.language import Strings

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from lorasweep.records import RunRecord
+from lorasweep.folder.records import RunRecord
 from lorasweep.report.blocks import Block, Items, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome

@@ -1,6 +1,6 @@
 """Training health: gradient norms, clipping, and lanes that failed or were stopped."""
 
-from lorasweep.records import RunRecord, StepEntry
+from lorasweep.folder.records import RunRecord, StepEntry
 from lorasweep.report.blocks import Block, Figure, Items, Notice, Paragraph, Section
 from lorasweep.report.charts import bucket_size, line_chart, thin
 from lorasweep.report.language import Strings

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from statistics import fmean
 
-from lorasweep.records import Results
+from lorasweep.folder.records import Results
 from lorasweep.report.analysis_charts import HeatCell, heat_map
 from lorasweep.report.blocks import Figure
 from lorasweep.report.language import Strings

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from lorasweep.records import RunRecord
+from lorasweep.folder.records import RunRecord
 from lorasweep.report.blocks import Block, Code, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lorasweep.records import RunRecord, eval_loss_of
+from lorasweep.folder.records import RunRecord, eval_loss_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts import MAX_SERIES, Series, bucket_size, line_chart, thin
 from lorasweep.report.language import Strings

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lorasweep.findings import LevelGap, LossGap, Overfitting
+from lorasweep.folder.findings import LevelGap, LossGap, Overfitting
 from lorasweep.report.analysis_charts import DifferencePoint, difference_chart
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.language import Strings

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from lorasweep.records import RunRecord
+from lorasweep.folder.records import RunRecord
 from lorasweep.report.blocks import Block, Code, Notice, Paragraph, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lorasweep.records import Scores
+from lorasweep.folder.records import Scores
 from lorasweep.report.blocks import Items, Section
 from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from lorasweep.findings import BASE
-from lorasweep.records import BaseRecord, RunRecord, Scores, eval_loss_of, scores_of
+from lorasweep.folder.findings import BASE
+from lorasweep.folder.records import BaseRecord, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.report.blocks import Block, Fact, Facts, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts import ScorePoint, score_chart
 from lorasweep.report.language import Strings

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from lorasweep.records import RunRecord, eval_loss_of, scores_of
+from lorasweep.folder.records import RunRecord, eval_loss_of, scores_of
 from lorasweep.report.analysis_charts import Bar, bar_chart
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.language import Strings

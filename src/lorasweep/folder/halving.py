@@ -1,7 +1,7 @@
 """Packs that memory does not hold: cut in half, and logged in the lock before they are tried."""
 
 from lorasweep.errors import UserError
-from lorasweep.records import Lock, LockedPack, LockedRun
+from lorasweep.folder.records import Lock, LockedPack, LockedRun
 
 
 def cut_in_half(lock: Lock, pack: LockedPack, why: str, longest: int) -> Lock:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from lorasweep.findings import Analysis
-from lorasweep.stored import FileName, Interval, Share, Stored
+from lorasweep.folder.findings import Analysis
+from lorasweep.folder.stored import FileName, Interval, Share, Stored
 from lorasweep.study.study import Configuration, ImportedConfiguration, Race, Unit
 
 SCHEMA = 1

@@ -4,7 +4,7 @@ Scores and their differences are in points of 0 to 100. Intervals are at the 95 
 resampling paragraphs, or articles; where one is None, a `reason` or a note says why.
 """
 
-from lorasweep.stored import Interval, Stored
+from lorasweep.folder.stored import Interval, Stored
 from lorasweep.study.study import Unit
 
 BASE = "base"  # stands for the base model where an id of a run is expected

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lorasweep.errors import UserError
-from lorasweep.records import EvalEntry, Prediction, Results, StepEntry
-from lorasweep.store import Store, replaced_file, replaced_folder, write_json, write_text
+from lorasweep.folder.records import EvalEntry, Prediction, Results, StepEntry
+from lorasweep.folder.store import Store, replaced_file, replaced_folder, write_json, write_text
 from tiny import make_base, make_lock, make_record
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lorasweep.store import write_text
-from lorasweep.stored import Stored
+from lorasweep.folder.store import write_text
+from lorasweep.folder.stored import Stored
 
 SECONDS_BETWEEN = 2.0
 FILE = "heartbeat.json"

@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from lorasweep.records import (
+from lorasweep.folder.records import (
     SCHEMA,
     EvalEntry,
     HistoryEntry,

@@ -20,7 +20,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from lorasweep.errors import UserError
-from lorasweep.records import (
+from lorasweep.folder.records import (
     BaseRecord,
     EvalEntry,
     FinalLosses,
