@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 from contenders import BATCH, TARGETS, Peft, examples, gpt2_tokenizer, new_model, questions
 
-from lorasweep.base import DTYPES, Base, freeze
 from lorasweep.data.cuts import batches
 from lorasweep.data.trees import Tree
 from lorasweep.hooks import Hooks
 from lorasweep.locking import auto_micro_tokens
-from lorasweep.lora import Lane
-from lorasweep.machine import (
+from lorasweep.model.base import DTYPES, Base, freeze
+from lorasweep.model.lora import Lane
+from lorasweep.model.machine import (
     default_device,
     describe,
     peak_memory_bytes,

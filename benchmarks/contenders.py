@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from lorasweep.base import DTYPES, freeze
 from lorasweep.data.squad import load, sample
 from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.hooks import Hooks
-from lorasweep.lora import Lane
-from lorasweep.machine import multiplies_bf16_fast, resolve_precision
+from lorasweep.model.base import DTYPES, freeze
+from lorasweep.model.lora import Lane
+from lorasweep.model.machine import multiplies_bf16_fast, resolve_precision
 from lorasweep.study.study import PROMPT, Recipe
 from lorasweep.train import train_pack
 

@@ -18,13 +18,13 @@ import torch
 from contenders import SHARED, TARGETS, gpt2_tokenizer, new_model, questions
 from transformers import PreTrainedModel
 
-from lorasweep.base import DTYPES, Base, freeze, load_model, load_tokenizer
 from lorasweep.data.squad import load, sample
 from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.decode import Prompts, decode_greedy, prompts_of
-from lorasweep.lora import Lane
-from lorasweep.machine import describe
-from lorasweep.ops.allocator import keep_freed_memory
+from lorasweep.model.base import DTYPES, Base, freeze, load_model, load_tokenizer
+from lorasweep.model.lora import Lane
+from lorasweep.model.machine import describe
+from lorasweep.model.ops.allocator import keep_freed_memory
 from lorasweep.study.study import PROMPT
 
 NUM_NEW, BATCH, MICRO_TOKENS = 32, 32, 4096

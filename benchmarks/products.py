@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lorasweep.base import DTYPES
-from lorasweep.machine import describe, resolve_precision
-from lorasweep.ops.allocator import keep_freed_memory
+from lorasweep.model.base import DTYPES
+from lorasweep.model.machine import describe, resolve_precision
+from lorasweep.model.ops.allocator import keep_freed_memory
 
 # Inputs and outputs of GPT-2's and SmolLM2's maps, both ways; SmolLM2's queries, keys and
 # values as one map, and its gate and up as one.

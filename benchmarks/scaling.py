@@ -24,7 +24,7 @@ from lorasweep.executors import Halve, labels_of
 from lorasweep.executors.local import LocalExecutor
 from lorasweep.folder.records import LockedPack
 from lorasweep.jobs import FinishedRun
-from lorasweep.machine import describe
+from lorasweep.model.machine import describe
 from lorasweep.worker import Worker
 
 TOKENIZER = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"

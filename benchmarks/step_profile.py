@@ -10,8 +10,8 @@ import argparse
 from contenders import Lorasweep, contender
 from torch.profiler import ProfilerActivity, profile
 
-from lorasweep.machine import describe
-from lorasweep.ops.allocator import keep_freed_memory
+from lorasweep.model.machine import describe
+from lorasweep.model.ops.allocator import keep_freed_memory
 
 WARM_UP = 4
 

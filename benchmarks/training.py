@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from contenders import NAMES, WARM_UP, Work, contender, examples, gpt2_tokenizer, names
 
-from lorasweep.machine import describe, peak_memory_bytes, resolve_precision
-from lorasweep.ops.allocator import keep_freed_memory
+from lorasweep.model.machine import describe, peak_memory_bytes, resolve_precision
+from lorasweep.model.ops.allocator import keep_freed_memory
 
 LAYER_SHAPES = ((768, 2304), (768, 768), (768, 3072), (3072, 768))
 

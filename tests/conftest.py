@@ -21,9 +21,9 @@ from transformers import (
 )
 
 import tiny
-from lorasweep.base import Base, freeze
 from lorasweep.data.squad import Answer, Paragraph, Question
 from lorasweep.data.trees import Tree, TreeBuilder
+from lorasweep.model.base import Base, freeze
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.study.study import PROMPT
 

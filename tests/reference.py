@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from lorasweep.base import Base
 from lorasweep.data.trees import Branch, Tree
 from lorasweep.decode import Answer
 from lorasweep.evaluate import paragraph_losses
-from lorasweep.lora import Adapters, Lane
+from lorasweep.model.base import Base
+from lorasweep.model.lora import Adapters, Lane
 
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 

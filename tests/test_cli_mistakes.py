@@ -219,7 +219,7 @@ def test_a_disk_that_is_full_when_an_adapter_is_written_loses_nothing(
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lorasweep.peft_format.save_file", save)
+        patch.setattr("lorasweep.model.peft_format.save_file", save)
         ended = call("run", file, "--out", out)
     assert ended.code == 2
     assert ended.err.splitlines()[-1].startswith(f"error: {out / 'runs'}")

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from lorasweep.base import Base
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.decode import Answer, GrowingRows, Prompts, decode_beam, decode_greedy
+from lorasweep.model.base import Base
 from reference import mixed_lanes, randomise_B, with_peft
 
 ALL_AT_ONCE = 100_000

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorasweep.base import Base
 from lorasweep.data.squad import Paragraph
 from lorasweep.data.trees import Tree
 from lorasweep.decode import Answer, GrowingRows, Prompts, decode
+from lorasweep.model.base import Base
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Evaluate
 from reference import mixed_lanes, randomise_B

@@ -16,7 +16,6 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from lorasweep.base import Base, freeze
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.decode import (
     Answer,
@@ -28,7 +27,8 @@ from lorasweep.decode import (
     sampling,
 )
 from lorasweep.decode.sampling import drawn, gumbel_noise, warp
-from lorasweep.ops.hashing import key_of
+from lorasweep.model.base import Base, freeze
+from lorasweep.model.ops.hashing import key_of
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.study import Evaluate
 from reference import mixed_lanes, randomise_B

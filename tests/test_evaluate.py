@@ -8,13 +8,13 @@ import torch
 from transformers import PreTrainedModel
 
 from lorasweep.answer_scores import scores_of
-from lorasweep.base import Base
 from lorasweep.data.squad import Answer as Reference
 from lorasweep.data.squad import Paragraph, Question
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.decode import Answer, Prompts, decode_greedy
 from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.folder.records import Prediction
+from lorasweep.model.base import Base
 from lorasweep.stats import Clusters, bootstrap_interval
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.study import Evaluate

@@ -17,7 +17,7 @@ from lorasweep.folder.records import Lock
 from lorasweep.folder.store import Store
 from lorasweep.forecast import Forecast, calibration_file, forecast
 from lorasweep.hub import models
-from lorasweep.machine import TooLargeError, default_device
+from lorasweep.model.machine import TooLargeError, default_device
 from lorasweep.prepare import prepare
 from lorasweep.study.plan import make_plan
 from lorasweep.study.study import Study

@@ -9,19 +9,19 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import tiny
-from lorasweep import machine
-from lorasweep.base import Base, freeze, unfreeze
 from lorasweep.console.progress import Silent
 from lorasweep.data.trees import Tree
 from lorasweep.driver import run
 from lorasweep.errors import UserError
 from lorasweep.folder.records import StepEntry
 from lorasweep.folder.store import Store
-from lorasweep.full import FullWeights
 from lorasweep.hooks import Hooks
 from lorasweep.lanes import Trainable
-from lorasweep.lora import Lane
-from lorasweep.machine import resolve_precision
+from lorasweep.model import machine
+from lorasweep.model.base import Base, freeze, unfreeze
+from lorasweep.model.full import FullWeights
+from lorasweep.model.lora import Lane
+from lorasweep.model.machine import resolve_precision
 from lorasweep.selfcheck import round_checked, training_logits
 from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.data.trees import Tree
 from lorasweep.folder.records import Rung, Stop
 from lorasweep.hooks import Hooks, RaceHooks, Trained
 from lorasweep.lanes import Lanes
-from lorasweep.lora import Adapters, Lane
 from lorasweep.loss_scaling import FIRST, LossScaling
+from lorasweep.model.base import Base
+from lorasweep.model.lora import Adapters, Lane
 from lorasweep.race import ParagraphLosses
 from lorasweep.study.study import Recipe
 from lorasweep.train import train_pack

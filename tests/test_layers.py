@@ -21,7 +21,7 @@ ROOMS = {
     "study": (),
     "data": (),
     "folder": (),
-    "model": ("base", "lora", "full", "peft_format", "machine", "ops"),
+    "model": (),
     "scoring": ("metrics", "answer_scores", "failures", "stats", "scoring"),
     "training": ("race", "lanes", "optimizer", "loss_scaling", "checkpoint", "hooks", "train"),
     "answering": ("decode", "evaluate"),

@@ -14,7 +14,7 @@ from lorasweep.folder.store import Store
 from lorasweep.hub.architectures import linear_modules
 from lorasweep.hub.models import read_config
 from lorasweep.locking import AUTO_MICRO_TOKENS, agree, changes_since, planned_ids, unfinished
-from lorasweep.machine import Precision, versions
+from lorasweep.model.machine import Precision, versions
 from lorasweep.prepare import Prepared, prepare
 
 

@@ -10,14 +10,14 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lorasweep import loss_scaling
-from lorasweep.base import Base, unfreeze
 from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.folder.records import Failure, StepEntry
-from lorasweep.full import FullWeights
 from lorasweep.hooks import Hooks, StepEvent, Trained
-from lorasweep.lora import Adapters, Lane
 from lorasweep.loss_scaling import FIRST, GOOD_STEPS, LARGEST, LossScaling
+from lorasweep.model.base import Base, unfreeze
+from lorasweep.model.full import FullWeights
+from lorasweep.model.lora import Adapters, Lane
 from lorasweep.study.study import Recipe
 from lorasweep.train import answer_loss, train_pack
 from reference import mixed_lanes, modules_of, randomise_B, relative

@@ -9,17 +9,17 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import tiny
-from lorasweep.base import Base, freeze, unfreeze
 from lorasweep.data.squad import Paragraph
 from lorasweep.data.trees import Tree
 from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.driver import run
 from lorasweep.folder.records import StepEntry
 from lorasweep.folder.store import Store
-from lorasweep.full import FullWeights
 from lorasweep.hooks import Hooks
 from lorasweep.lanes import Trainable
-from lorasweep.lora import Lane
+from lorasweep.model.base import Base, freeze, unfreeze
+from lorasweep.model.full import FullWeights
+from lorasweep.model.lora import Lane
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Evaluate, Recipe
 from lorasweep.train import train_pack

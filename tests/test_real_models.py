@@ -8,13 +8,13 @@ import pytest
 import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from lorasweep.base import freeze, load_model, load_tokenizer
 from lorasweep.data.squad import load, sample
 from lorasweep.data.trees import Tree, TreeBuilder, lay_out
 from lorasweep.errors import UserError
 from lorasweep.hub.models import locate
 from lorasweep.hub.pull import pull
-from lorasweep.lora import Lane
+from lorasweep.model.base import freeze, load_model, load_tokenizer
+from lorasweep.model.lora import Lane
 from lorasweep.study.study import PROMPT
 from lorasweep.train import answer_loss
 from reference import modules_of, own_loss, peft_parameters, randomise_B, relative, with_peft

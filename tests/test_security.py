@@ -12,10 +12,10 @@ from pydantic import ValidationError
 import lorasweep
 import tiny
 from lorasweep import Study, UserError, run
-from lorasweep.base import load_tokenizer
 from lorasweep.folder.records import BaseRecord, LockedPack, LockedRun, RunRecord
 from lorasweep.folder.store import Store, write_json
 from lorasweep.hub.models import WEIGHTS, WEIGHTS_INDEX, locate
+from lorasweep.model.base import load_tokenizer
 
 SOURCES = sorted(Path(lorasweep.__file__).parent.rglob("*.py"))
 OUTSIDE = ["../elsewhere", "a/../../b", "..", "/etc/passwd", "..\\b", ".hidden", ""]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from lorasweep.base import freeze
 from lorasweep.data.trees import Tree
 from lorasweep.errors import UserError
+from lorasweep.model.base import freeze
 from lorasweep.selfcheck import decoding_logits, freeze_checked, own_logits, training_logits
 from reference import questions
 

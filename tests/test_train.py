@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lorasweep.base import Base
 from lorasweep.data.trees import WIDTHS, Tree, lay_out, separate_rows
 from lorasweep.folder.records import EvalEntry, Failure, StepEntry
 from lorasweep.hooks import Hooks, StepEvent, Trained
-from lorasweep.lora import Adapters, Lane
+from lorasweep.model.base import Base
+from lorasweep.model.lora import Adapters, Lane
 from lorasweep.optimizer import clip_lanes
 from lorasweep.study.study import Recipe
 from lorasweep.train import answer_loss, epoch_batches, epoch_order, train_pack

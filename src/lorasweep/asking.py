@@ -13,16 +13,16 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from lorasweep.base import DTYPES, UNBOUNDED, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.data.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
 from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.errors import UserError
 from lorasweep.folder.records import RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.hub.models import fingerprint_of, locate
-from lorasweep.lora import Lane
-from lorasweep.machine import default_device
-from lorasweep.peft_format import answering_lane, load_adapter
+from lorasweep.model.base import DTYPES, UNBOUNDED, Base, load_model, load_tokenizer, unfreeze
+from lorasweep.model.lora import Lane
+from lorasweep.model.machine import default_device
+from lorasweep.model.peft_format import answering_lane, load_adapter
 from lorasweep.results import run_called
 from lorasweep.selfcheck import bundled_trees, load_checked
 from lorasweep.study.decoders import parse_decoder

@@ -26,10 +26,10 @@ from lorasweep.folder.records import (
 from lorasweep.folder.store import Store
 from lorasweep.jobs import FinishedRun, RaceJob, Scored, job_of
 from lorasweep.locking import agree, changes_since, planned_ids, to_resume, unfinished
-from lorasweep.machine import callers_threads
+from lorasweep.model.machine import callers_threads
+from lorasweep.model.ops.allocator import keep_few_kernels
+from lorasweep.model.peft_format import save_adapter
 from lorasweep.notebook import Results
-from lorasweep.ops.allocator import keep_few_kernels
-from lorasweep.peft_format import save_adapter
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.report import write_report
 from lorasweep.results import for_test, summarise, with_analysis

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lorasweep.answer_scores import scores_of
-from lorasweep.base import Base
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.data.trees import Tree
@@ -14,7 +13,8 @@ from lorasweep.errors import UserError
 from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.folder.records import EVAL_LOSS, FinalLosses, LossesByParagraph
 from lorasweep.jobs import Job, Scored
-from lorasweep.machine import free_memory_bytes
+from lorasweep.model.base import Base
+from lorasweep.model.machine import free_memory_bytes
 from lorasweep.prepare import TRAIN_SAMPLE
 from lorasweep.race import ParagraphLosses
 from lorasweep.study.decoders import parse_decoder

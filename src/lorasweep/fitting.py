@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from lorasweep.base import Base
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.folder.records import LockedPack
 from lorasweep.jobs import lane_of
-from lorasweep.machine import (
+from lorasweep.model.base import Base
+from lorasweep.model.machine import (
     TooLargeError,
     free_memory_bytes,
     peak_memory_bytes,
     reset_peak_memory,
     resident_bytes,
 )
-from lorasweep.ops.allocator import give_back_freed_memory
+from lorasweep.model.ops.allocator import give_back_freed_memory
 from lorasweep.train import answer_loss
 
 

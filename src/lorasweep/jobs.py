@@ -18,11 +18,11 @@ from lorasweep.folder.records import (
     StepEntry,
 )
 from lorasweep.folder.store import Store
-from lorasweep.full import SavedModel
 from lorasweep.hooks import Trained
-from lorasweep.lora import Lane
-from lorasweep.machine import Precision, versions
-from lorasweep.peft_format import SavedAdapter
+from lorasweep.model.full import SavedModel
+from lorasweep.model.lora import Lane
+from lorasweep.model.machine import Precision, versions
+from lorasweep.model.peft_format import SavedAdapter
 from lorasweep.prepare import Prepared, QuestionSet
 from lorasweep.race import Race
 from lorasweep.study import study

@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lorasweep.lora import Lane, TreeDropout
 from lorasweep.loss_scaling import LossScaling
+from lorasweep.model.lora import Lane, TreeDropout
 from lorasweep.optimizer import LaneAdamW
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from lorasweep.base import DTYPES, chosen_operations
 from lorasweep.errors import UserError, nearest
 from lorasweep.executors import Executor
 from lorasweep.executors.local import HERE
@@ -15,7 +14,8 @@ from lorasweep.folder.records import Lock, LockedPack, LockedRun
 from lorasweep.folder.store import Store
 from lorasweep.hub.architectures import linear_modules
 from lorasweep.hub.models import read_config
-from lorasweep.machine import (
+from lorasweep.model.base import DTYPES, chosen_operations
+from lorasweep.model.machine import (
     Precision,
     default_device,
     device_memory_bytes,

@@ -6,13 +6,13 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from lorasweep.base import UNBOUNDED, load_tokenizer
 from lorasweep.data.squad import Dataset, Selection, fingerprint_of, sample, select
 from lorasweep.data.trees import Forest, TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard
 from lorasweep.hub import models
-from lorasweep.machine import default_device
+from lorasweep.model.base import UNBOUNDED, load_tokenizer
+from lorasweep.model.machine import default_device
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.plan import Plan, make_plan
 from lorasweep.study.study import Study, fingerprint

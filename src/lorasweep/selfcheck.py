@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lorasweep.base import Base, freeze, load_model, load_tokenizer
 from lorasweep.data.squad import load
 from lorasweep.data.trees import Tree, TreeBuilder, lay_out, separate_rows
 from lorasweep.decode import GrowingRows, prompts_of
 from lorasweep.errors import UserError
+from lorasweep.model.base import Base, freeze, load_model, load_tokenizer
 
 # The largest difference of a logit that fp32 rounding explains. The check is always made in fp32,
 # before weights are rounded: two sound ways through a model in bf16 differ by 1 in the worst logit

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lorasweep.base import Base
 from lorasweep.checkpoint import Checkpoint, Checkpoints, Progress
 from lorasweep.data.cuts import batches, micro_batches
 from lorasweep.data.trees import Rows, Tree, lay_out
 from lorasweep.folder.records import EvalEntry, Failure, StepEntry
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.lanes import Lanes, Trainable
-from lorasweep.lora import TreeDropout
 from lorasweep.loss_scaling import LossScaling
-from lorasweep.machine import peak_memory_bytes
+from lorasweep.model.base import Base
+from lorasweep.model.lora import TreeDropout
+from lorasweep.model.machine import peak_memory_bytes
 from lorasweep.optimizer import clip_lanes, schedule_factor
 from lorasweep.race import ParagraphLosses
 from lorasweep.study.study import Recipe

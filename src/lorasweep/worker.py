@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from lorasweep.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.console.progress import Reporter, labels_line
 from lorasweep.console.stopping import StopSwitch
@@ -21,19 +20,30 @@ from lorasweep.examine import Examiner
 from lorasweep.fitting import refuse_too_large
 from lorasweep.folder.heartbeat import Pulse, beating, has_checkpoint
 from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord
-from lorasweep.full import FullWeights, SavedModel
 from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.hub.architectures import whole_of
 from lorasweep.jobs import FinishedRun, Job, Scored, lane_of, race_of, records_of
 from lorasweep.lanes import Trainable
-from lorasweep.lora import Adapters, Lane
-from lorasweep.machine import (
+from lorasweep.model.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
+from lorasweep.model.full import FullWeights, SavedModel
+from lorasweep.model.lora import Adapters, Lane
+from lorasweep.model.machine import (
     peak_memory_bytes,
     reset_peak_memory,
     versions,
 )
-from lorasweep.ops.allocator import give_back_freed_memory, keep_few_kernels, keep_freed_memory
-from lorasweep.peft_format import UNQUANTISED, SavedAdapter, TrainedOn, answering_lane, load_adapter
+from lorasweep.model.ops.allocator import (
+    give_back_freed_memory,
+    keep_few_kernels,
+    keep_freed_memory,
+)
+from lorasweep.model.peft_format import (
+    UNQUANTISED,
+    SavedAdapter,
+    TrainedOn,
+    answering_lane,
+    load_adapter,
+)
 from lorasweep.race import ParagraphLosses
 from lorasweep.selfcheck import load_checked
 from lorasweep.study.study import fingerprint

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import processors
 
-from lorasweep.base import load_tokenizer
 from lorasweep.data.squad import Answer, Paragraph, Question, load
 from lorasweep.data.trees import (
     PADDING,
@@ -24,6 +23,7 @@ from lorasweep.data.trees import (
     separate_rows,
 )
 from lorasweep.errors import UserError
+from lorasweep.model.base import load_tokenizer
 from lorasweep.study.study import PROMPT
 
 END = 0

@@ -10,7 +10,7 @@ from folders import files_of, results_of
 import tiny
 from lorasweep import Study, UserError, run
 from lorasweep.console.progress import Silent
-from lorasweep.peft_format import load_adapter
+from lorasweep.model.peft_format import load_adapter
 
 
 @pytest.mark.usefixtures("no_worker")

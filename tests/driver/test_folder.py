@@ -14,7 +14,7 @@ import tiny
 from lorasweep import UserError, run
 from lorasweep.folder.records import EvalEntry, RunRecord, StepEntry
 from lorasweep.folder.store import Store
-from lorasweep.peft_format import load_adapter
+from lorasweep.model.peft_format import load_adapter
 from lorasweep.results import ranked
 
 RUN_FILES = {

@@ -55,7 +55,7 @@ def test_tokens_have_the_probabilities_of_their_own_run(panel: Panel, results: R
 
 @torch.no_grad()
 def test_probabilities_are_those_of_transformers_own_forward(panel: Panel) -> None:
-    from lorasweep.base import load_model
+    from lorasweep.model.base import load_model
 
     (reply,) = panel.answer(CONTEXT, QUESTION, [])
     model = load_model(panel.folder, torch.device("cpu"))

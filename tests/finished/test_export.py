@@ -16,12 +16,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from calling import assert_refused, call
 from lorasweep import Results
 from lorasweep.asking import Panel
-from lorasweep.base import Base, freeze
 from lorasweep.data.squad import load
 from lorasweep.data.trees import Tree, TreeBuilder, separate_rows
 from lorasweep.decode import Prompts, decode_greedy
 from lorasweep.folder.store import Store
-from lorasweep.peft_format import CONFIG, WEIGHTS, answering_lane, load_adapter
+from lorasweep.model.base import Base, freeze
+from lorasweep.model.peft_format import CONFIG, WEIGHTS, answering_lane, load_adapter
 from reference import agrees, generate
 
 NUM_NEW = 6

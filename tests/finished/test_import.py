@@ -16,7 +16,7 @@ from calling import Ended, assert_refused, call
 from lorasweep import Results
 from lorasweep.asking import Panel
 from lorasweep.folder.store import Store
-from lorasweep.peft_format import CONFIG
+from lorasweep.model.peft_format import CONFIG
 
 MakeModel = Callable[..., Any]
 

@@ -68,6 +68,6 @@ def main() -> NoReturn:
 
 def _is_out_of_memory(error: Exception) -> bool:
     # Only here: torch takes seconds to import.
-    from lorasweep.machine import is_out_of_memory
+    from lorasweep.model.machine import is_out_of_memory
 
     return is_out_of_memory(error)

@@ -201,7 +201,7 @@ def _device() -> str:
     """Return where packs would be trained; torch, slow to load, is asked if there is a driver."""
     if shutil.which("nvidia-smi") is None:
         return "cpu"
-    from lorasweep.machine import default_device
+    from lorasweep.model.machine import default_device
 
     return default_device()
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorasweep.base import Base
 from lorasweep.data.trees import Tree
+from lorasweep.model.base import Base
 
 
 @dataclass(frozen=True, slots=True)

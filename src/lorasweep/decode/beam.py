@@ -11,10 +11,10 @@ S slots, and M of them that are searched, as in `rows`.
 import torch
 from torch import Tensor
 
-from lorasweep.base import Base
 from lorasweep.data.trees import PADDING
 from lorasweep.decode.answers import stops
 from lorasweep.decode.rows import GrowingRows
+from lorasweep.model.base import Base
 
 # A beam that is not there: lower than any sum of log-probabilities, yet not infinite.
 ABSENT = -1e9

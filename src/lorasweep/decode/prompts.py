@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from lorasweep.base import Base
 from lorasweep.data.cuts import micro_batches
 from lorasweep.data.trees import Tree
 from lorasweep.decode.rows import GrowingRows, Prefilled, prompts_of
-from lorasweep.machine import device_memory_bytes
+from lorasweep.model.base import Base
+from lorasweep.model.machine import device_memory_bytes
 
 # A sixteenth of a device's memory for logits of four bytes: beam search has four such at once.
 BYTES_FOR_A_LOGIT = 64

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lorasweep.decode.rows import GrowingRows
 from lorasweep.decode.stepwise import Choose
-from lorasweep.ops.hashing import key_of, random_words, shifted
+from lorasweep.model.ops.hashing import key_of, random_words, shifted
 from lorasweep.study.decoders import Decoder
 
 # A nucleus rarely reaches further; where it does, ever more of the vocabulary is ranked.

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lorasweep.base import Base
 from lorasweep.decode.answers import Answer
 from lorasweep.decode.rows import GrowingRows
 from lorasweep.decode.token_bytes import token_bytes
+from lorasweep.model.base import Base
 
 SPACE = b" "
 

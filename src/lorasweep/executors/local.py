@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lorasweep.executors import Halve, labels_of
 from lorasweep.folder.records import Lock, LockedPack
 from lorasweep.jobs import FinishedRun
-from lorasweep.machine import is_out_of_memory
+from lorasweep.model.machine import is_out_of_memory
 from lorasweep.study.plan import Pack
 from lorasweep.worker import Worker
 

@@ -16,7 +16,7 @@ from lorasweep.executors.sizing import pick
 from lorasweep.folder.records import LockedPack
 from lorasweep.hub.models import fingerprint_of
 from lorasweep.jobs import FinishedRun
-from lorasweep.machine import is_out_of_memory, versions
+from lorasweep.model.machine import is_out_of_memory, versions
 from lorasweep.worker import Worker
 
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -19,7 +19,7 @@ from lorasweep.errors import UserError
 from lorasweep.folder.records import LockedPack
 from lorasweep.hub import models
 from lorasweep.jobs import FinishedRun, Job
-from lorasweep.machine import device_memory_bytes, versions
+from lorasweep.model.machine import device_memory_bytes, versions
 from lorasweep.worker import Worker
 
 

@@ -10,7 +10,7 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of
-from lorasweep.peft_format import SavedAdapter
+from lorasweep.model.peft_format import SavedAdapter
 
 TEMPLATE = resources.files("lorasweep.sharing") / "card.md"
 MERGED = "A LoRA adapter merged into the weights of its base model in fp32"

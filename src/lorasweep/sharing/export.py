@@ -5,13 +5,13 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from lorasweep.base import UNBOUNDED, load_tokenizer
 from lorasweep.data.trees import TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Lock, Results, RunRecord
 from lorasweep.folder.store import Store, replaced_folder
 from lorasweep.hub.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
-from lorasweep.peft_format import (
+from lorasweep.model.base import UNBOUNDED, load_tokenizer
+from lorasweep.model.peft_format import (
     CONFIG,
     UNQUANTISED,
     WEIGHTS,

@@ -13,8 +13,8 @@ from lorasweep.folder.records import Lock, PackInfo, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.hub.architectures import linear_modules
 from lorasweep.hub.models import HUB_ID, NOTE_FILE, hub_id_of, read_config
-from lorasweep.machine import versions
-from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter
+from lorasweep.model.machine import versions
+from lorasweep.model.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter
 from lorasweep.study.study import ImportedConfiguration, Study, fingerprint
 
 NOT_KNOWN_PACK = PackInfo(id="imported", lanes=1, seconds=0.0)

@@ -11,10 +11,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from lorasweep.base import freeze, load_model, load_tokenizer
 from lorasweep.data.trees import Tree
 from lorasweep.errors import UserError
-from lorasweep.peft_format import SavedAdapter, answering_lane
+from lorasweep.model.base import freeze, load_model, load_tokenizer
+from lorasweep.model.peft_format import SavedAdapter, answering_lane
 from lorasweep.selfcheck import TOLERANCE, own_logits, training_logits
 
 CPU = torch.device("cpu")

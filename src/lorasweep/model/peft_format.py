@@ -21,7 +21,7 @@ from torch import Tensor
 from lorasweep.errors import UserError
 from lorasweep.hub.architectures import FUSED, outputs_of, whole_of
 from lorasweep.hub.models import NOTE_FILE
-from lorasweep.lora import Lane
+from lorasweep.model.lora import Lane
 
 Weights = dict[str, tuple[Tensor, Tensor]]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
-from lorasweep.ops.gelu import fuse_gelus
+from lorasweep.model.ops.gelu import fuse_gelus
 from reference import relative
 
 MakeModel = Callable[..., PreTrainedModel]

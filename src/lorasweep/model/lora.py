@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from lorasweep.hub.architectures import outputs_of, whole_of
-from lorasweep.ops.frozen import FrozenLinear
-from lorasweep.ops.noise import noise_of
+from lorasweep.model.ops.frozen import FrozenLinear
+from lorasweep.model.ops.noise import noise_of
 from lorasweep.study.study import fingerprint
 
 

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from lorasweep.base import Base
 from lorasweep.data.trees import Rows, Tree, lay_out
-from lorasweep.lora import Adapters
-from lorasweep.ops.attention import bias_of
-from lorasweep.ops.read_rows import ReadRows, _last_mlp
+from lorasweep.model.base import Base
+from lorasweep.model.lora import Adapters
+from lorasweep.model.ops.attention import bias_of
+from lorasweep.model.ops.read_rows import ReadRows, _last_mlp
 from reference import mixed_lanes, randomise_B
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lorasweep.base import Base, freeze
 from lorasweep.data.trees import Tree, lay_out
-from lorasweep.lora import Adapters, Lane, TreeDropout, initial_A
+from lorasweep.model.base import Base, freeze
+from lorasweep.model.lora import Adapters, Lane, TreeDropout, initial_A
 from lorasweep.train import answer_loss
 from reference import (
     exact_norms,

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lorasweep.ops.allocator import NUM_KERNELS, keep_few_kernels
+from lorasweep.model.ops.allocator import NUM_KERNELS, keep_few_kernels
 
 CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorasweep.ops.hashing import key_of, random_words
+from lorasweep.model.ops.hashing import key_of, random_words
 
 # The parts of a tree's key.
 Key = tuple[int, ...]

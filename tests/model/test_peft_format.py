@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from lorasweep.base import Base, freeze
 from lorasweep.data.trees import Tree
 from lorasweep.errors import UserError
 from lorasweep.hub.architectures import whole_of
-from lorasweep.lora import Lane
-from lorasweep.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter, save_adapter
+from lorasweep.model.base import Base, freeze
+from lorasweep.model.lora import Lane
+from lorasweep.model.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter, save_adapter
 from lorasweep.selfcheck import training_logits
 from lorasweep.study.plan import resolve_scale
 from reference import Weights, mixed_lanes, modules_of, own_logits, randomise_B, relative

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from lorasweep.ops.rms_norm import FrozenRMSNorm, reference_rms_norm
+from lorasweep.model.ops.rms_norm import FrozenRMSNorm, reference_rms_norm
 
 WIDTH = 48
 

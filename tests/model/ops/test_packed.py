@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorasweep.ops import packed
-from lorasweep.ops.frozen import FrozenLinear
-from lorasweep.ops.packed import PackedLinear, can_pack
+from lorasweep.model.ops import packed
+from lorasweep.model.ops.frozen import FrozenLinear
+from lorasweep.model.ops.packed import PackedLinear, can_pack
 
 
 @pytest.fixture

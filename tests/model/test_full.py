@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from lorasweep.base import Base, unfreeze
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.folder.records import StepEntry
-from lorasweep.full import FullWeights, SavedModel
 from lorasweep.hooks import Hooks
 from lorasweep.hub.weights import num_parameters
-from lorasweep.lora import Lane
-from lorasweep.machine import Precision
+from lorasweep.model.base import Base, unfreeze
+from lorasweep.model.full import FullWeights, SavedModel
+from lorasweep.model.lora import Lane
+from lorasweep.model.machine import Precision
 from lorasweep.optimizer import schedule_factor
 from lorasweep.study.study import Recipe
 from lorasweep.train import answer_loss, epoch_batches, train_pack

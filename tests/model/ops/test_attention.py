@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lorasweep.data.trees import Branch, Tree, lay_out
-from lorasweep.ops.attention import (
+from lorasweep.model.ops.attention import (
     BLOCK,
     bias_of,
     blocked_attention,

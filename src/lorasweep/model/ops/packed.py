@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lorasweep.ops.frozen import FrozenLinear, as_rows_of
+from lorasweep.model.ops.frozen import FrozenLinear, as_rows_of
 
 
 def can_pack(weight: Tensor) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from lorasweep import machine
+from lorasweep.model import machine
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from lorasweep.ops.frozen import FrozenLinear
+from lorasweep.model.ops.frozen import FrozenLinear
 
 
 class ReadRows:

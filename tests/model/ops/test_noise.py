@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorasweep.ops.noise import Key, generated_noise, hashed_noise
+from lorasweep.model.ops.noise import Key, generated_noise, hashed_noise
 
 FEATURES = 64
 Make = Callable[[Sequence[Key], Sequence[int], int], Tensor]

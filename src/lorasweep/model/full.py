@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lorasweep.lora import Lane, TreeDropout
+from lorasweep.model.lora import Lane, TreeDropout
 
 
 class FullWeights:

@@ -19,15 +19,15 @@ from transformers.utils.logging import disable_progress_bar
 
 from lorasweep.data.trees import Rows
 from lorasweep.errors import UserError
-from lorasweep.lora import Adapters, Lane
-from lorasweep.machine import Precision
-from lorasweep.ops.attention import ATTENTION, bias_of, register
-from lorasweep.ops.fp16 import keep_sums_in_range
-from lorasweep.ops.frozen import FrozenLinear
-from lorasweep.ops.gelu import fuse_gelus
-from lorasweep.ops.packed import PackedLinear, can_pack
-from lorasweep.ops.read_rows import ReadRows
-from lorasweep.ops.rms_norm import FrozenRMSNorm
+from lorasweep.model.lora import Adapters, Lane
+from lorasweep.model.machine import Precision
+from lorasweep.model.ops.attention import ATTENTION, bias_of, register
+from lorasweep.model.ops.fp16 import keep_sums_in_range
+from lorasweep.model.ops.frozen import FrozenLinear
+from lorasweep.model.ops.gelu import fuse_gelus
+from lorasweep.model.ops.packed import PackedLinear, can_pack
+from lorasweep.model.ops.read_rows import ReadRows
+from lorasweep.model.ops.rms_norm import FrozenRMSNorm
 
 # Norms that compute w * x / rms(x); others (Gemma's 1 + w) keep transformers' own module.
 PLAIN_RMS_NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
