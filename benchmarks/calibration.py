@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lorasweep.answer_scores import by_question
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Prediction
 from lorasweep.folder.store import Store
-from lorasweep.stats import Clusters, bootstrap_interval, paired_difference
+from lorasweep.scoring.answer_scores import by_question
+from lorasweep.scoring.stats import Clusters, bootstrap_interval, paired_difference
 
 NUM_SIMULATIONS, DRAWS = 1000, 1000
 NUM_PARAGRAPHS = (20, 50, 100, 200)

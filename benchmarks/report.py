@@ -21,7 +21,6 @@ from importlib import resources
 from pathlib import Path
 
 from lorasweep.analysis import analyse
-from lorasweep.answer_scores import scores_of
 from lorasweep.data.squad import Dataset, Paragraph, fingerprint_of, load, select
 from lorasweep.folder.records import (
     BaseRecord,
@@ -38,8 +37,9 @@ from lorasweep.folder.records import (
 )
 from lorasweep.folder.store import Store
 from lorasweep.hub.models import read_config
-from lorasweep.metrics import exact_match, f1
 from lorasweep.report import write_report
+from lorasweep.scoring.answer_scores import scores_of
+from lorasweep.scoring.metrics import exact_match, f1
 from lorasweep.study.plan import Plan, PlannedRun, make_plan
 from lorasweep.study.study import Study
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lorasweep.answer_scores import by_question
 from lorasweep.errors import UserError
 from lorasweep.folder.store import Store
-from lorasweep.stats import Clusters, bootstrap_interval, paired_difference, sentence
-from lorasweep.stats.clusters import Floats
+from lorasweep.scoring.answer_scores import by_question
+from lorasweep.scoring.stats import Clusters, bootstrap_interval, paired_difference, sentence
+from lorasweep.scoring.stats.clusters import Floats
 
 FOLDERS = ("out/by-question", "out/by-paragraph", "out/by-paragraph-6000")
 

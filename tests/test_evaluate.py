@@ -7,7 +7,6 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from lorasweep.answer_scores import scores_of
 from lorasweep.data.squad import Answer as Reference
 from lorasweep.data.squad import Paragraph, Question
 from lorasweep.data.trees import Tree, separate_rows
@@ -15,7 +14,8 @@ from lorasweep.decode import Answer, Prompts, decode_greedy
 from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.folder.records import Prediction
 from lorasweep.model.base import Base
-from lorasweep.stats import Clusters, bootstrap_interval
+from lorasweep.scoring.answer_scores import scores_of
+from lorasweep.scoring.stats import Clusters, bootstrap_interval
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.study import Evaluate
 from reference import evaluation_loss, exact_norms, mixed_lanes, own_loss, randomise_B, with_peft

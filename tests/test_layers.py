@@ -22,7 +22,7 @@ ROOMS = {
     "data": (),
     "folder": (),
     "model": (),
-    "scoring": ("metrics", "answer_scores", "failures", "stats", "scoring"),
+    "scoring": (),
     "training": ("race", "lanes", "optimizer", "loss_scaling", "checkpoint", "hooks", "train"),
     "answering": ("decode", "evaluate"),
     "analysis": ("results",),

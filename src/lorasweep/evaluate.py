@@ -13,9 +13,9 @@ from lorasweep.data.squad import Paragraph
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.folder.records import Prediction
-from lorasweep.metrics import exact_match, f1
 from lorasweep.model.base import Base
 from lorasweep.race import ParagraphLosses
+from lorasweep.scoring.metrics import exact_match, f1
 from lorasweep.study.decoders import Decoder
 from lorasweep.study.study import Evaluate
 from lorasweep.train import answer_losses

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lorasweep.answer_scores import scores_of
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.data.trees import Tree
@@ -17,6 +16,7 @@ from lorasweep.model.base import Base
 from lorasweep.model.machine import free_memory_bytes
 from lorasweep.prepare import TRAIN_SAMPLE
 from lorasweep.race import ParagraphLosses
+from lorasweep.scoring.answer_scores import scores_of
 from lorasweep.study.decoders import parse_decoder
 
 # Of free memory, what the prompts' keys and values may take between two decoders.

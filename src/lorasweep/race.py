@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lorasweep.folder.records import Rung, Stop
-from lorasweep.stats.clusters import Floats
+from lorasweep.scoring.stats.clusters import Floats
 from lorasweep.study import study
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lorasweep.analysis import analyse, questions_of
-from lorasweep.answer_scores import scores_of as scores_of_answers
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError, nearest
 from lorasweep.folder.halving import cuts_of
@@ -20,6 +19,7 @@ from lorasweep.folder.records import (
     scores_of,
 )
 from lorasweep.folder.store import Store
+from lorasweep.scoring.answer_scores import scores_of as scores_of_answers
 from lorasweep.study.plan import Plan
 from lorasweep.study.study import Unit
 

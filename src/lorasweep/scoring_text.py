@@ -4,8 +4,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from lorasweep.console.printing import print_lines, wide_console
-from lorasweep.scoring import Comparison, Score, bounds
-from lorasweep.stats import Difference, Interval, Power
+from lorasweep.scoring.prediction_files import Comparison, Score, bounds
+from lorasweep.scoring.stats import Difference, Interval, Power
 
 
 def print_score(score: Score) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 from lorasweep.analysis import classified, failures_of, questions_of
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError, nearest
-from lorasweep.failures import Row
 from lorasweep.folder.findings import BASE, Failures
 from lorasweep.folder.records import BaseRecord, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.results import lock_of, run_called
+from lorasweep.scoring.failures import Row
 
 
 @dataclass(frozen=True)

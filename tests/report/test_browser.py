@@ -12,7 +12,6 @@ from invented import (
     write_predictions,
 )
 
-from lorasweep.failures import FailureClass
 from lorasweep.folder.store import Store
 from lorasweep.report import predictions as rule
 from lorasweep.report.blocks import Browser, Notice
@@ -21,6 +20,7 @@ from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.predictions import Held, hold
 from lorasweep.report.sections.predictions import predictions
+from lorasweep.scoring.failures import FailureClass
 
 SAY = Strings.load("en")
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import lorasweep.report
 from lorasweep.errors import UserError
-from lorasweep.failures import FailureClass
 from lorasweep.report.language import Strings, languages
 from lorasweep.report.terms import RIGHT, TERMS, key_of, term
+from lorasweep.scoring.failures import FailureClass
 
 SAY, FARSI = Strings.load("en"), Strings.load("fa")
 FIELD = re.compile(r"{(\w*)}")

@@ -22,8 +22,8 @@ from invented import (
 from lorasweep.data.squad import Paragraph, fingerprint_of, select
 from lorasweep.folder.records import Lock, Prediction
 from lorasweep.folder.store import Store
-from lorasweep.metrics import exact_match, f1
 from lorasweep.report import write_report
+from lorasweep.scoring.metrics import exact_match, f1
 from lorasweep.study.study import Study
 
 NUM_PARAGRAPHS = 420

@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lorasweep import stats
 from lorasweep.analysis.answers import Answers
 from lorasweep.analysis.comparisons import bounds
 from lorasweep.folder.findings import Ablation, Axis, Cell, Edge, Interaction, Level, Value
-from lorasweep.stats.ablation import Point
-from lorasweep.stats.clusters import Floats
+from lorasweep.scoring import stats
+from lorasweep.scoring.stats.ablation import Point
+from lorasweep.scoring.stats.clusters import Floats
 
 # What a method cannot be measured by: a seed names a repetition of the same training.
 AXES = ("targets", "rank", "lr", "alpha", "dropout", "scaling", "lr_ratio")

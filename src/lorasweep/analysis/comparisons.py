@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from lorasweep import stats
 from lorasweep.analysis.answers import Answers, in_order_of, marks
-from lorasweep.answer_scores import by_question, clusters_of
 from lorasweep.folder.findings import Comparison, Costs, Difference, Power, SeedSpread, TiedBest
 from lorasweep.folder.records import Prediction, RunRecord
 from lorasweep.folder.stored import Interval
-from lorasweep.stats.clusters import Floats
+from lorasweep.scoring import stats
+from lorasweep.scoring.answer_scores import by_question, clusters_of
+from lorasweep.scoring.stats.clusters import Floats
 from lorasweep.study.study import Unit
 
 # A difference in points that would matter, chosen beforehand.

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lorasweep import stats
 from lorasweep.analysis.ablation import AXES, Tables, points_of
 from lorasweep.analysis.answers import Answers
 from lorasweep.folder.findings import Edge
+from lorasweep.scoring import stats
 from lorasweep.study.study import Grid
 
 

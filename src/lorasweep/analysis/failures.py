@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from lorasweep.analysis.answers import Answers
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
-from lorasweep.failures import (
+from lorasweep.folder.findings import Breakdown, Changes, Example, Failures, Group
+from lorasweep.folder.records import Prediction
+from lorasweep.scoring.failures import (
     Aspect,
     FailureClass,
     Row,
@@ -14,8 +16,6 @@ from lorasweep.failures import (
     examples,
     rows_of,
 )
-from lorasweep.folder.findings import Breakdown, Changes, Example, Failures, Group
-from lorasweep.folder.records import Prediction
 
 EXAMPLES_PER_CLASS = 3
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lorasweep import stats
 from lorasweep.analysis.ablation import Tables, points_of
 from lorasweep.analysis.comparisons import bounds, names_in_line
 from lorasweep.folder.findings import BASE, LevelGap, LossGap, Overfitting, Value
 from lorasweep.folder.records import FinalLosses, LossesByParagraph, Results
 from lorasweep.folder.store import Store
-from lorasweep.stats import Clusters, Gap
-from lorasweep.stats.clusters import Floats
+from lorasweep.scoring import stats
+from lorasweep.scoring.stats import Clusters, Gap
+from lorasweep.scoring.stats.clusters import Floats
 from lorasweep.study.study import Unit
 
 UNKNOWN = "No finished run has left its losses by paragraph; `lorasweep run` measures them."

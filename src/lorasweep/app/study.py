@@ -8,10 +8,10 @@ from lorasweep.app import views
 from lorasweep.asking import Panel
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
-from lorasweep.failures import FailureClass
 from lorasweep.folder.records import Results
 from lorasweep.folder.store import Store
 from lorasweep.results import ranked, run_called
+from lorasweep.scoring.failures import FailureClass
 from lorasweep.status import status_of
 
 MOST_CONTEXT, MOST_QUESTION, MOST_RUNS = 20_000, 500, 8

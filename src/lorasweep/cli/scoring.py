@@ -22,7 +22,7 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score any system's predictions: EM and F1 with intervals."""
-    from lorasweep.scoring import score_file
+    from lorasweep.scoring.prediction_files import score_file
 
     scored = score_file(predictions, data, unit=clusters)
     if as_json:
@@ -45,7 +45,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether one system's predictions are better than another's on the same questions."""
-    from lorasweep.scoring import compare_files
+    from lorasweep.scoring.prediction_files import compare_files
 
     compared = compare_files(a, b, data, unit=clusters, settle=settle)
     if as_json:

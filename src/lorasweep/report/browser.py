@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorasweep.data.squad import Paragraph
-from lorasweep.failures import FailureClass, rows_of
 from lorasweep.folder.records import Prediction
 from lorasweep.report.language import Strings
 from lorasweep.report.predictions import Answerer, Held
 from lorasweep.report.terms import term
+from lorasweep.scoring.failures import FailureClass, rows_of
 
 NOWHERE = -1
 RIGHT, WRONG = 0, 1

@@ -2,8 +2,8 @@
 
 import re
 
-from lorasweep.failures import AnswerType, FailureClass, QuestionKind
 from lorasweep.report.language import Strings
+from lorasweep.scoring.failures import AnswerType, FailureClass, QuestionKind
 
 RIGHT, NO_SPAN = "right", "no span"
 NOT_FINITE = ("loss", "gradient")

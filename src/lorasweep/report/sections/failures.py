@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from lorasweep.failures import FailureClass
 from lorasweep.folder.findings import Breakdown, Failures, Group
 from lorasweep.report.analysis_charts import Bar, bar_chart
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
@@ -11,6 +10,7 @@ from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import analysis_of
 from lorasweep.report.tables import Cell, Column, Table
 from lorasweep.report.terms import RIGHT, key_of, term
+from lorasweep.scoring.failures import FailureClass
 
 # Aspects of questions, as their strings and tables are called.
 ASPECTS = ("question_kind", "expected_type", "answer_length", "context_length", "answer_position",

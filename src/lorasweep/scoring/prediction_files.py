@@ -1,0 +1,346 @@
+"""Scoring and comparing the prediction files of any system, in SQuAD's form {id: answer}."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lorasweep.data.squad import Dataset, load
+from lorasweep.errors import UserError, nearest
+from lorasweep.scoring.metrics import exact_match, f1
+from lorasweep.scoring.stats import (
+    Clusters,
+    Difference,
+    Interval,
+    Power,
+    bootstrap_intervals,
+    mcnemar_exact,
+    paired_differences,
+    questions_to_settle,
+    sentence,
+    wilson_interval,
+    within,
+)
+from lorasweep.scoring.stats.clusters import DRAWS, Floats
+from lorasweep.study.study import Unit
+
+# A difference in points that would matter, chosen beforehand.
+DIFFERENCE_TO_SETTLE = 1.0
+MOST_IDS_IN_A_WARNING = 3
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One system's answers by question id; `name` is what messages call the system."""
+
+    name: str
+    answers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A system's EM and F1 on a data set, 0 to 100, with 95 % intervals by resampling paragraphs,
+    or articles (`unit`).
+
+    `wilson` is Wilson's interval of EM, which takes questions for independent: a check only.
+    `missing` are the questions without a prediction, which count as wrong; `unknown` the
+    predictions for ids that the data set does not hold, which count for nothing.
+    """
+
+    name: str
+    exact_match: Interval
+    f1: Interval
+    wilson: tuple[float, float]
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    warnings: tuple[str, ...]
+    unit: Unit = "paragraph"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain values of `score --json`; an interval is [low, high] or null."""
+        return {
+            "name": self.name,
+            "exact_match": self.exact_match.mean,
+            "f1": self.f1.mean,
+            "total": self.f1.num_questions,
+            "clusters": self.unit,
+            f"num_{self.unit}s": self.f1.num_clusters,
+            "level": self.f1.level,
+            "exact_match_interval": bounds(self.exact_match),
+            "f1_interval": bounds(self.f1),
+            "exact_match_wilson_interval": list(self.wilson),
+            "design_effect": self.f1.design_effect,
+            "exact_match_design_effect": self.exact_match.design_effect,
+            "missing": list(self.missing),
+            "unknown": list(self.unknown),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """System a minus system b on the same questions, in points of 0 to 100.
+
+    The p values of F1 and EM are permutation tests by paragraph, or by article, corrected together
+    (Holm); `mcnemar_p_value` takes questions for independent: a check only. The powers say what
+    this data set could settle.
+    """
+
+    a: Score
+    b: Score
+    f1: Difference
+    exact_match: Difference
+    mcnemar_p_value: float
+    f1_power: Power
+    exact_match_power: Power
+    warnings: tuple[str, ...]
+
+    @property
+    def sentences(self) -> tuple[str, str]:
+        """Say what the differences in F1 and EM show."""
+        names, unit = (self.a.name, self.b.name), self.a.unit
+        return (
+            sentence(*names, "F1", self.f1, unit),
+            sentence(*names, "EM", self.exact_match, unit),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain values of `compare --json`; an interval is [low, high] or null."""
+        return {
+            **_difference_json("f1", self.f1),
+            **_difference_json("em", self.exact_match),
+            "mcnemar_p_value": self.mcnemar_p_value,
+            "sentences": list(self.sentences),
+            "total": self.f1.num_questions,
+            "clusters": self.a.unit,
+            f"num_{self.a.unit}s": self.f1.num_clusters,
+            "level": self.f1.level,
+            "power": {"f1": asdict(self.f1_power), "em": asdict(self.exact_match_power)},
+            "a": self.a.as_json(),
+            "b": self.b.as_json(),
+            "warnings": list(self.warnings),
+        }
+
+
+def score_file(predictions: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph") -> Score:
+    """Score a prediction file on a data source that `squad.load` reads; see `score`."""
+    return score(
+        Predictions(str(predictions), read_predictions(predictions)), _load(data), draws, unit
+    )
+
+
+def compare_files(
+    a: Path, b: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph",
+    settle: float = DIFFERENCE_TO_SETTLE,
+) -> Comparison:  # fmt: skip
+    """Compare two prediction files on a data source that `squad.load` reads; see `compare`."""
+    # Files of the same name in different folders are told apart by their folders.
+    names = (a.stem, b.stem) if a.stem != b.stem else (str(a), str(b))
+    first, second = (
+        Predictions(name, read_predictions(path)) for name, path in zip(names, (a, b), strict=True)
+    )
+    return compare(first, second, _load(data), draws, unit, settle)
+
+
+def read_predictions(path: Path) -> dict[str, str]:
+    """Read SQuAD's {id: answer}; UserError names the file and the id that is wrong."""
+    values = _read_json(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: predictions are one object {{id: answer}}, not {_kind(values)}")
+    if not values:
+        raise UserError(f"{path}: no predictions")
+    for key, answer in values.items():
+        if not isinstance(answer, str):
+            raise UserError(f"{path}: the answer of {key!r} is {_kind(answer)}, not a string")
+    return values
+
+
+def score(
+    predictions: Predictions, dataset: Dataset, draws: int = DRAWS, unit: Unit = "paragraph"
+) -> Score:
+    """Return EM and F1 over all questions of the data set; one without a prediction is wrong.
+
+    Raises UserError where no prediction belongs to the data set.
+    """
+    return _score(predictions, dataset, _marks(predictions, dataset), draws, unit)
+
+
+def compare(
+    a: Predictions, b: Predictions, dataset: Dataset, draws: int = DRAWS,
+    unit: Unit = "paragraph", settle: float = DIFFERENCE_TO_SETTLE,
+) -> Comparison:  # fmt: skip
+    """Return a - b over all questions of the data set, with tests; see `Comparison`.
+
+    `settle` is the difference in points that the powers are for, chosen beforehand.
+    Raises UserError where the systems answer no question of the data set in common.
+    """
+    both = _marks(a, dataset), _marks(b, dataset)
+    if not any(q in a.answers and q in b.answers for q in _question_ids(dataset)):
+        raise UserError(f"{a.name} and {b.name} answer no question of {_title(dataset)} in common")
+    clusters = _clusters(dataset, unit)
+    rows = both[0] - both[1]
+    em, f1_ = paired_differences(rows, np.zeros(clusters.num_questions), clusters, draws=draws)
+    em_power, f1_power = (questions_to_settle(row, clusters, settle) for row in rows)
+    scores = tuple(_score(p, dataset, m, draws, unit) for p, m in zip((a, b), both, strict=True))
+    reasons = [f"the difference in {n}: {d.reason}" for n, d in (("EM", em), ("F1", f1_))
+               if d.reason]  # fmt: skip
+    return Comparison(
+        a=scores[0],
+        b=scores[1],
+        f1=f1_,
+        exact_match=em,
+        mcnemar_p_value=mcnemar_exact(both[0][0], both[1][0]),
+        f1_power=f1_power,
+        exact_match_power=em_power,
+        warnings=_unique([*scores[0].warnings, *scores[1].warnings, *reasons]),
+    )
+
+
+def bounds(interval: Interval) -> list[float] | None:
+    """Return both ends of an interval, or None where none can be given."""
+    if interval.low is None or interval.high is None:
+        return None
+    return [interval.low, interval.high]
+
+
+def _score(
+    predictions: Predictions, dataset: Dataset, marks: Floats, draws: int, unit: Unit
+) -> Score:
+    found = bootstrap_intervals(marks, _clusters(dataset, unit), draws=draws)
+    em, f1_ = (within(interval, 0.0, 100.0) for interval in found)
+    low, high = wilson_interval(int(np.count_nonzero(marks[0])), marks.shape[1])
+    asked = _question_ids(dataset)
+    missing = tuple(q for q in asked if q not in predictions.answers)
+    unknown = tuple(sorted(predictions.answers.keys() - set(asked) - dataset.unanswerable_ids))
+    coverage = _coverage_warnings(predictions.name, missing, unknown, dataset)
+    reasons = [f"no interval of {n}: {i.reason}" for n, i in (("EM", em), ("F1", f1_)) if i.reason]
+    return Score(
+        name=predictions.name,
+        exact_match=em,
+        f1=f1_,
+        wilson=(100 * low, 100 * high),
+        missing=missing,
+        unknown=unknown,
+        warnings=_unique([*coverage, *reasons]),
+        unit=unit,
+    )
+
+
+def _marks(predictions: Predictions, dataset: Dataset) -> Floats:
+    """Return EM and F1 of each question, 0 to 100: [2, questions]."""
+    asked = _question_ids(dataset)
+    if not any(question_id in predictions.answers for question_id in asked):
+        answered = next(iter(predictions.answers))
+        known = "has an answer" if answered in dataset.unanswerable_ids else "is"
+        raise UserError(
+            f"{predictions.name}: none of its ids {known} in {_title(dataset)} "
+            f"({answered!r} beside {asked[0]!r})"
+        )
+    marks = np.zeros((2, len(asked)))
+    questions = (q for paragraph in dataset.paragraphs for q in paragraph.questions)
+    for column, question in enumerate(questions):
+        # Without a prediction the mark is 0, even where "" would equal the reference "the".
+        if (answer := predictions.answers.get(question.id)) is not None:
+            references = [reference.text for reference in question.answers]
+            marks[:, column] = 100 * exact_match(answer, references), 100 * f1(answer, references)
+    return marks
+
+
+def _question_ids(dataset: Dataset) -> list[str]:
+    return [question.id for paragraph in dataset.paragraphs for question in paragraph.questions]
+
+
+def _clusters(dataset: Dataset, unit: Unit) -> Clusters:
+    return Clusters.of(
+        [
+            p.source_id if unit == "paragraph" else p.article
+            for p in dataset.paragraphs
+            for _ in p.questions
+        ]
+    )
+
+
+def _coverage_warnings(
+    name: str, missing: Sequence[str], unknown: Sequence[str], dataset: Dataset
+) -> Iterable[str]:
+    if missing:
+        yield (
+            f"{name}: no prediction for {len(missing):,} of {dataset.num_questions:,} questions, "
+            f"counted as wrong ({_some(missing)})"
+        )
+    if unknown:
+        yield (
+            f"{name}: predictions for ids that {_title(dataset)} does not hold, left out: "
+            f"{len(unknown):,} ({_some(unknown)})"
+        )
+    if dataset.unanswerable:
+        yield f"{_title(dataset)}: unanswerable questions left out: {dataset.unanswerable:,}"
+
+
+def _some(ids: Sequence[str]) -> str:
+    shown = ", ".join(repr(question_id) for question_id in ids[:MOST_IDS_IN_A_WARNING])
+    return shown if len(ids) <= MOST_IDS_IN_A_WARNING else f"{shown}, ..."
+
+
+def _title(dataset: Dataset) -> str:
+    return ", ".join(dataset.sources)
+
+
+def _load(data: str) -> Dataset:
+    return load([data])
+
+
+def _unique(warnings: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(warnings))
+
+
+def _difference_json(metric: str, difference: Difference) -> dict[str, Any]:
+    return {
+        f"{metric}_difference": difference.mean,
+        f"{metric}_interval": bounds(difference),
+        f"{metric}_p_value": difference.p_value,
+        f"{metric}_adjusted_p_value": difference.adjusted_p_value,
+        f"{metric}_is_shown": difference.is_shown,
+    }
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text, object_pairs_hook=lambda pairs: _object(path, pairs))
+    except FileNotFoundError:
+        raise UserError(f"no file {path}{_nearest_file(path)}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file in UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; json itself would silently keep the last of two equal keys."""
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise UserError(f"{path}: {key!r} occurs twice")
+        values[key] = value
+    return values
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent}"
+    return nearest(path.name, [file.name for file in path.parent.glob("*.json")])
+
+
+def _kind(value: Any) -> str:
+    """Say what a JSON value is, in JSON's own words."""
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return "a string"
+    return "a list" if isinstance(value, list) else "an object"

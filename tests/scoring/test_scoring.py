@@ -1,0 +1,289 @@
+"""Scoring and comparing prediction files: a second implementation, and every kind of bad file."""
+
+import json
+import random
+import re
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lorasweep.data.squad import Answer, Dataset, Paragraph, Question, load
+from lorasweep.errors import UserError
+from lorasweep.scoring.prediction_files import (
+    Predictions,
+    compare,
+    compare_files,
+    read_predictions,
+    score,
+    score_file,
+)
+from lorasweep.scoring.stats import holm, mcnemar_exact
+
+VOCABULARY = ["the", "A", "an", "Cat", "cat.", "dog", "U.S.", "1,000", "co-op", "it's", "é", "–",
+              "$5", "(x)", "New", "York"]  # fmt: skip
+
+
+def texts(least: int) -> st.SearchStrategy[str]:
+    words = st.lists(st.sampled_from(VOCABULARY), min_size=least, max_size=5)
+    return words.map(" ".join)
+
+
+def dataset_of(answers: dict[str, list[str]], per_paragraph: int = 3) -> Dataset:
+    """Questions with the given answers, some to a paragraph."""
+    ids = list(answers)
+    groups = [ids[i : i + per_paragraph] for i in range(0, len(ids), per_paragraph)]
+    paragraphs = tuple(
+        Paragraph(f"a/{number}", "a", "context", tuple(
+            Question(i, "what?", tuple(Answer(text, -1) for text in answers[i])) for i in group))
+        for number, group in enumerate(groups)
+    )  # fmt: skip
+    return Dataset(("data",), paragraphs)
+
+
+def plain_scores(predictions: dict[str, str], answers: dict[str, list[str]]) -> tuple[float, float]:
+    """EM and F1 written anew, character by character and with sorted lists."""
+
+    def words(text: str) -> list[str]:
+        kept = "".join(c for c in text.lower() if c not in string.punctuation)
+        return [word for word in re.sub(r"\b(?:the|an|a)\b", " ", kept).split() if word]
+
+    def overlap(one: list[str], other: list[str]) -> float:
+        left, common = list(other), 0
+        for word in one:
+            if word in left:
+                left.remove(word)
+                common += 1
+        if common == 0:
+            return 0.0
+        precision, recall = common / len(one), common / len(other)
+        return 2 * precision * recall / (precision + recall)
+
+    em = f1 = 0.0
+    for question_id, references in answers.items():
+        if question_id in predictions:
+            found = words(predictions[question_id])
+            em += any(found == words(reference) for reference in references)
+            f1 += max(overlap(found, words(reference)) for reference in references)
+    return 100 * em / len(answers), 100 * f1 / len(answers)
+
+
+def test_agrees_with_a_second_implementation_on_twelve_thousand_predictions() -> None:
+    rng = random.Random(5)
+
+    def text(least: int) -> str:
+        return " ".join(rng.choices(VOCABULARY, k=rng.randint(least, 4)))
+
+    for _ in range(6):
+        answers = {str(i): [text(1) for _ in range(rng.randint(1, 3))] for i in range(2_000)}
+        predictions = {i: text(0) for i in answers if rng.random() < 0.95}
+        scored = score(Predictions("p", predictions), dataset_of(answers), draws=10)
+        found = scored.exact_match.mean, scored.f1.mean
+        assert found == pytest.approx(plain_scores(predictions, answers), abs=1e-9)
+        assert set(scored.missing) == set(answers) - set(predictions)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_agrees_with_a_second_implementation_on_small_sets(data: st.DataObject) -> None:
+    ids = st.sampled_from([str(i) for i in range(8)])
+    references = st.lists(texts(1), min_size=1, max_size=3)
+    answers = data.draw(st.dictionaries(ids, references, min_size=1))
+    predictions = data.draw(st.dictionaries(ids, texts(0), min_size=1))
+    system, dataset = Predictions("p", predictions), dataset_of(answers, 2)
+    if not answers.keys() & predictions.keys():
+        with pytest.raises(UserError, match="none of its ids"):
+            score(system, dataset)
+        return
+    scored = score(system, dataset, draws=20)
+    found = scored.exact_match.mean, scored.f1.mean
+    assert found == pytest.approx(plain_scores(predictions, answers), abs=1e-9)
+    assert set(scored.unknown) == predictions.keys() - answers.keys()
+
+
+def half_right(num_questions: int) -> tuple[dict[str, list[str]], dict[str, str]]:
+    answers = {f"q{i}": ["cat"] for i in range(num_questions)}
+    return answers, {q: "cat" if i % 4 < 2 else "dog" for i, q in enumerate(answers)}
+
+
+def test_a_missing_prediction_is_wrong_even_where_the_reference_normalises_to_nothing() -> None:
+    dataset = dataset_of({"a": ["the"], "b": ["cat"]}, 1)
+    assert score(Predictions("p", {"b": "cat"}), dataset).exact_match.mean == 50
+    assert score(Predictions("p", {"a": "", "b": "cat"}), dataset).exact_match.mean == 100
+
+
+def test_missing_and_unknown_ids_are_listed_and_warned_of() -> None:
+    answers, predictions = half_right(12)
+    del predictions["q3"]
+    scored = score(Predictions("p", {**predictions, "zz": "cat"}), dataset_of(answers))
+    assert scored.missing == ("q3",)
+    assert scored.unknown == ("zz",)
+    assert scored.warnings == (
+        "p: no prediction for 1 of 12 questions, counted as wrong ('q3')",
+        "p: predictions for ids that data does not hold, left out: 1 ('zz')",
+    )
+
+
+def test_the_interval_holds_the_mean_and_clusters_are_paragraphs() -> None:
+    answers, predictions = half_right(40)
+    scored = score(Predictions("p", predictions), dataset_of(answers, 4))
+    assert scored.f1.num_clusters == 10
+    assert scored.exact_match.low is None, "each paragraph has two right of four: no spread"
+    scored = score(Predictions("p", predictions), dataset_of(answers, 3))
+    json_ = scored.as_json()
+    low, high = json_["exact_match_interval"]
+    assert low < json_["exact_match"] == 50 < high
+    assert json_["exact_match_wilson_interval"] == pytest.approx([35.2, 64.8], abs=0.05)
+
+
+def test_one_paragraph_gives_no_interval_and_says_why() -> None:
+    answers, predictions = half_right(6)
+    scored = score(Predictions("p", predictions), dataset_of(answers, 6))
+    assert scored.as_json()["f1_interval"] is None
+    assert any("one cluster" in warning for warning in scored.warnings)
+    compared = compare(
+        Predictions("a", predictions), Predictions("b", {**predictions, "q0": "dog"}),
+        dataset_of(answers, 6),
+    )  # fmt: skip
+    assert compared.as_json()["f1_interval"] is None
+    assert "one cluster" in compared.sentences[0]
+    assert compared.f1_power.smallest_difference is None
+    json.dumps(compared.as_json(), allow_nan=False)
+
+
+def test_unanswerable_questions_are_reported(tmp_path: Path) -> None:
+    question = {"id": "a", "question": "?", "answers": [{"text": "cat", "answer_start": 0}]}
+    impossible = {"id": "b", "question": "?", "answers": [], "is_impossible": True}
+    data = {"data": [{"paragraphs": [{"context": "cat", "qas": [question, impossible]}]}]}
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    (tmp_path / "p.json").write_text('{"a": "cat", "b": ""}')
+    scored = score_file(tmp_path / "p.json", str(tmp_path / "data.json"))
+    assert scored.exact_match.mean == 100
+    assert scored.unknown == ()
+    assert any("unanswerable questions left out: 1" in warning for warning in scored.warnings)
+
+
+def test_predictions_for_unanswerable_questions_alone_are_no_answers(tmp_path: Path) -> None:
+    question = {"id": "a", "question": "?", "answers": [{"text": "cat", "answer_start": 0}]}
+    impossible = {"id": "b", "question": "?", "answers": [], "is_impossible": True}
+    data = {"data": [{"paragraphs": [{"context": "cat", "qas": [question, impossible]}]}]}
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    (tmp_path / "p.json").write_text('{"b": ""}')
+    with pytest.raises(UserError, match=r"none of its ids has an answer in .*'b' beside 'a'"):
+        score_file(tmp_path / "p.json", str(tmp_path / "data.json"))
+
+
+def test_a_comparison_is_a_minus_b_with_every_test() -> None:
+    answers, b = half_right(120)
+    a = {q: "cat" if i % 12 < 8 or b[q] == "cat" else "dog" for i, q in enumerate(answers)}
+    compared = compare(Predictions("A", a), Predictions("B", b), dataset_of(answers, 5))
+    swapped = compare(Predictions("B", b), Predictions("A", a), dataset_of(answers, 5))
+    em_a, em_b = plain_scores(a, answers)[0], plain_scores(b, answers)[0]
+    assert compared.exact_match.mean == pytest.approx(em_a - em_b)
+    assert swapped.exact_match.mean == pytest.approx(em_b - em_a)
+    assert compared.exact_match.p_value == swapped.exact_match.p_value
+    right = [[float(p[q] == "cat") for q in answers] for p in (a, b)]
+    assert compared.mcnemar_p_value == mcnemar_exact(*right)
+    raw = [compared.exact_match.p_value, compared.f1.p_value]
+    adjusted = [compared.exact_match.adjusted_p_value, compared.f1.adjusted_p_value]
+    assert adjusted == pytest.approx(holm(raw))
+    assert compared.sentences[1].startswith("A is ")
+    assert "EM better than B" in compared.sentences[1]
+    assert compared.exact_match_power.smallest_difference
+    assert compared.f1.num_questions == 120
+    assert compared.f1.num_clusters == 24
+
+
+def test_equal_systems_are_not_shown_to_differ() -> None:
+    answers, predictions = half_right(30)
+    compared = compare(
+        Predictions("A", predictions), Predictions("B", predictions), dataset_of(answers, 5)
+    )
+    assert compared.f1.mean == 0
+    assert compared.f1.p_value == 1
+    assert compared.mcnemar_p_value == 1
+    assert "not shown to differ" in compared.sentences[0]
+
+
+def test_systems_on_different_questions_are_refused_and_partly_so_warned_of() -> None:
+    answers, predictions = half_right(12)
+    first = {q: predictions[q] for q in list(answers)[:7]}
+    last = {q: predictions[q] for q in list(answers)[6:]}
+    compared = compare(Predictions("A", first), Predictions("B", last), dataset_of(answers))
+    assert [warning[:20] for warning in compared.warnings[:2]] == [
+        "A: no prediction for", "B: no prediction for",
+    ]  # fmt: skip
+    del first["q6"]
+    with pytest.raises(UserError, match="A and B answer no question of data in common"):
+        compare(Predictions("A", first), Predictions("B", last), dataset_of(answers))
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    ids = [q.id for paragraph in load(["bundled"]).paragraphs for q in paragraph.questions]
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "greedy.json").write_text(json.dumps(dict.fromkeys(ids, "1958")))
+    (tmp_path / "other.json").write_text(json.dumps(dict.fromkeys(ids, "1958")))
+    x, y, other = (tmp_path / name for name in ("x/greedy.json", "y/greedy.json", "other.json"))
+    same = compare_files(x, y, "bundled", draws=10)
+    assert (same.a.name, same.b.name) == (str(x), str(y))
+    assert compare_files(x, other, "bundled", draws=10).a.name == "greedy"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "not a list"),
+        ('"x"', "not a string"),
+        ("null", "not null"),
+        ("{}", "no predictions"),
+        ('{"a": null}', "the answer of 'a' is null, not a string"),
+        ('{"a": "x", "b": 3}', "the answer of 'b' is 3, not a string"),
+        ('{"a": true}', "is true"),
+        ('{"a": NaN}', "is NaN"),
+        ('{"a": ["x"]}', "is a list"),
+        ('{"data": {}}', "is an object"),
+        ('{"a": "x", "a": "y"}', "'a' occurs twice"),
+    ],
+)
+def test_bad_predictions_are_one_clear_message(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        read_predictions(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda path: None, "no file"),
+        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: path.write_bytes(b'{"a": "\xff"}'), "not a text file in UTF-8"),
+    ],
+)
+def test_files_that_cannot_be_read(
+    tmp_path: Path, prepare: Callable[[Path], Any], message: str
+) -> None:
+    prepare(tmp_path / "p.json")
+    with pytest.raises(UserError, match=message):
+        read_predictions(tmp_path / "p.json")
+
+
+def test_a_mistyped_file_name_gets_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "greedy.json").write_text("{}")
+    with pytest.raises(UserError, match=r"did you mean 'greedy\.json'"):
+        read_predictions(tmp_path / "gredy.json")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_predictions(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text('\ufeff{"a": "x"}', encoding="utf-8")
+    assert read_predictions(tmp_path / "p.json") == {"a": "x"}
