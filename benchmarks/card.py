@@ -20,7 +20,6 @@ from contenders import BATCH, TARGETS, Peft, examples, gpt2_tokenizer, new_model
 
 from lorasweep.data.cuts import batches
 from lorasweep.data.trees import Tree
-from lorasweep.hooks import Hooks
 from lorasweep.locking import auto_micro_tokens
 from lorasweep.model.base import DTYPES, Base, freeze
 from lorasweep.model.lora import Lane
@@ -32,7 +31,8 @@ from lorasweep.model.machine import (
     resolve_precision,
 )
 from lorasweep.study.study import Recipe
-from lorasweep.train import train_pack
+from lorasweep.training.hooks import Hooks
+from lorasweep.training.train import train_pack
 
 LANES = (1, 2, 4, 8, 16, 25)
 NUM_BATCHES = 8

@@ -17,12 +17,12 @@ from torch.nn.attention import SDPBackend
 from lorasweep.data import trees as trees_module
 from lorasweep.data.trees import Tree
 from lorasweep.decode import Prompts, decode_greedy
-from lorasweep.hooks import Hooks, StepEvent
 from lorasweep.model.base import Base
 from lorasweep.model.machine import default_device, describe
 from lorasweep.model.ops import attention
 from lorasweep.study.study import Recipe
-from lorasweep.train import train_pack
+from lorasweep.training.hooks import Hooks, StepEvent
+from lorasweep.training.train import train_pack
 
 NUM_QUESTIONS, NUM_PARAGRAPHS, NUM_NEW, COUNT, DROPOUT = 750, 40, 16, LANES[-1], 0.1
 A_FIFTH = NUM_QUESTIONS // 5

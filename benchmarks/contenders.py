@@ -18,12 +18,12 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from lorasweep.data.squad import load, sample
 from lorasweep.data.trees import Tree, TreeBuilder
-from lorasweep.hooks import Hooks
 from lorasweep.model.base import DTYPES, freeze
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import multiplies_bf16_fast, resolve_precision
 from lorasweep.study.study import PROMPT, Recipe
-from lorasweep.train import train_pack
+from lorasweep.training.hooks import Hooks
+from lorasweep.training.train import train_pack
 
 SHARED = Path(__file__).parents[2] / "shared"
 TARGETS = ("attn.c_attn", "attn.c_proj")

@@ -15,13 +15,13 @@ from typing import Any
 
 from contenders import BATCH, MICRO_TOKENS, WARM_UP, Lorasweep, examples, gpt2_tokenizer
 
-from lorasweep import train as train_module
 from lorasweep.data.cuts import batches, micro_batches
 from lorasweep.data.trees import Tree, padded_width
 from lorasweep.locking import AUTO_MICRO_TOKENS
 from lorasweep.model.machine import describe, resolve_precision
 from lorasweep.model.ops.allocator import keep_freed_memory
-from lorasweep.train import epoch_order
+from lorasweep.training import train as train_module
+from lorasweep.training.train import epoch_order
 
 UNITS, BOUNDS, NUM_QUESTIONS = ("paragraph", "question"), (512, 1024, 2048), 2000
 Cut = Callable[..., list[tuple[Tree, ...]]]

@@ -23,7 +23,7 @@ ROOMS = {
     "folder": (),
     "model": (),
     "scoring": (),
-    "training": ("race", "lanes", "optimizer", "loss_scaling", "checkpoint", "hooks", "train"),
+    "training": (),
     "answering": ("decode", "evaluate"),
     "analysis": ("results",),
     "forecast": ("estimate", "status", "forecast"),

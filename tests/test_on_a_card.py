@@ -15,14 +15,14 @@ from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.driver import run
 from lorasweep.folder.records import StepEntry
 from lorasweep.folder.store import Store
-from lorasweep.hooks import Hooks
-from lorasweep.lanes import Trainable
 from lorasweep.model.base import Base, freeze, unfreeze
 from lorasweep.model.full import FullWeights
 from lorasweep.model.lora import Lane
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Evaluate, Recipe
-from lorasweep.train import train_pack
+from lorasweep.training.hooks import Hooks
+from lorasweep.training.lanes import Trainable
+from lorasweep.training.train import train_pack
 from reference import mixed_lanes, randomise_B, relative
 from stopped import files
 

@@ -16,7 +16,7 @@ from lorasweep.hub.pull import pull
 from lorasweep.model.base import freeze, load_model, load_tokenizer
 from lorasweep.model.lora import Lane
 from lorasweep.study.study import PROMPT
-from lorasweep.train import answer_loss
+from lorasweep.training.train import answer_loss
 from reference import modules_of, own_loss, peft_parameters, randomise_B, relative, with_peft
 from test_decode import agrees, generate
 

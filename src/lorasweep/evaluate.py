@@ -14,11 +14,11 @@ from lorasweep.data.trees import Tree, lay_out
 from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.folder.records import Prediction
 from lorasweep.model.base import Base
-from lorasweep.race import ParagraphLosses
 from lorasweep.scoring.metrics import exact_match, f1
 from lorasweep.study.decoders import Decoder
 from lorasweep.study.study import Evaluate
-from lorasweep.train import answer_losses
+from lorasweep.training.race import ParagraphLosses
+from lorasweep.training.train import answer_losses
 
 
 @torch.no_grad()

@@ -15,9 +15,9 @@ from lorasweep.jobs import Job, Scored
 from lorasweep.model.base import Base
 from lorasweep.model.machine import free_memory_bytes
 from lorasweep.prepare import TRAIN_SAMPLE
-from lorasweep.race import ParagraphLosses
 from lorasweep.scoring.answer_scores import scores_of
 from lorasweep.study.decoders import parse_decoder
+from lorasweep.training.race import ParagraphLosses
 
 # Of free memory, what the prompts' keys and values may take between two decoders.
 SHARE_FOR_PROMPTS = 3

@@ -18,16 +18,16 @@ from lorasweep.folder.records import (
     StepEntry,
 )
 from lorasweep.folder.store import Store
-from lorasweep.hooks import Trained
 from lorasweep.model.full import SavedModel
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import Precision, versions
 from lorasweep.model.peft_format import SavedAdapter
 from lorasweep.prepare import Prepared, QuestionSet
-from lorasweep.race import Race
 from lorasweep.study import study
 from lorasweep.study.study import Evaluate, Recipe
-from lorasweep.train import last_epoch_loss
+from lorasweep.training.hooks import Trained
+from lorasweep.training.race import Race
+from lorasweep.training.train import last_epoch_loss
 
 
 @dataclass(frozen=True)

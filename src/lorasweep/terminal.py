@@ -19,11 +19,11 @@ from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.forecast import Forecast
 from lorasweep.hub.models import ModelInfo
-from lorasweep.race import stop_sentence
 from lorasweep.results import ranked
 from lorasweep.status import Status
 from lorasweep.study.plan import Plan
 from lorasweep.study.study import Race
+from lorasweep.training.race import stop_sentence
 
 NO_ESTIMATE = (
     "no estimate of time and memory: nothing was measured on this machine yet; "

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.console.progress import Reporter, labels_line
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.data.trees import Tree, separate_rows
@@ -20,10 +19,8 @@ from lorasweep.examine import Examiner
 from lorasweep.fitting import refuse_too_large
 from lorasweep.folder.heartbeat import Pulse, beating, has_checkpoint
 from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord
-from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.hub.architectures import whole_of
 from lorasweep.jobs import FinishedRun, Job, Scored, lane_of, race_of, records_of
-from lorasweep.lanes import Trainable
 from lorasweep.model.base import DTYPES, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.model.full import FullWeights, SavedModel
 from lorasweep.model.lora import Adapters, Lane
@@ -44,10 +41,13 @@ from lorasweep.model.peft_format import (
     answering_lane,
     load_adapter,
 )
-from lorasweep.race import ParagraphLosses
 from lorasweep.selfcheck import load_checked
 from lorasweep.study.study import fingerprint
-from lorasweep.train import train_pack
+from lorasweep.training.checkpoint import Checkpoint, Checkpoints
+from lorasweep.training.hooks import Hooks, RaceHooks, StepEvent, Trained
+from lorasweep.training.lanes import Trainable
+from lorasweep.training.race import ParagraphLosses
+from lorasweep.training.train import train_pack
 
 # A pass without a backward one keeps no activations, so it may have this many times the tokens.
 FORWARD_SHARE = 4

@@ -109,7 +109,7 @@ def test_a_pack_goes_on_without_the_lane_that_lost(
 
 
 def _spy_on_steps(monkeypatch: pytest.MonkeyPatch, hear: Callable[[int], None]) -> None:
-    from lorasweep.train import _Training
+    from lorasweep.training.train import _Training
 
     step = _Training._step
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lorasweep.checkpoint import checkpoint_files, put_checkpoint
 from lorasweep.executors import Halve, labels_of
 from lorasweep.executors.local import LocalExecutor
 from lorasweep.executors.remote import Ended, RemoteWorker, Saved
 from lorasweep.folder.records import LockedPack
 from lorasweep.hub.models import fingerprint_of
 from lorasweep.jobs import FinishedRun
+from lorasweep.training.checkpoint import checkpoint_files, put_checkpoint
 from lorasweep.worker import Worker
 
 

@@ -10,15 +10,15 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.folder.records import StepEntry
-from lorasweep.hooks import Hooks
 from lorasweep.hub.weights import num_parameters
 from lorasweep.model.base import Base, unfreeze
 from lorasweep.model.full import FullWeights, SavedModel
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import Precision
-from lorasweep.optimizer import schedule_factor
 from lorasweep.study.study import Recipe
-from lorasweep.train import answer_loss, epoch_batches, train_pack
+from lorasweep.training.hooks import Hooks
+from lorasweep.training.optimizer import schedule_factor
+from lorasweep.training.train import answer_loss, epoch_batches, train_pack
 from reference import exact_norms, own_logits, own_loss, relative
 
 MakeModel = Callable[..., PreTrainedModel]

@@ -7,7 +7,6 @@ from typing import Any
 
 import ray
 
-from lorasweep.checkpoint import checkpoint_files, put_checkpoint
 from lorasweep.errors import UserError
 from lorasweep.executors import Halve, labels_of
 from lorasweep.executors.overview import Overview, questions_per_pack
@@ -17,6 +16,7 @@ from lorasweep.folder.records import LockedPack
 from lorasweep.hub.models import fingerprint_of
 from lorasweep.jobs import FinishedRun
 from lorasweep.model.machine import is_out_of_memory, versions
+from lorasweep.training.checkpoint import checkpoint_files, put_checkpoint
 from lorasweep.worker import Worker
 
 SECONDS_BETWEEN_LOOKS = 0.5

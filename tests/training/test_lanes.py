@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.data.trees import Tree
 from lorasweep.folder.records import Rung, Stop
-from lorasweep.hooks import Hooks, RaceHooks, Trained
-from lorasweep.lanes import Lanes
-from lorasweep.loss_scaling import FIRST, LossScaling
 from lorasweep.model.base import Base
 from lorasweep.model.lora import Adapters, Lane
-from lorasweep.race import ParagraphLosses
 from lorasweep.study.study import Recipe
-from lorasweep.train import train_pack
+from lorasweep.training.checkpoint import Checkpoint, Checkpoints
+from lorasweep.training.hooks import Hooks, RaceHooks, Trained
+from lorasweep.training.lanes import Lanes
+from lorasweep.training.loss_scaling import FIRST, LossScaling
+from lorasweep.training.race import ParagraphLosses
+from lorasweep.training.train import train_pack
 from reference import mixed_lanes, relative
 
 RECIPE = Recipe(epochs=2, batch_size=4, schedule="cosine", warmup=0.2, max_grad_norm=0.5)

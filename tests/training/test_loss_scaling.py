@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lorasweep import loss_scaling
-from lorasweep.checkpoint import Checkpoint, Checkpoints
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.folder.records import Failure, StepEntry
-from lorasweep.hooks import Hooks, StepEvent, Trained
-from lorasweep.loss_scaling import FIRST, GOOD_STEPS, LARGEST, LossScaling
 from lorasweep.model.base import Base, unfreeze
 from lorasweep.model.full import FullWeights
 from lorasweep.model.lora import Adapters, Lane
 from lorasweep.study.study import Recipe
-from lorasweep.train import answer_loss, train_pack
+from lorasweep.training import loss_scaling
+from lorasweep.training.checkpoint import Checkpoint, Checkpoints
+from lorasweep.training.hooks import Hooks, StepEvent, Trained
+from lorasweep.training.loss_scaling import FIRST, GOOD_STEPS, LARGEST, LossScaling
+from lorasweep.training.train import answer_loss, train_pack
 from reference import mixed_lanes, modules_of, randomise_B, relative
 
 RECIPE = Recipe(
@@ -63,7 +63,7 @@ class Spied(LossScaling):
 
 @pytest.fixture(autouse=True)
 def spied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lorasweep.train.LossScaling", Spied)
+    monkeypatch.setattr("lorasweep.training.train.LossScaling", Spied)
 
 
 def train(

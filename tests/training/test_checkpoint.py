@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lorasweep.checkpoint import KEPT, Checkpoint, Checkpoints, Progress
+from lorasweep.training.checkpoint import KEPT, Checkpoint, Checkpoints, Progress
 
 
 def checkpoint(step: int, identity: str = "runs") -> Checkpoint:
@@ -87,7 +87,7 @@ def test_a_full_disk_leaves_the_one_before(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lorasweep.checkpoint.save_file", full)
+    monkeypatch.setattr("lorasweep.training.checkpoint.save_file", full)
     kept.save(checkpoint(2))
     assert "No space left" in told[0]
     assert [file.name for file in kept.folder.iterdir()] == ["step-00000001.safetensors"]

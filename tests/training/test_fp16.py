@@ -15,8 +15,6 @@ from lorasweep.driver import run
 from lorasweep.errors import UserError
 from lorasweep.folder.records import StepEntry
 from lorasweep.folder.store import Store
-from lorasweep.hooks import Hooks
-from lorasweep.lanes import Trainable
 from lorasweep.model import machine
 from lorasweep.model.base import Base, freeze, unfreeze
 from lorasweep.model.full import FullWeights
@@ -24,7 +22,9 @@ from lorasweep.model.lora import Lane
 from lorasweep.model.machine import resolve_precision
 from lorasweep.selfcheck import round_checked, training_logits
 from lorasweep.study.study import Recipe
-from lorasweep.train import train_pack
+from lorasweep.training.hooks import Hooks
+from lorasweep.training.lanes import Trainable
+from lorasweep.training.train import train_pack
 from reference import mixed_lanes, relative
 from stopped import files
 

@@ -9,9 +9,9 @@ from scipy.stats import ttest_1samp
 
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Rung
-from lorasweep.race import ParagraphLosses, Race, excess, mean_loss, stop_sentence
 from lorasweep.study.study import Race as Rule
 from lorasweep.study.study import Study
+from lorasweep.training.race import ParagraphLosses, Race, excess, mean_loss, stop_sentence
 
 STUDY = {"name": "s", "model": {"base": "m"}, "data": {"train": "bundled"}, "grid": [{}]}
 

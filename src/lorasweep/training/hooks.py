@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from lorasweep.checkpoint import Checkpoint
 from lorasweep.folder.records import EvalEntry, Failure, Rung, State, StepEntry, Stop
-from lorasweep.race import ParagraphLosses, Race
+from lorasweep.training.checkpoint import Checkpoint
+from lorasweep.training.race import ParagraphLosses, Race
 
 
 @dataclass(frozen=True, slots=True)

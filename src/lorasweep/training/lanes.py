@@ -9,9 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lorasweep.loss_scaling import LossScaling
 from lorasweep.model.lora import Lane, TreeDropout
-from lorasweep.optimizer import LaneAdamW
+from lorasweep.training.loss_scaling import LossScaling
+from lorasweep.training.optimizer import LaneAdamW
 
 
 class Trainable(Protocol):

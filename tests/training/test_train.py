@@ -11,12 +11,12 @@ from transformers import PreTrainedModel
 
 from lorasweep.data.trees import WIDTHS, Tree, lay_out, separate_rows
 from lorasweep.folder.records import EvalEntry, Failure, StepEntry
-from lorasweep.hooks import Hooks, StepEvent, Trained
 from lorasweep.model.base import Base
 from lorasweep.model.lora import Adapters, Lane
-from lorasweep.optimizer import clip_lanes
 from lorasweep.study.study import Recipe
-from lorasweep.train import answer_loss, epoch_batches, epoch_order, train_pack
+from lorasweep.training.hooks import Hooks, StepEvent, Trained
+from lorasweep.training.optimizer import clip_lanes
+from lorasweep.training.train import answer_loss, epoch_batches, epoch_order, train_pack
 from reference import (
     evaluation_loss,
     exact_norms,
@@ -306,7 +306,7 @@ class TestLanesThatBreak:
 
         lanes = mixed_lanes(exact_base)
         expected = train(exact_base, lanes, trees)
-        monkeypatch.setattr("lorasweep.train.clip_lanes", breaking)
+        monkeypatch.setattr("lorasweep.training.train.clip_lanes", breaking)
         found = train(exact_base, lanes, trees)
         assert found.trained.failures == [
             None,

@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lorasweep.checkpoint import Checkpoint, Checkpoints, Progress
 from lorasweep.data.cuts import batches, micro_batches
 from lorasweep.data.trees import Rows, Tree, lay_out
 from lorasweep.folder.records import EvalEntry, Failure, StepEntry
-from lorasweep.hooks import Hooks, RaceHooks, StepEvent, Trained
-from lorasweep.lanes import Lanes, Trainable
-from lorasweep.loss_scaling import LossScaling
 from lorasweep.model.base import Base
 from lorasweep.model.lora import TreeDropout
 from lorasweep.model.machine import peak_memory_bytes
-from lorasweep.optimizer import clip_lanes, schedule_factor
-from lorasweep.race import ParagraphLosses
 from lorasweep.study.study import Recipe
+from lorasweep.training.checkpoint import Checkpoint, Checkpoints, Progress
+from lorasweep.training.hooks import Hooks, RaceHooks, StepEvent, Trained
+from lorasweep.training.lanes import Lanes, Trainable
+from lorasweep.training.loss_scaling import LossScaling
+from lorasweep.training.optimizer import clip_lanes, schedule_factor
+from lorasweep.training.race import ParagraphLosses
 
 SECONDS_WORTH_SAVING = 60.0
 

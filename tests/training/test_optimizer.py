@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 from transformers.optimization import get_constant_schedule
 
-from lorasweep import optimizer as optimizer_module
-from lorasweep.optimizer import LaneAdamW, clip_lanes, lane_norms, schedule_factor
 from lorasweep.study.study import Recipe
+from lorasweep.training import optimizer as optimizer_module
+from lorasweep.training.optimizer import LaneAdamW, clip_lanes, lane_norms, schedule_factor
 
 LR = (1e-3, 5e-2, 1.0)
 NUM_STEPS = 7
