@@ -18,9 +18,9 @@ import torch
 from contenders import SHARED, TARGETS, gpt2_tokenizer, new_model, questions
 from transformers import PreTrainedModel
 
+from lorasweep.answering.decode import Prompts, decode_greedy, prompts_of
 from lorasweep.data.squad import load, sample
 from lorasweep.data.trees import Tree, TreeBuilder
-from lorasweep.decode import Prompts, decode_greedy, prompts_of
 from lorasweep.model.base import DTYPES, Base, freeze, load_model, load_tokenizer
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import describe

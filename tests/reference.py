@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
+from lorasweep.answering.decode import Answer
+from lorasweep.answering.evaluate import paragraph_losses
 from lorasweep.data.trees import Branch, Tree
-from lorasweep.decode import Answer
-from lorasweep.evaluate import paragraph_losses
 from lorasweep.model.base import Base
 from lorasweep.model.lora import Adapters, Lane
 

@@ -24,7 +24,7 @@ ROOMS = {
     "model": (),
     "scoring": (),
     "training": (),
-    "answering": ("decode", "evaluate"),
+    "answering": (),
     "analysis": ("results",),
     "forecast": ("estimate", "status", "forecast"),
     "report": ("notebook",),

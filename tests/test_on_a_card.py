@@ -9,9 +9,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import tiny
+from lorasweep.answering.decode import Answer, Prompts, decode
 from lorasweep.data.squad import Paragraph
 from lorasweep.data.trees import Tree
-from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.driver import run
 from lorasweep.folder.records import StepEntry
 from lorasweep.folder.store import Store

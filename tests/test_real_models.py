@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_decode import agrees, generate
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from lorasweep.data.squad import load, sample
@@ -18,7 +19,6 @@ from lorasweep.model.lora import Lane
 from lorasweep.study.study import PROMPT
 from lorasweep.training.train import answer_loss
 from reference import modules_of, own_loss, peft_parameters, randomise_B, relative, with_peft
-from test_decode import agrees, generate
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def test_loss_and_gradients_are_pefts(name: str, make: Callable[..., Any], share
 @pytest.mark.parametrize("name", ["smollm2", "gpt2"])
 def test_greedy_answers_are_generates(name: str, make: Callable[..., Any], shared: Path) -> None:
     """Two lanes answer together; each is held against PEFT's generate, near ties counted."""
-    from lorasweep.decode import Prompts, decode_greedy
+    from lorasweep.answering.decode import Prompts, decode_greedy
 
     model, tokenizer = make(name)
     plain, _ = make(name)

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from lorasweep.answering.decode import Answer, Prompts, decode
 from lorasweep.data.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
-from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.errors import UserError
 from lorasweep.folder.records import RunRecord
 from lorasweep.folder.store import Store

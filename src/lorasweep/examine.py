@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lorasweep.answering.decode import Prompts
+from lorasweep.answering.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.data.trees import Tree
-from lorasweep.decode import Prompts
 from lorasweep.errors import UserError
-from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.folder.records import EVAL_LOSS, FinalLosses, LossesByParagraph
 from lorasweep.jobs import Job, Scored
 from lorasweep.model.base import Base

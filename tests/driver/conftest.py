@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import tiny
-from lorasweep import Study, driver, evaluate, run
+from lorasweep import Study, driver, run
+from lorasweep.answering import evaluate
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,8 +6,15 @@ import pytest
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from lorasweep.answering.decode import (
+    Answer,
+    GrowingRows,
+    Prompts,
+    decode_greedy,
+    prompts_of,
+    read_answer,
+)
 from lorasweep.data.trees import Tree, separate_rows
-from lorasweep.decode import Answer, GrowingRows, Prompts, decode_greedy, prompts_of, read_answer
 from lorasweep.model.base import Base, freeze
 from reference import agrees, generate, mixed_lanes, questions, randomise_B, with_peft
 

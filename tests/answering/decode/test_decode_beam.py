@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from lorasweep.answering.decode import Answer, GrowingRows, Prompts, decode_beam, decode_greedy
 from lorasweep.data.trees import Tree, separate_rows
-from lorasweep.decode import Answer, GrowingRows, Prompts, decode_beam, decode_greedy
 from lorasweep.model.base import Base
 from reference import mixed_lanes, randomise_B, with_peft
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lorasweep.decode.answers import Answer
-from lorasweep.decode.rows import GrowingRows
-from lorasweep.decode.token_bytes import token_bytes
+from lorasweep.answering.decode.answers import Answer
+from lorasweep.answering.decode.rows import GrowingRows
+from lorasweep.answering.decode.token_bytes import token_bytes
 from lorasweep.model.base import Base
 
 SPACE = b" "

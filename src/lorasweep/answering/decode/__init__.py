@@ -7,13 +7,13 @@ was generated.
 
 from collections.abc import Iterator, Mapping
 
-from lorasweep.decode.answers import Answer, lanes_answers, read_answer
-from lorasweep.decode.beam import search
-from lorasweep.decode.prompts import Prompts
-from lorasweep.decode.rows import GrowingRows, prompts_of
-from lorasweep.decode.sampling import sampler
-from lorasweep.decode.span import SpanChooser, Vocabulary, at_words_end
-from lorasweep.decode.stepwise import grow_until_stopped, likeliest
+from lorasweep.answering.decode.answers import Answer, lanes_answers, read_answer
+from lorasweep.answering.decode.beam import search
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.rows import GrowingRows, prompts_of
+from lorasweep.answering.decode.sampling import sampler
+from lorasweep.answering.decode.span import SpanChooser, Vocabulary, at_words_end
+from lorasweep.answering.decode.stepwise import grow_until_stopped, likeliest
 from lorasweep.study.decoders import Decoder
 from lorasweep.study.study import Evaluate
 

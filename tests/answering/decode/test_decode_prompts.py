@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from lorasweep.answering.decode import Answer, GrowingRows, Prompts, decode
 from lorasweep.data.squad import Paragraph
 from lorasweep.data.trees import Tree
-from lorasweep.decode import Answer, GrowingRows, Prompts, decode
 from lorasweep.model.base import Base
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Evaluate

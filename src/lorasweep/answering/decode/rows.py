@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lorasweep.answering.decode.cache import Keys, filled_cache, keys_of, roomy_cache
 from lorasweep.data.trees import PADDING, TRUNK, Branch, Tree, lay_out
-from lorasweep.decode.cache import Keys, filled_cache, keys_of, roomy_cache
 from lorasweep.model.base import Base
 from lorasweep.model.ops.attention import bias_of
 

@@ -16,8 +16,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from lorasweep.data.trees import Tree, separate_rows
-from lorasweep.decode import (
+from lorasweep.answering.decode import (
     Answer,
     GrowingRows,
     Prompts,
@@ -26,7 +25,8 @@ from lorasweep.decode import (
     prompts_of,
     sampling,
 )
-from lorasweep.decode.sampling import drawn, gumbel_noise, warp
+from lorasweep.answering.decode.sampling import drawn, gumbel_noise, warp
+from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.model.base import Base, freeze
 from lorasweep.model.ops.hashing import key_of
 from lorasweep.study.decoders import Decoder, parse_decoder

@@ -13,8 +13,8 @@ Shapes: R rows, S slots, M slots that have not stopped, V tokens of the vocabula
 import torch
 from torch import Tensor
 
-from lorasweep.decode.rows import GrowingRows
-from lorasweep.decode.stepwise import Choose
+from lorasweep.answering.decode.rows import GrowingRows
+from lorasweep.answering.decode.stepwise import Choose
 from lorasweep.model.ops.hashing import key_of, random_words, shifted
 from lorasweep.study.decoders import Decoder
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lorasweep.decode.answers import stops
-from lorasweep.decode.rows import GrowingRows
+from lorasweep.answering.decode.answers import stops
+from lorasweep.answering.decode.rows import GrowingRows
 
 # From logits [M, V], whose they are (lane, row and slot: [M, 3]) and the step's number to [M].
 Choose = Callable[[Tensor, Tensor, int], Tensor]

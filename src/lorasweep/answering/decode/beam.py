@@ -11,9 +11,9 @@ S slots, and M of them that are searched, as in `rows`.
 import torch
 from torch import Tensor
 
+from lorasweep.answering.decode.answers import stops
+from lorasweep.answering.decode.rows import GrowingRows
 from lorasweep.data.trees import PADDING
-from lorasweep.decode.answers import stops
-from lorasweep.decode.rows import GrowingRows
 from lorasweep.model.base import Base
 
 # A beam that is not there: lower than any sum of log-probabilities, yet not infinite.

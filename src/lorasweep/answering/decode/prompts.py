@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from lorasweep.answering.decode.rows import GrowingRows, Prefilled, prompts_of
 from lorasweep.data.cuts import micro_batches
 from lorasweep.data.trees import Tree
-from lorasweep.decode.rows import GrowingRows, Prefilled, prompts_of
 from lorasweep.model.base import Base
 from lorasweep.model.machine import device_memory_bytes
 

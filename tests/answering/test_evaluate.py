@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from lorasweep.answering.decode import Answer, Prompts, decode_greedy
+from lorasweep.answering.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.data.squad import Answer as Reference
 from lorasweep.data.squad import Paragraph, Question
 from lorasweep.data.trees import Tree, separate_rows
-from lorasweep.decode import Answer, Prompts, decode_greedy
-from lorasweep.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.folder.records import Prediction
 from lorasweep.model.base import Base
 from lorasweep.scoring.answer_scores import scores_of

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lorasweep.answering.decode import Answer, Prompts, decode
 from lorasweep.data.cuts import micro_batches
 from lorasweep.data.squad import Paragraph
 from lorasweep.data.trees import Tree, lay_out
-from lorasweep.decode import Answer, Prompts, decode
 from lorasweep.folder.records import Prediction
 from lorasweep.model.base import Base
 from lorasweep.scoring.metrics import exact_match, f1

@@ -1,0 +1,1 @@
+"""Answers: a model with lanes and prompts come in; losses and decoded answers go out."""
