@@ -25,7 +25,7 @@ ROOMS = {
     "scoring": (),
     "training": (),
     "answering": (),
-    "analysis": ("results",),
+    "analysis": (),
     "forecast": ("estimate", "status", "forecast"),
     "report": ("notebook",),
     "running": ("prepare", "locking", "worker", "driver", "calibration", "jobs", "selfcheck",

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from lorasweep.analysis.results import run_called
 from lorasweep.answering.decode import Answer, Prompts, decode
 from lorasweep.data.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
 from lorasweep.errors import UserError
@@ -23,7 +24,6 @@ from lorasweep.model.base import DTYPES, UNBOUNDED, Base, load_model, load_token
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import default_device
 from lorasweep.model.peft_format import answering_lane, load_adapter
-from lorasweep.results import run_called
 from lorasweep.selfcheck import bundled_trees, load_checked
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Study

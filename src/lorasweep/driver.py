@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from lorasweep.analysis.results import for_test, summarise, with_analysis
 from lorasweep.console.progress import Reporter, notebook_reporter
 from lorasweep.console.stopping import StopSwitch, stop_switch
 from lorasweep.errors import UserError
@@ -32,7 +33,6 @@ from lorasweep.model.peft_format import save_adapter
 from lorasweep.notebook import Results
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.report import write_report
-from lorasweep.results import for_test, summarise, with_analysis
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Study
 from lorasweep.trackers import Trackers

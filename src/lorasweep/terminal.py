@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lorasweep.analysis.results import ranked
 from lorasweep.console.printing import print_lines, wide_console
 from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent
 from lorasweep.errors import UserError
@@ -19,7 +20,6 @@ from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.forecast import Forecast
 from lorasweep.hub.models import ModelInfo
-from lorasweep.results import ranked
 from lorasweep.status import Status
 from lorasweep.study.plan import Plan
 from lorasweep.study.study import Race

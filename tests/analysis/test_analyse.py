@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from invented_answers import make_card, make_run, paragraphs, predictions, shares_right, write
 
 from lorasweep.analysis import analyse
+from lorasweep.analysis.results import with_analysis
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores
 from lorasweep.folder.store import Store
 from lorasweep.report import write_report
-from lorasweep.results import with_analysis
 
 QUESTIONS = paragraphs(80)
 

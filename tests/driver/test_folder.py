@@ -12,10 +12,10 @@ from folders import files_of, results_of
 
 import tiny
 from lorasweep import UserError, run
+from lorasweep.analysis.results import ranked
 from lorasweep.folder.records import EvalEntry, RunRecord, StepEntry
 from lorasweep.folder.store import Store
 from lorasweep.model.peft_format import load_adapter
-from lorasweep.results import ranked
 
 RUN_FILES = {
     "record.json", "history.jsonl", "losses.json", "adapter/adapter_config.json",

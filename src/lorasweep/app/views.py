@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from lorasweep.analysis.results import ranked
 from lorasweep.folder.records import BaseRecord, Results, RunRecord, eval_loss_of, scores_of
-from lorasweep.results import ranked
 from lorasweep.scoring.failures import Row
 from lorasweep.scoring.failures.spans import occurrences, words_of
 from lorasweep.status import Status

@@ -144,8 +144,8 @@ def analyse(
     as_json: JsonOption = False,
 ) -> None:
     """Analyse a study's records anew, without training, and write the report."""
+    from lorasweep.analysis.results import analyse_folder
     from lorasweep.report import write_report
-    from lorasweep.results import analyse_folder
     from lorasweep.terminal import print_leaderboard
 
     results = analyse_folder(folder, clusters)

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from lorasweep.analysis.results import run_called
 from lorasweep.data.trees import TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Lock, Results, RunRecord
@@ -19,7 +20,6 @@ from lorasweep.model.peft_format import (
     TrainedOn,
     load_adapter,
 )
-from lorasweep.results import run_called
 from lorasweep.selfcheck import bundled_trees, probe_of
 from lorasweep.sharing.card import card
 from lorasweep.sharing.merging import merged_model

@@ -1,8 +1,8 @@
 import pytest
 
+from lorasweep.analysis.results import ranked, summarise
 from lorasweep.folder.records import Failure, Results, RunRecord
 from lorasweep.folder.store import Store
-from lorasweep.results import ranked, summarise
 from lorasweep.study.plan import Plan, make_plan
 from lorasweep.study.study import Study
 from tiny import make_base, make_card, make_lock, make_record
