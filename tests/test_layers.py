@@ -26,7 +26,7 @@ ROOMS = {
     "training": (),
     "answering": (),
     "analysis": (),
-    "forecast": ("estimate", "status", "forecast"),
+    "forecast": (),
     "report": ("notebook",),
     "running": ("prepare", "locking", "worker", "driver", "calibration", "jobs", "selfcheck",
         "fitting", "examine", "trackers", "executors"),

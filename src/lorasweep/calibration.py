@@ -9,12 +9,12 @@ from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import stop_switch
 from lorasweep.data.trees import Forest, Tree
 from lorasweep.errors import UserError
-from lorasweep.estimate import Costs, costs_of
 from lorasweep.executors.local import HERE
 from lorasweep.folder.halving import cut_in_half, parts_of
 from lorasweep.folder.records import Lock, LockedPack, RunRecord
 from lorasweep.folder.store import Store, write_json
-from lorasweep.forecast import calibration_file
+from lorasweep.forecast.estimate import Costs, costs_of
+from lorasweep.forecast.remaining import calibration_file
 from lorasweep.jobs import FinishedRun, Job, job_of
 from lorasweep.locking import agree
 from lorasweep.prepare import TRAIN_SAMPLE, Prepared, prepare

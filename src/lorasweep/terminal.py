@@ -15,12 +15,12 @@ from lorasweep.analysis.results import ranked
 from lorasweep.console.printing import print_lines, wide_console
 from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent
 from lorasweep.errors import UserError
-from lorasweep.estimate import Estimate
 from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of, scores_of
-from lorasweep.forecast import Forecast
+from lorasweep.forecast.estimate import Estimate
+from lorasweep.forecast.remaining import Forecast
+from lorasweep.forecast.status import Status
 from lorasweep.hub.models import ModelInfo
-from lorasweep.status import Status
 from lorasweep.study.plan import Plan
 from lorasweep.study.study import Race
 from lorasweep.training.race import stop_sentence

@@ -11,8 +11,8 @@ from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Results
 from lorasweep.folder.store import Store
+from lorasweep.forecast.status import status_of
 from lorasweep.scoring.failures import FailureClass
-from lorasweep.status import status_of
 
 MOST_CONTEXT, MOST_QUESTION, MOST_RUNS = 20_000, 500, 8
 DECODERS = ("greedy", "span", "beam-4", "top-k-10", "nucleus-0.9", "temperature-0.7")

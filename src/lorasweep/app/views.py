@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from lorasweep.analysis.results import ranked
 from lorasweep.folder.records import BaseRecord, Results, RunRecord, eval_loss_of, scores_of
+from lorasweep.forecast.status import Status
 from lorasweep.scoring.failures import Row
 from lorasweep.scoring.failures.spans import occurrences, words_of
-from lorasweep.status import Status
 
 if TYPE_CHECKING:
     from lorasweep.asking import Reply

@@ -125,7 +125,7 @@ def plan(
 
 def status(folder: Folder, as_json: JsonOption = False) -> None:
     """Show how a study's folder stands, also while another process is at work in it."""
-    from lorasweep.status import status_of
+    from lorasweep.forecast.status import status_of
 
     found = status_of(folder)
     if as_json:
@@ -207,7 +207,7 @@ def _device() -> str:
 
 
 def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
-    from lorasweep.forecast import forecast
+    from lorasweep.forecast.remaining import forecast
     from lorasweep.hub.models import read_config
     from lorasweep.study.plan import make_plan, plan_json
 

@@ -15,7 +15,7 @@ from lorasweep.console.progress import Silent
 from lorasweep.data.trees import Forest
 from lorasweep.folder.records import Lock
 from lorasweep.folder.store import Store
-from lorasweep.forecast import Forecast, calibration_file, forecast
+from lorasweep.forecast.remaining import Forecast, calibration_file, forecast
 from lorasweep.hub import models
 from lorasweep.model.machine import TooLargeError, default_device
 from lorasweep.prepare import prepare

@@ -16,7 +16,7 @@ from lorasweep import run
 from lorasweep.errors import UserError
 from lorasweep.folder.heartbeat import beating
 from lorasweep.folder.store import Store
-from lorasweep.status import status_of
+from lorasweep.forecast.status import status_of
 
 
 class StopInTheSecondPack(tiny.StopAfter):

@@ -7,17 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lorasweep.errors import UserError
-from lorasweep.estimate import (
-    Costs,
-    Size,
-    answer_seconds,
-    costs_of,
-    estimate,
-    num_evaluated,
-    share_trained,
-    with_progress,
-    work_of,
-)
 from lorasweep.folder.heartbeat import Heartbeat, read_heartbeat
 from lorasweep.folder.records import (
     BaseRecord,
@@ -29,6 +18,17 @@ from lorasweep.folder.records import (
     scores_of,
 )
 from lorasweep.folder.store import Store
+from lorasweep.forecast.estimate import (
+    Costs,
+    Size,
+    answer_seconds,
+    costs_of,
+    estimate,
+    num_evaluated,
+    share_trained,
+    with_progress,
+    work_of,
+)
 from lorasweep.study.plan import Labels
 from lorasweep.study.study import Study
 

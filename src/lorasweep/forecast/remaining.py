@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from lorasweep.errors import UserError
-from lorasweep.estimate import Costs, Estimate, Size, costs_of, estimate, work_of
 from lorasweep.folder.records import Lock, LockedPack, LockedRun, RunRecord
 from lorasweep.folder.store import Store
+from lorasweep.forecast.estimate import Costs, Estimate, Size, costs_of, estimate, work_of
 from lorasweep.hub.models import home
 from lorasweep.study.plan import Pack, Plan, PlannedRun, pack_up
 from lorasweep.study.study import Study, canonical_json, fingerprint

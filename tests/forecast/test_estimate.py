@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from lorasweep.estimate import Costs, MethodCost, Size, Work, costs_of, estimate
 from lorasweep.folder.records import PackInfo, RunRecord
+from lorasweep.forecast.estimate import Costs, MethodCost, Size, Work, costs_of, estimate
 
 BILLION = 10**9
 SIZE = Size(num_train=100, num_eval=10, epochs=3)
