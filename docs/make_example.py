@@ -11,13 +11,13 @@ from pathlib import Path
 
 from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results
-from lorasweep.report import charts
+from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Block, Notice, Section
+from lorasweep.report.charts import charts
 from lorasweep.report.document import written_report
-from lorasweep.report.language import Strings
 from lorasweep.report.load import load_outcome
 from lorasweep.report.page import make_sections
-from lorasweep.folder.store import Store
+from lorasweep.report.words.language import Strings
 
 EXAMPLE = Path(__file__).parent / "example"
 QUOTING = ("failure_examples", "sample_predictions")

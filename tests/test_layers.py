@@ -27,7 +27,7 @@ ROOMS = {
     "answering": (),
     "analysis": (),
     "forecast": (),
-    "report": ("notebook",),
+    "report": (),
     "running": ("prepare", "locking", "worker", "driver", "calibration", "jobs", "selfcheck",
         "fitting", "examine", "trackers", "executors"),
     "finished": ("wrong_answers", "sharing", "asking"),

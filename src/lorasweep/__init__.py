@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from lorasweep.driver import resume as resume
     from lorasweep.driver import run as run
     from lorasweep.errors import UserError as UserError
-    from lorasweep.notebook import Results as Results
+    from lorasweep.report.notebook import Results as Results
     from lorasweep.study.study import Study as Study
 
 _HOMES = {
-    "Results": "lorasweep.notebook",
+    "Results": "lorasweep.report.notebook",
     "Study": "lorasweep.study.study",
     "UserError": "lorasweep.errors",
     "resume": "lorasweep.driver",

@@ -30,9 +30,9 @@ from lorasweep.locking import agree, changes_since, planned_ids, to_resume, unfi
 from lorasweep.model.machine import callers_threads
 from lorasweep.model.ops.allocator import keep_few_kernels
 from lorasweep.model.peft_format import save_adapter
-from lorasweep.notebook import Results
 from lorasweep.prepare import Prepared, prepare
 from lorasweep.report import write_report
+from lorasweep.report.notebook import Results
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Study
 from lorasweep.trackers import Trackers

@@ -1,6 +1,6 @@
 """Charts of the analysis: rows in the given order, one colour per group, values as given."""
 
-from lorasweep.report.analysis_charts import (
+from lorasweep.report.charts.analysis_charts import (
     Bar,
     DifferencePoint,
     HeatCell,
@@ -8,8 +8,8 @@ from lorasweep.report.analysis_charts import (
     difference_chart,
     heat_map,
 )
-from lorasweep.report.charts import DENSE_ROW_HEIGHT, PALETTE, ROW_HEIGHT, svg
-from lorasweep.report.language import Strings
+from lorasweep.report.charts.charts import DENSE_ROW_HEIGHT, PALETTE, ROW_HEIGHT, svg
+from lorasweep.report.words.language import Strings
 
 SAY = Strings.load("en")
 

@@ -16,10 +16,10 @@ from lorasweep.folder.store import Store
 from lorasweep.report import predictions as rule
 from lorasweep.report.blocks import Browser, Notice
 from lorasweep.report.browser import CLASSES, Browsable, _utf16, browsable
-from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.predictions import Held, hold
-from lorasweep.report.sections.predictions import predictions
+from lorasweep.report.sections.answers.predictions import predictions
+from lorasweep.report.words.language import Strings
 from lorasweep.scoring.failures import FailureClass
 
 SAY = Strings.load("en")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.report.charts import (
+from lorasweep.report.charts.charts import (
     MAX_POINTS,
     PALETTE,
     ScorePoint,
@@ -19,7 +19,7 @@ from lorasweep.report.charts import (
     svg,
     thin,
 )
-from lorasweep.report.language import Strings
+from lorasweep.report.words.language import Strings
 
 SAY = Strings.load("en")
 GROUPS = ["best", "below", "base", "unknown"]

@@ -7,9 +7,9 @@ from invented import HOSTILE, make_results
 
 from lorasweep.folder.store import Store
 from lorasweep.report.document import CHAPTERS, WRITERS, written_report
-from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.sections import SECTIONS
+from lorasweep.report.words.language import Strings
 
 SAY = Strings.load("en")
 

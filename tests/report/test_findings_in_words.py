@@ -18,18 +18,18 @@ from lorasweep.folder.findings import BASE, Comparison, Difference
 from lorasweep.folder.records import PackInfo, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Block, Items, Section
-from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
 from lorasweep.report.sections import SECTIONS
-from lorasweep.report.sections.cost import cost
-from lorasweep.report.sections.decoding import decoding
-from lorasweep.report.sections.full import full
-from lorasweep.report.sections.grid import grid, module_kinds
-from lorasweep.report.sections.heat import heat_maps
-from lorasweep.report.sections.limitations import limitations
-from lorasweep.report.sections.lora import lora
-from lorasweep.report.sentences import f1_sentence
+from lorasweep.report.sections.conclusions.limitations import limitations
+from lorasweep.report.sections.method.grid import grid, module_kinds
+from lorasweep.report.sections.method.lora import lora
+from lorasweep.report.sections.results.cost import cost
+from lorasweep.report.sections.results.decoding import decoding
+from lorasweep.report.sections.results.full import full
+from lorasweep.report.sections.results.heat import heat_maps
 from lorasweep.report.tables import Table
+from lorasweep.report.words.language import Strings
+from lorasweep.report.words.sentences import f1_sentence
 from lorasweep.study.study import Configuration
 
 SAY = Strings.load("en")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import lorasweep.report
 from lorasweep.errors import UserError
-from lorasweep.report.language import Strings, languages
-from lorasweep.report.terms import RIGHT, TERMS, key_of, term
+from lorasweep.report.words.language import Strings, languages
+from lorasweep.report.words.terms import RIGHT, TERMS, key_of, term
 from lorasweep.scoring.failures import FailureClass
 
 SAY, FARSI = Strings.load("en"), Strings.load("fa")

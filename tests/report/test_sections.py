@@ -8,13 +8,13 @@ from invented import make_predictions, make_results, make_run, make_scores, writ
 from lorasweep.folder.records import StepEntry, Stop
 from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Code, Figure, Items, Notice, Paragraph
-from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome
-from lorasweep.report.sections.answers import pick
-from lorasweep.report.sections.decoding import decoding
-from lorasweep.report.sections.health import health
-from lorasweep.report.sections.losses import losses
-from lorasweep.report.sections.race import race
+from lorasweep.report.sections.answers.answers import pick
+from lorasweep.report.sections.results.decoding import decoding
+from lorasweep.report.sections.training.health import health
+from lorasweep.report.sections.training.losses import losses
+from lorasweep.report.sections.training.race import race
+from lorasweep.report.words.language import Strings
 from lorasweep.study.study import Configuration, Race
 
 SAY = Strings.load("en")

@@ -6,9 +6,9 @@ from typing import Any
 
 from lorasweep.data.squad import Paragraph
 from lorasweep.folder.records import Prediction
-from lorasweep.report.language import Strings
 from lorasweep.report.predictions import Answerer, Held
-from lorasweep.report.terms import term
+from lorasweep.report.words.language import Strings
+from lorasweep.report.words.terms import term
 from lorasweep.scoring.failures import FailureClass, rows_of
 
 NOWHERE = -1

@@ -13,8 +13,8 @@ from lorasweep.report.blocks import (
     Paragraph,
     Section,
 )
-from lorasweep.report.language import Strings
 from lorasweep.report.tables import Table, markdown_text, to_markdown
+from lorasweep.report.words.language import Strings
 
 # Chapters of a written report and the sections in each, by their ids.
 CHAPTERS: dict[str, Sequence[str]] = {

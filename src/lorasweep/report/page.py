@@ -10,13 +10,14 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from lorasweep.folder.store import replaced_folder
-from lorasweep.report import charts, fonts
+from lorasweep.report import fonts
 from lorasweep.report.blocks import Section
+from lorasweep.report.charts import charts
 from lorasweep.report.document import directed, written_report
-from lorasweep.report.language import Strings
 from lorasweep.report.load import Outcome, load_outcome
 from lorasweep.report.sections import SECTIONS
 from lorasweep.report.tables import to_csv, to_latex, to_markdown
+from lorasweep.report.words.language import Strings
 
 
 def write_report(out: Path, language: str = "en") -> Path:

@@ -1,0 +1,1 @@
+"""What the runs answer, and why answers are wrong."""

@@ -1,0 +1,1 @@
+"""What it comes to, and where it ends."""

@@ -1,0 +1,1 @@
+"""How the study was made, and how it is made again."""

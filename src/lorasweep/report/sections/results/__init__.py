@@ -1,0 +1,1 @@
+"""What the runs score, which may be best, and what each axis does."""

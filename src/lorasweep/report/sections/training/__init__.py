@@ -1,0 +1,1 @@
+"""How training went: losses, overfitting, the race, health."""

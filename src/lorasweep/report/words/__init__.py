@@ -1,0 +1,1 @@
+"""Words: numbers and terms come in; sentences in the reader's language go out."""
