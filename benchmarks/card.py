@@ -20,7 +20,6 @@ from contenders import BATCH, TARGETS, Peft, examples, gpt2_tokenizer, new_model
 
 from lorasweep.data.cuts import batches
 from lorasweep.data.trees import Tree
-from lorasweep.locking import auto_micro_tokens
 from lorasweep.model.base import DTYPES, Base, freeze
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import (
@@ -30,6 +29,7 @@ from lorasweep.model.machine import (
     reset_peak_memory,
     resolve_precision,
 )
+from lorasweep.running.locking import auto_micro_tokens
 from lorasweep.study.study import Recipe
 from lorasweep.training.hooks import Hooks
 from lorasweep.training.train import train_pack

@@ -17,9 +17,9 @@ from contenders import BATCH, MICRO_TOKENS, WARM_UP, Lorasweep, examples, gpt2_t
 
 from lorasweep.data.cuts import batches, micro_batches
 from lorasweep.data.trees import Tree, padded_width
-from lorasweep.locking import AUTO_MICRO_TOKENS
 from lorasweep.model.machine import describe, resolve_precision
 from lorasweep.model.ops.allocator import keep_freed_memory
+from lorasweep.running.locking import AUTO_MICRO_TOKENS
 from lorasweep.training import train as train_module
 from lorasweep.training.train import epoch_order
 

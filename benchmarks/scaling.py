@@ -18,14 +18,15 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from lorasweep import Study, driver
+from lorasweep import Study
 from lorasweep.console.progress import Silent
-from lorasweep.executors import Halve, labels_of
-from lorasweep.executors.local import LocalExecutor
 from lorasweep.folder.records import LockedPack
-from lorasweep.jobs import FinishedRun
 from lorasweep.model.machine import describe
-from lorasweep.worker import Worker
+from lorasweep.running import driver
+from lorasweep.running.executors import Halve, labels_of
+from lorasweep.running.executors.local import LocalExecutor
+from lorasweep.running.jobs import FinishedRun
+from lorasweep.running.worker import Worker
 
 TOKENIZER = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"
 RATES = [1e-4, 2e-4, 3e-4, 5e-4, 7e-4, 1e-3, 2e-3, 3e-3]
@@ -120,7 +121,7 @@ def time_cluster(model: Path, out: Path, num_nodes: int) -> None:
     """Print the seconds until the first step, and to the end, on nodes of one processor each."""
     from ray.cluster_utils import Cluster
 
-    from lorasweep.executors.ray import connected
+    from lorasweep.running.executors.ray import connected
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     for _ in range(num_nodes - 1):

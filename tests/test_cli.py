@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from calling import Ended, assert_refused, call, settings
-from lorasweep import cli, driver
+from lorasweep import cli
+from lorasweep.running import driver
 from lorasweep.study.study import shipped_studies
 
 HEAVY = ("altair", "datasets", "pandas", "pyarrow", "scipy", "torch", "transformers")

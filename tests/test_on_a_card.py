@@ -12,12 +12,12 @@ import tiny
 from lorasweep.answering.decode import Answer, Prompts, decode
 from lorasweep.data.squad import Paragraph
 from lorasweep.data.trees import Tree
-from lorasweep.driver import run
 from lorasweep.folder.records import StepEntry
 from lorasweep.folder.store import Store
 from lorasweep.model.base import Base, freeze, unfreeze
 from lorasweep.model.full import FullWeights
 from lorasweep.model.lora import Lane
+from lorasweep.running.driver import run
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Evaluate, Recipe
 from lorasweep.training.hooks import Hooks

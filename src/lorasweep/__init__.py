@@ -11,18 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lorasweep.driver import resume as resume
-    from lorasweep.driver import run as run
     from lorasweep.errors import UserError as UserError
     from lorasweep.report.notebook import Results as Results
+    from lorasweep.running.driver import resume as resume
+    from lorasweep.running.driver import run as run
     from lorasweep.study.study import Study as Study
 
 _HOMES = {
     "Results": "lorasweep.report.notebook",
     "Study": "lorasweep.study.study",
     "UserError": "lorasweep.errors",
-    "resume": "lorasweep.driver",
-    "run": "lorasweep.driver",
+    "resume": "lorasweep.running.driver",
+    "run": "lorasweep.running.driver",
 }
 
 __all__ = ["Results", "Study", "UserError", "resume", "run"]

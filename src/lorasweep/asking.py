@@ -24,7 +24,7 @@ from lorasweep.model.base import DTYPES, UNBOUNDED, Base, load_model, load_token
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import default_device
 from lorasweep.model.peft_format import answering_lane, load_adapter
-from lorasweep.selfcheck import bundled_trees, load_checked
+from lorasweep.running.selfcheck import bundled_trees, load_checked
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Study
 

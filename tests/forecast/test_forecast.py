@@ -9,8 +9,7 @@ import pytest
 
 import tiny
 from calling import assert_refused, call, settings
-from lorasweep import run, worker
-from lorasweep.calibration import calibrate, sample_of
+from lorasweep import run
 from lorasweep.console.progress import Silent
 from lorasweep.data.trees import Forest
 from lorasweep.folder.records import Lock
@@ -18,7 +17,9 @@ from lorasweep.folder.store import Store
 from lorasweep.forecast.remaining import Forecast, calibration_file, forecast
 from lorasweep.hub import models
 from lorasweep.model.machine import TooLargeError, default_device
-from lorasweep.prepare import prepare
+from lorasweep.running import worker
+from lorasweep.running.calibration import calibrate, sample_of
+from lorasweep.running.prepare import prepare
 from lorasweep.study.plan import make_plan
 from lorasweep.study.study import Study
 
@@ -148,7 +149,7 @@ def test_memory_that_one_run_does_not_find_is_said(
         raise TooLargeError("2 GB of memory are free")
 
     monkeypatch.setattr(worker, "train_pack", train)
-    monkeypatch.setattr("lorasweep.locking.AUTO_MICRO_TOKENS", {"cpu": 1, "cuda": 1})
+    monkeypatch.setattr("lorasweep.running.locking.AUTO_MICRO_TOKENS", {"cpu": 1, "cuda": 1})
     ended = call("plan", file, "--calibrate")
     assert ended.code == 2
     assert "not enough memory for one run and one paragraph" in ended.err

@@ -19,7 +19,7 @@ from lorasweep.hub.architectures import whole_of
 from lorasweep.model.base import Base, freeze
 from lorasweep.model.lora import Lane
 from lorasweep.model.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter, save_adapter
-from lorasweep.selfcheck import training_logits
+from lorasweep.running.selfcheck import training_logits
 from lorasweep.study.plan import resolve_scale
 from reference import Weights, mixed_lanes, modules_of, own_logits, randomise_B, relative
 

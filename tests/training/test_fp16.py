@@ -11,7 +11,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 import tiny
 from lorasweep.console.progress import Silent
 from lorasweep.data.trees import Tree
-from lorasweep.driver import run
 from lorasweep.errors import UserError
 from lorasweep.folder.records import StepEntry
 from lorasweep.folder.store import Store
@@ -20,7 +19,8 @@ from lorasweep.model.base import Base, freeze, unfreeze
 from lorasweep.model.full import FullWeights
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import resolve_precision
-from lorasweep.selfcheck import round_checked, training_logits
+from lorasweep.running.driver import run
+from lorasweep.running.selfcheck import round_checked, training_logits
 from lorasweep.study.study import Recipe
 from lorasweep.training.hooks import Hooks
 from lorasweep.training.lanes import Trainable

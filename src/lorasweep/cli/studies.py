@@ -45,7 +45,7 @@ def run(
     if dry_run:
         _print_plan(loaded, folder, as_json)
         return
-    from lorasweep.driver import run as run_study
+    from lorasweep.running.driver import run as run_study
     from lorasweep.terminal import reporting
 
     with chosen_executor(executor, address) as where, reporting(quiet) as reporter:
@@ -75,7 +75,7 @@ def decode(
     as_json: JsonOption = False,
 ) -> None:
     """Answer by more decoders in the folder of a finished study; nothing is trained."""
-    from lorasweep.driver import decode as decode_study
+    from lorasweep.running.driver import decode as decode_study
     from lorasweep.terminal import reporting
 
     with reporting(quiet) as reporter:
@@ -92,7 +92,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Train runs that lost a race to their end after all, and score them."""
-    from lorasweep.driver import resume as resume_runs
+    from lorasweep.running.driver import resume as resume_runs
     from lorasweep.terminal import reporting
 
     with reporting(quiet) as reporter:
@@ -115,7 +115,7 @@ def plan(
     """
     loaded = _load(study, set_)
     if calibrate:
-        from lorasweep.calibration import calibrate as measure
+        from lorasweep.running.calibration import calibrate as measure
         from lorasweep.terminal import reporting
 
         with reporting(quiet=as_json) as reporter:

@@ -8,7 +8,7 @@ import typer
 from lorasweep.errors import UserError
 
 if TYPE_CHECKING:
-    from lorasweep.executors import Executor
+    from lorasweep.running.executors import Executor
 
 ExecutorOption = Annotated[
     Literal["local", "ray"], typer.Option(help="Where packs run: in this process, or on Ray.")
@@ -24,11 +24,11 @@ AddressOption = Annotated[
 def chosen_executor(name: str, address: str | None) -> "AbstractContextManager[Executor]":
     """Return what gives the executor; raises UserError for an address without Ray."""
     if name == "ray":
-        from lorasweep.executors.ray import connected
+        from lorasweep.running.executors.ray import connected
 
         return connected(address)
     if address is not None:
         raise UserError("--address is for --executor ray")
-    from lorasweep.executors.local import HERE
+    from lorasweep.running.executors.local import HERE
 
     return nullcontext(HERE)

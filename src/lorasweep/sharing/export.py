@@ -20,7 +20,7 @@ from lorasweep.model.peft_format import (
     TrainedOn,
     load_adapter,
 )
-from lorasweep.selfcheck import bundled_trees, probe_of
+from lorasweep.running.selfcheck import bundled_trees, probe_of
 from lorasweep.sharing.card import card
 from lorasweep.sharing.merging import merged_model
 from lorasweep.study.study import Study

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from lorasweep import driver
 from lorasweep.console.progress import Reporter
 from lorasweep.errors import UserError, nearest
 from lorasweep.folder.records import Lock, PackInfo, Results, RunRecord
@@ -15,6 +14,7 @@ from lorasweep.hub.architectures import linear_modules
 from lorasweep.hub.models import HUB_ID, NOTE_FILE, hub_id_of, read_config
 from lorasweep.model.machine import versions
 from lorasweep.model.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter
+from lorasweep.running import driver
 from lorasweep.study.study import ImportedConfiguration, Study, fingerprint
 
 NOT_KNOWN_PACK = PackInfo(id="imported", lanes=1, seconds=0.0)

@@ -15,7 +15,7 @@ from lorasweep.data.trees import Tree
 from lorasweep.errors import UserError
 from lorasweep.model.base import freeze, load_model, load_tokenizer
 from lorasweep.model.peft_format import SavedAdapter, answering_lane
-from lorasweep.selfcheck import TOLERANCE, own_logits, training_logits
+from lorasweep.running.selfcheck import TOLERANCE, own_logits, training_logits
 
 CPU = torch.device("cpu")
 

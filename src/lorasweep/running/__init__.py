@@ -1,0 +1,1 @@
+"""Running a study: a study and a folder come in; what the folder lacks is computed into it."""
