@@ -29,7 +29,7 @@ ROOMS = {
     "forecast": (),
     "report": (),
     "running": (),
-    "finished": ("wrong_answers", "sharing", "asking"),
+    "finished": (),
     "app": (),
     "cli": ("terminal", "failures_text", "scoring_text"),
 }  # fmt: skip

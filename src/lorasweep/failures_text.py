@@ -4,8 +4,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from lorasweep.console.printing import print_lines, wide_console
+from lorasweep.finished.wrong_answers import WrongAnswers
 from lorasweep.folder.findings import Breakdown, Changes, Example
-from lorasweep.wrong_answers import WrongAnswers
 
 
 def print_wrong_answers(answers: WrongAnswers) -> None:

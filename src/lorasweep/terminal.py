@@ -31,7 +31,7 @@ NO_ESTIMATE = (
 )
 
 if TYPE_CHECKING:
-    from lorasweep.asking import Reply
+    from lorasweep.finished.asking import Reply
 
 
 @contextmanager

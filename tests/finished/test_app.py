@@ -17,8 +17,8 @@ from calling import assert_refused, call
 from lorasweep import Results
 from lorasweep.app import views
 from lorasweep.app.study import ALL, MOST_CONTEXT, ShownStudy
-from lorasweep.asking import Reply, Token
 from lorasweep.errors import UserError
+from lorasweep.finished.asking import Reply, Token
 from lorasweep.folder import heartbeat
 from lorasweep.folder.heartbeat import Heartbeat
 from lorasweep.folder.store import Store, write_json

@@ -10,8 +10,8 @@ import torch
 
 from calling import assert_refused, call
 from lorasweep import Results
-from lorasweep.asking import BASE_NAME, Panel
 from lorasweep.errors import UserError
+from lorasweep.finished.asking import BASE_NAME, Panel
 from lorasweep.folder.store import Store, write_json
 
 CONTEXT = "Red clay is found north of the river; blue clay, which is dearer, on the island of Tamm."

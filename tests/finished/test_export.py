@@ -16,9 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from calling import assert_refused, call
 from lorasweep import Results
 from lorasweep.answering.decode import Prompts, decode_greedy
-from lorasweep.asking import Panel
 from lorasweep.data.squad import load
 from lorasweep.data.trees import Tree, TreeBuilder, separate_rows
+from lorasweep.finished.asking import Panel
 from lorasweep.folder.store import Store
 from lorasweep.model.base import Base, freeze
 from lorasweep.model.peft_format import CONFIG, WEIGHTS, answering_lane, load_adapter

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from calling import Ended, assert_refused, call
 from lorasweep import Results
-from lorasweep.asking import Panel
+from lorasweep.finished.asking import Panel
 from lorasweep.folder.store import Store
 from lorasweep.model.peft_format import CONFIG
 
@@ -144,7 +144,7 @@ def test_adapters_of_other_bases_are_refused(
 def test_a_base_of_another_name_on_the_hub_is_refused(
     adapter: Path, copied_study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lorasweep.sharing import importing
+    from lorasweep.finished.sharing import importing
 
     config = json.loads((adapter / CONFIG).read_text())
     (adapter / CONFIG).write_text(json.dumps({**config, "base_model_name_or_path": "gpt2"}))

@@ -6,9 +6,9 @@ from pathlib import Path
 from lorasweep.analysis import classified, questions_of
 from lorasweep.analysis.results import ranked, run_called
 from lorasweep.app import views
-from lorasweep.asking import Panel
 from lorasweep.data.squad import Paragraph
 from lorasweep.errors import UserError
+from lorasweep.finished.asking import Panel
 from lorasweep.folder.records import Results
 from lorasweep.folder.store import Store
 from lorasweep.forecast.status import status_of

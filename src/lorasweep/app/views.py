@@ -11,7 +11,7 @@ from lorasweep.scoring.failures import Row
 from lorasweep.scoring.failures.spans import occurrences, words_of
 
 if TYPE_CHECKING:
-    from lorasweep.asking import Reply
+    from lorasweep.finished.asking import Reply
 
 HEADERS = ["run", "EM", "F1", "F1, 95 % interval", "evaluation loss", "trainable numbers"]
 MOST_FAILURES = 50

@@ -25,7 +25,7 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question about any text, by the base model and several runs side by side."""
-    from lorasweep.asking import Panel
+    from lorasweep.finished.asking import Panel
     from lorasweep.terminal import print_replies, text_of
 
     panel = Panel(folder)

@@ -22,7 +22,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a run as PEFT or transformers loads it, with a card made from its record."""
-    from lorasweep.sharing import export as exporting
+    from lorasweep.finished.sharing import export as exporting
 
     if push is not None:
         exporting.check_repository(push)
@@ -44,7 +44,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Score a PEFT adapter trained elsewhere beside the runs of a finished study."""
-    from lorasweep.sharing.importing import import_adapter
+    from lorasweep.finished.sharing.importing import import_adapter
     from lorasweep.terminal import print_leaderboard, reporting
 
     with reporting(quiet) as reporter:

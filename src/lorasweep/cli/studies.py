@@ -168,7 +168,7 @@ def failures(
     as_json: JsonOption = False,
 ) -> None:
     """Say why a run's answers are wrong, and what changed from another run or the base model."""
-    from lorasweep.wrong_answers import wrong_answers
+    from lorasweep.finished.wrong_answers import wrong_answers
 
     found = wrong_answers(folder, run, against, decoder)
     if as_json:

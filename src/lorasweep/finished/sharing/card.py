@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of
 from lorasweep.model.peft_format import SavedAdapter
 
-TEMPLATE = resources.files("lorasweep.sharing") / "card.md"
+TEMPLATE = resources.files("lorasweep.finished.sharing") / "card.md"
 MERGED = "A LoRA adapter merged into the weights of its base model in fp32"
 KINDS = {"full": "A model whose weights were all trained", "lora": "A LoRA adapter"}
 ROUNDED = (

@@ -8,6 +8,8 @@ from pathlib import Path
 from lorasweep.analysis.results import run_called
 from lorasweep.data.trees import TreeBuilder
 from lorasweep.errors import UserError
+from lorasweep.finished.sharing.card import card
+from lorasweep.finished.sharing.merging import merged_model
 from lorasweep.folder.records import Lock, Results, RunRecord
 from lorasweep.folder.store import Store, replaced_folder
 from lorasweep.hub.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
@@ -21,8 +23,6 @@ from lorasweep.model.peft_format import (
     load_adapter,
 )
 from lorasweep.running.selfcheck import bundled_trees, probe_of
-from lorasweep.sharing.card import card
-from lorasweep.sharing.merging import merged_model
 from lorasweep.study.study import Study
 
 

@@ -1,0 +1,1 @@
+"""What one does with a finished study: ask it, share its adapters, bring in those of others."""
