@@ -31,7 +31,7 @@ ROOMS = {
     "running": (),
     "finished": (),
     "app": (),
-    "cli": ("terminal", "failures_text", "scoring_text"),
+    "cli": (),
 }  # fmt: skip
 FACES = ("__init__", "__main__")  # of the package: they import what they show
 PLACES = {

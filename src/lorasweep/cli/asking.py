@@ -25,8 +25,8 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question about any text, by the base model and several runs side by side."""
+    from lorasweep.cli.terminal import print_replies, text_of
     from lorasweep.finished.asking import Panel
-    from lorasweep.terminal import print_replies, text_of
 
     panel = Panel(folder)
     chosen = runs or [run for run in [panel.results.chosen] if run]

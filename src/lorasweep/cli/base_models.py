@@ -10,8 +10,8 @@ models_app = typer.Typer(help="Base models: list, fetch, find.", no_args_is_help
 @models_app.command("list")
 def models_list() -> None:
     """List the base models that are known or on this machine."""
+    from lorasweep.cli.terminal import print_models
     from lorasweep.hub.models import list_models
-    from lorasweep.terminal import print_models
 
     print_models(list_models())
 

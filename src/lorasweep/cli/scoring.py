@@ -28,7 +28,7 @@ def score(
     if as_json:
         print(json.dumps(scored.as_json(), indent=1))
         return
-    from lorasweep.scoring_text import print_score
+    from lorasweep.cli.scoring_text import print_score
 
     print_score(scored)
 
@@ -51,6 +51,6 @@ def compare(
     if as_json:
         print(json.dumps(compared.as_json(), indent=1))
         return
-    from lorasweep.scoring_text import print_comparison
+    from lorasweep.cli.scoring_text import print_comparison
 
     print_comparison(compared)

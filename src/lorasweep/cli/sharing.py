@@ -44,8 +44,8 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Score a PEFT adapter trained elsewhere beside the runs of a finished study."""
+    from lorasweep.cli.terminal import print_leaderboard, reporting
     from lorasweep.finished.sharing.importing import import_adapter
-    from lorasweep.terminal import print_leaderboard, reporting
 
     with reporting(quiet) as reporter:
         results = import_adapter(adapter, study, name, reporter)

@@ -45,8 +45,8 @@ def run(
     if dry_run:
         _print_plan(loaded, folder, as_json)
         return
+    from lorasweep.cli.terminal import reporting
     from lorasweep.running.driver import run as run_study
-    from lorasweep.terminal import reporting
 
     with chosen_executor(executor, address) as where, reporting(quiet) as reporter:
         results = run_study(loaded, folder, reporter, track=track or (), executor=where)
@@ -57,7 +57,7 @@ def _show(
     results: "Results", folder: Path, decoders: Sequence[str], quiet: bool, as_json: bool
 ) -> None:
     """Print what a command that computes has come to."""
-    from lorasweep.terminal import print_leaderboard
+    from lorasweep.cli.terminal import print_leaderboard
 
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
@@ -75,8 +75,8 @@ def decode(
     as_json: JsonOption = False,
 ) -> None:
     """Answer by more decoders in the folder of a finished study; nothing is trained."""
+    from lorasweep.cli.terminal import reporting
     from lorasweep.running.driver import decode as decode_study
-    from lorasweep.terminal import reporting
 
     with reporting(quiet) as reporter:
         results = decode_study(folder, decoder, reporter)
@@ -92,8 +92,8 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Train runs that lost a race to their end after all, and score them."""
+    from lorasweep.cli.terminal import reporting
     from lorasweep.running.driver import resume as resume_runs
-    from lorasweep.terminal import reporting
 
     with reporting(quiet) as reporter:
         results = resume_runs(folder, run, reporter)
@@ -115,8 +115,8 @@ def plan(
     """
     loaded = _load(study, set_)
     if calibrate:
+        from lorasweep.cli.terminal import reporting
         from lorasweep.running.calibration import calibrate as measure
-        from lorasweep.terminal import reporting
 
         with reporting(quiet=as_json) as reporter:
             measure(loaded, reporter)
@@ -131,7 +131,7 @@ def status(folder: Folder, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps(found.as_json(), indent=1))
         return
-    from lorasweep.terminal import print_status
+    from lorasweep.cli.terminal import print_status
 
     print_status(found)
 
@@ -145,8 +145,8 @@ def analyse(
 ) -> None:
     """Analyse a study's records anew, without training, and write the report."""
     from lorasweep.analysis.results import analyse_folder
+    from lorasweep.cli.terminal import print_leaderboard
     from lorasweep.report import write_report
-    from lorasweep.terminal import print_leaderboard
 
     results = analyse_folder(folder, clusters)
     write_report(folder)
@@ -174,7 +174,7 @@ def failures(
     if as_json:
         print(json.dumps(found.as_json(), indent=1))
         return
-    from lorasweep.failures_text import print_wrong_answers
+    from lorasweep.cli.failures_text import print_wrong_answers
 
     print_wrong_answers(found)
 
@@ -217,6 +217,6 @@ def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
         estimated = {"estimate": expected.as_json() if expected else None}
         print(json.dumps(plan_json(planned) | estimated, indent=1))
         return
-    from lorasweep.terminal import print_plan
+    from lorasweep.cli.terminal import print_plan
 
     print_plan(planned, expected)

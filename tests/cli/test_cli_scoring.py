@@ -140,7 +140,7 @@ def test_data_that_is_none(lorasweep: Run, files: tuple[Path, Path]) -> None:
 
 def test_scoring_imports_no_torch() -> None:
     code = (
-        "import sys, lorasweep.cli, lorasweep.scoring_text, lorasweep.scoring.failures\n"
+        "import sys, lorasweep.cli, lorasweep.cli.scoring_text, lorasweep.scoring.failures\n"
         "assert not {'torch', 'transformers', 'pandas', 'scipy'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
