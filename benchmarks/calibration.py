@@ -23,7 +23,9 @@ from lorasweep.errors import UserError
 from lorasweep.folder.records import Prediction
 from lorasweep.folder.store import Store
 from lorasweep.scoring.answer_scores import by_question
-from lorasweep.scoring.stats import Clusters, bootstrap_interval, paired_difference
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.intervals import bootstrap_interval
+from lorasweep.scoring.stats.paired import paired_difference
 
 NUM_SIMULATIONS, DRAWS = 1000, 1000
 NUM_PARAGRAPHS = (20, 50, 100, 200)

@@ -14,7 +14,8 @@ from card import LANES, frozen_base, micro_tokens_for, new_lanes
 from contenders import BATCH, examples, gpt2_tokenizer
 from torch.nn.attention import SDPBackend
 
-from lorasweep.answering.decode import Prompts, decode_greedy
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.strategies import decode_greedy
 from lorasweep.data import trees as trees_module
 from lorasweep.data.trees import Tree
 from lorasweep.model.base import Base

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from lorasweep.data.squad import load, sample
+from lorasweep.data.squad.selection import sample
+from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.model.base import DTYPES, freeze
 from lorasweep.model.lora import Lane

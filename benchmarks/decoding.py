@@ -18,8 +18,11 @@ import torch
 from contenders import SHARED, TARGETS, gpt2_tokenizer, new_model, questions
 from transformers import PreTrainedModel
 
-from lorasweep.answering.decode import Prompts, decode_greedy, prompts_of
-from lorasweep.data.squad import load, sample
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.rows import prompts_of
+from lorasweep.answering.decode.strategies import decode_greedy
+from lorasweep.data.squad.selection import sample
+from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.model.base import DTYPES, Base, freeze, load_model, load_tokenizer
 from lorasweep.model.lora import Lane

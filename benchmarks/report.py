@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from lorasweep.analysis import analyse
-from lorasweep.data.squad import Dataset, Paragraph, fingerprint_of, load, select
+from lorasweep.analysis.analyse import analyse
+from lorasweep.data.squad.dataset import Dataset, Paragraph, fingerprint_of
+from lorasweep.data.squad.selection import select
+from lorasweep.data.squad.sources import load
 from lorasweep.folder.records import (
     BaseRecord,
     DataCard,
@@ -37,7 +39,7 @@ from lorasweep.folder.records import (
 )
 from lorasweep.folder.store import Store
 from lorasweep.hub.models import read_config
-from lorasweep.report import write_report
+from lorasweep.report.page import write_report
 from lorasweep.scoring.answer_scores import scores_of
 from lorasweep.scoring.metrics import exact_match, f1
 from lorasweep.study.plan import Plan, PlannedRun, make_plan

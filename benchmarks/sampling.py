@@ -15,8 +15,9 @@ import numpy as np
 from lorasweep.errors import UserError
 from lorasweep.folder.store import Store
 from lorasweep.scoring.answer_scores import by_question
-from lorasweep.scoring.stats import Clusters, bootstrap_interval, paired_difference, sentence
-from lorasweep.scoring.stats.clusters import Floats
+from lorasweep.scoring.stats.clusters import Clusters, Floats
+from lorasweep.scoring.stats.intervals import bootstrap_interval
+from lorasweep.scoring.stats.paired import paired_difference, sentence
 
 FOLDERS = ("out/by-question", "out/by-paragraph", "out/by-paragraph-6000")
 

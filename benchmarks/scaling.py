@@ -23,7 +23,7 @@ from lorasweep.console.progress import Silent
 from lorasweep.folder.records import LockedPack
 from lorasweep.model.machine import describe
 from lorasweep.running import driver
-from lorasweep.running.executors import Halve, labels_of
+from lorasweep.running.executors.executor import Halve, labels_of
 from lorasweep.running.executors.local import LocalExecutor
 from lorasweep.running.jobs import FinishedRun
 from lorasweep.running.worker import Worker

@@ -5,7 +5,7 @@ from pathlib import Path
 from typer import Typer
 from typer.testing import CliRunner
 
-from lorasweep.cli import app
+from lorasweep.cli.main import app
 
 PAGE = Path(__file__).with_name("commands.md")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lorasweep import cli
+from lorasweep.cli.main import main
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def call(*arguments: str | Path) -> Ended:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["lorasweep", *map(str, arguments)])
         try:
-            cli.main()
+            main()
         except SystemExit as ended:
             return Ended(ended.code, out.getvalue(), err.getvalue())
     raise AssertionError("main always exits")

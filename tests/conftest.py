@@ -22,7 +22,7 @@ from transformers import (
 
 import tiny
 from lorasweep import Results, Study, run
-from lorasweep.data.squad import Answer, Paragraph, Question
+from lorasweep.data.squad.dataset import Answer, Paragraph, Question
 from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.folder.store import Store
 from lorasweep.model.base import Base, freeze

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from lorasweep.answering.decode import Answer
+from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.evaluate import paragraph_losses
 from lorasweep.data.trees import Branch, Tree
 from lorasweep.model.base import Base

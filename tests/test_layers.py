@@ -1,4 +1,4 @@
-"""The house: rooms in the order that data takes, which import only rooms above themselves."""
+"""The house: rooms in the order that data takes; a room imports only rooms above itself."""
 
 import ast
 from collections.abc import Iterator
@@ -12,39 +12,21 @@ import lorasweep
 PACKAGE = Path(lorasweep.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# Rooms from the top: a room imports those above it. Modules that are still loose in the root are
-# named with the room that they go to.
-ROOMS = {
-    "errors": (),
-    "console": (),
-    "hub": (),
-    "study": (),
-    "data": (),
-    "folder": (),
-    "model": (),
-    "scoring": (),
-    "training": (),
-    "answering": (),
-    "analysis": (),
-    "forecast": (),
-    "report": (),
-    "running": (),
-    "finished": (),
-    "app": (),
-    "cli": (),
-}  # fmt: skip
-FACES = ("__init__", "__main__")  # of the package: they import what they show
-PLACES = {
-    part: place for place, (room, loose) in enumerate(ROOMS.items()) for part in (room, *loose)
-} | dict.fromkeys(FACES, len(ROOMS))
-# Rooms that `--help`, `plan` and `status` open: nothing slow is imported there, but by what only
+ROOMS = (
+    "errors", "console", "hub", "study", "data", "folder", "model", "scoring", "training",
+    "answering", "analysis", "forecast", "report", "running", "finished", "app", "cli",
+)  # fmt: skip
+DOORS = ("__init__", "__main__")  # of the package: they open what they show
+# Rooms that `--help`, `plan` and `status` enter: nothing slow is imported there, but by what only
 # training needs.
 QUICK = ("errors", "console", "hub", "study", "data", "folder", "scoring", "analysis", "forecast",
          "cli")  # fmt: skip
-WITH_TORCH = {"trees", "cuts"}
+WITH_TORCH = ("data.trees", "data.cuts")
 SLOW_TO_IMPORT = {"altair", "datasets", "pandas", "peft", "pyarrow", "scipy", "torch",
                   "transformers"}  # fmt: skip
 MAX_LINES = 350
+MAX_MODULES = 14
+MAX_MODULES_OF_THE_ROOT = 6
 
 
 def module_of(file: Path) -> str:
@@ -54,15 +36,13 @@ def module_of(file: Path) -> str:
 
 
 MODULES = {module_of(file): file for file in FILES}
-
-
-def part_of(module: str) -> str:
-    return module.partition(".")[0]
+FOLDERS = {name: file.parent for name, file in MODULES.items()
+           if file.name == "__init__.py" and name != "__init__"}  # fmt: skip
+PLACES = {room: place for place, room in enumerate(ROOMS)} | dict.fromkeys(DOORS, len(ROOMS))
 
 
 def room_of(module: str) -> str:
-    part = part_of(module)
-    return next((room for room, loose in ROOMS.items() if part in (room, *loose)), part)
+    return module.partition(".")[0]
 
 
 def imported_names(tree: ast.AST) -> Iterator[str]:
@@ -92,15 +72,65 @@ def own_imports(file: Path) -> set[str]:
 IMPORTS = {module: own_imports(file) for module, file in MODULES.items()}
 
 
+def face_of(folder: str) -> list[str]:
+    """Return the modules that a room names for others, from its __init__."""
+    for node in ast.parse(MODULES[folder].read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    return []
+
+
+FACES = {folder: face_of(folder) for folder in FOLDERS}
+
+
+def doors_between(module: str, other: str) -> Iterator[tuple[str, str]]:
+    """Yield each room that an import enters, and the part of it that is asked for there."""
+    parts = other.split(".")
+    for depth in range(1, len(parts)):
+        folder = ".".join(parts[:depth])
+        if not f"{module}.".startswith(f"{folder}."):
+            yield folder, parts[depth]
+
+
 def test_every_module_is_in_a_room() -> None:
-    assert {part_of(module) for module in MODULES} <= set(PLACES)
+    assert {room_of(module) for module in MODULES} == set(PLACES)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_room_imports_only_rooms_above_it(module: str) -> None:
-    place = PLACES[part_of(module)]
-    below = {other for other in IMPORTS[module] if PLACES[part_of(other)] > place}
+    place = PLACES[room_of(module)]
+    below = {other for other in IMPORTS[module] if PLACES[room_of(other)] > place}
     assert not below, f"{module} imports {sorted(below)}, which stand below it"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_others_import_what_a_rooms_face_names(module: str) -> None:
+    """All import named modules, the rooms' faces themselves never: one way everywhere."""
+    assert not IMPORTS[module] & set(FOLDERS)
+    doors = {door for other in IMPORTS[module] for door in doors_between(module, other)}
+    closed = {f"{folder}.{part}" for folder, part in doors if part not in FACES[folder]}
+    assert not closed, f"{module} imports {sorted(closed)}, which the room keeps to itself"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_face_is_a_sentence_and_names(folder: str) -> None:
+    tree = ast.parse(MODULES[folder].read_text())
+    sentence = ast.get_docstring(tree) or ""
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert len(tree.body) == 1 + bool(FACES[folder]), "a face imports and defines nothing"
+    assert FACES[folder] == sorted(FACES[folder])
+    assert {f"{folder}.{part}" for part in FACES[folder]} <= set(MODULES)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_rooms_are_small(folder: str) -> None:
+    modules = [file for file in FOLDERS[folder].glob("*.py") if file.name != "__init__.py"]
+    assert len(modules) <= MAX_MODULES, "part it: a room within"
+
+
+def test_the_root_is_smaller() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= MAX_MODULES_OF_THE_ROOT
 
 
 def test_there_are_no_cycles() -> None:
@@ -127,8 +157,7 @@ def top_level(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 @pytest.mark.parametrize(
-    "module",
-    [m for m in MODULES if room_of(m) in QUICK and m.rpartition(".")[2] not in WITH_TORCH],
+    "module", [m for m in MODULES if room_of(m) in QUICK and m not in WITH_TORCH]
 )
 def test_what_plan_and_help_need_imports_nothing_slow_at_the_top(module: str) -> None:
     body = top_level(ast.parse(MODULES[module].read_text()).body)

@@ -9,8 +9,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import tiny
-from lorasweep.answering.decode import Answer, Prompts, decode
-from lorasweep.data.squad import Paragraph
+from lorasweep.answering.decode.answers import Answer
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.strategies import decode
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.data.trees import Tree
 from lorasweep.folder.records import StepEntry
 from lorasweep.folder.store import Store

@@ -9,7 +9,8 @@ import torch
 from test_decode import agrees, generate
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from lorasweep.data.squad import load, sample
+from lorasweep.data.squad.selection import sample
+from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import Tree, TreeBuilder, lay_out
 from lorasweep.errors import UserError
 from lorasweep.hub.models import locate
@@ -84,7 +85,8 @@ def test_loss_and_gradients_are_pefts(name: str, make: Callable[..., Any], share
 @pytest.mark.parametrize("name", ["smollm2", "gpt2"])
 def test_greedy_answers_are_generates(name: str, make: Callable[..., Any], shared: Path) -> None:
     """Two lanes answer together; each is held against PEFT's generate, near ties counted."""
-    from lorasweep.answering.decode import Prompts, decode_greedy
+    from lorasweep.answering.decode.prompts import Prompts
+    from lorasweep.answering.decode.strategies import decode_greedy
 
     model, tokenizer = make(name)
     plain, _ = make(name)

@@ -1,5 +1,5 @@
 """python -m lorasweep."""
 
-from lorasweep.cli import main
+from lorasweep.cli.main import main
 
 main()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lorasweep.data.squad import Answer, Paragraph, Question
+from lorasweep.data.squad.dataset import Answer, Paragraph, Question
 from lorasweep.folder.records import DataCard, Prediction, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.study.study import Configuration

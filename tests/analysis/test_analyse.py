@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invented_answers import make_card, make_run, paragraphs, predictions, shares_right, write
 
-from lorasweep.analysis import analyse
+from lorasweep.analysis.analyse import analyse
 from lorasweep.analysis.results import with_analysis
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores
 from lorasweep.folder.store import Store
-from lorasweep.report import write_report
+from lorasweep.report.page import write_report
 
 QUESTIONS = paragraphs(80)
 

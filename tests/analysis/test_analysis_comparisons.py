@@ -8,7 +8,7 @@ from invented_answers import make_run, predictions, shares_right, write
 from lorasweep.analysis.answers import Answers, answers_of
 from lorasweep.analysis.comparisons import comparisons, costs, power, seed_spreads, tied_best
 from lorasweep.folder.records import RunRecord
-from lorasweep.scoring.stats import differences_from_chosen
+from lorasweep.scoring.stats.all_pairs import differences_from_chosen
 
 
 def answers(out: Path, runs: list[RunRecord], shares: list[float]) -> Answers:

@@ -8,7 +8,7 @@ from invented_answers import make_run, paragraphs, predictions, write
 from lorasweep import UserError
 from lorasweep.analysis.answers import Answers, answers_of
 from lorasweep.analysis.failures import failures
-from lorasweep.scoring.failures import Aspect
+from lorasweep.scoring.failures.breakdown import Aspect
 
 
 def answers(out: Path, best: list[bool], base: list[bool]) -> Answers:

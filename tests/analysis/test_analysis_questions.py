@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.analysis import questions_of
-from lorasweep.data.squad import fingerprint_of, select
+from lorasweep.analysis.questions import questions_of
+from lorasweep.data.squad.dataset import fingerprint_of
+from lorasweep.data.squad.selection import select
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard, Lock
 from lorasweep.study.study import Study

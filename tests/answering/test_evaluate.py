@@ -7,15 +7,18 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from lorasweep.answering.decode import Answer, Prompts, decode_greedy
+from lorasweep.answering.decode.answers import Answer
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.strategies import decode_greedy
 from lorasweep.answering.evaluate import decode_all, paragraph_losses, predictions_of
-from lorasweep.data.squad import Answer as Reference
-from lorasweep.data.squad import Paragraph, Question
+from lorasweep.data.squad.dataset import Answer as Reference
+from lorasweep.data.squad.dataset import Paragraph, Question
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.folder.records import Prediction
 from lorasweep.model.base import Base
 from lorasweep.scoring.answer_scores import scores_of
-from lorasweep.scoring.stats import Clusters, bootstrap_interval
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.intervals import bootstrap_interval
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.study import Evaluate
 from reference import evaluation_loss, exact_norms, mixed_lanes, own_loss, randomise_B, with_peft

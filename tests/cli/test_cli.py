@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from calling import Ended, assert_refused, call, settings
-from lorasweep import cli
+from lorasweep.cli.main import app
 from lorasweep.running import driver
 from lorasweep.study.study import shipped_studies
 
@@ -179,7 +179,7 @@ def test_every_shipped_study_dry_runs(name: str, out: Path) -> None:
 def test_help_and_plan_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\n"
-        "from lorasweep.cli import main\n"
+        "from lorasweep.cli.main import main\n"
         "try:\n    main()\n"
         "finally:\n    print(*sys.modules, file=sys.stderr)\n"
     )
@@ -188,13 +188,13 @@ def test_help_and_plan_import_nothing_heavy(arguments: list[str]) -> None:
     )
     assert ended.stdout
     modules = set(ended.stderr.split())
-    assert "lorasweep.cli" in modules
+    assert "lorasweep.cli.main" in modules
     assert not set(HEAVY) & modules
 
 
 def test_help_names_every_command_and_says_something_of_each() -> None:
     text = call("--help").out
-    for command in cli.app.registered_commands:
+    for command in app.registered_commands:
         assert command.callback is not None
         assert f"  {command.name}  " in text
         assert command.callback.__doc__

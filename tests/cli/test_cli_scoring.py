@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lorasweep.cli import main
-from lorasweep.data.squad import load
+from lorasweep.cli.main import main
+from lorasweep.data.squad.sources import load
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -140,7 +140,8 @@ def test_data_that_is_none(lorasweep: Run, files: tuple[Path, Path]) -> None:
 
 def test_scoring_imports_no_torch() -> None:
     code = (
-        "import sys, lorasweep.cli, lorasweep.cli.scoring_text, lorasweep.scoring.failures\n"
+        "import sys, lorasweep.cli.main, lorasweep.cli.scoring_text\n"
+        "import lorasweep.scoring.failures.breakdown\n"
         "assert not {'torch', 'transformers', 'pandas', 'scipy'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

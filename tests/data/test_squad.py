@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lorasweep.data.squad import Answer, Dataset, Paragraph, Question, fingerprint_of, load
+from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question, fingerprint_of
+from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 
 CONTEXT = "Ada wrote to Bob. Bob answered Ada."

@@ -10,7 +10,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from lorasweep.data.squad import Answer, load
+from lorasweep.data.squad.dataset import Answer
+from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 
 CONTEXT = "Ada wrote to Bob. Bob answered Ada."

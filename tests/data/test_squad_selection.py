@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.data.squad import Answer, Dataset, Paragraph, Question, load, sample, select
+from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question
+from lorasweep.data.squad.selection import sample, select
+from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 from lorasweep.study.study import Data
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import processors
 
-from lorasweep.data.squad import Answer, Paragraph, Question, load
+from lorasweep.data.squad.dataset import Answer, Paragraph, Question
+from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import (
     PADDING,
     TRUNK,

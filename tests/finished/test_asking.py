@@ -25,7 +25,7 @@ def panel(gpt2_study: Path) -> Panel:
 
 def test_every_run_answers_as_it_was_scored(panel: Panel, results: Results) -> None:
     """The study's own questions, asked one by one, get the answers of its predictions."""
-    from lorasweep.analysis import questions_of
+    from lorasweep.analysis.questions import questions_of
 
     paragraphs = questions_of(panel.lock, results.data["eval"])
     runs = [run.id for run in results.runs]

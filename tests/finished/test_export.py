@@ -15,8 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from calling import assert_refused, call
 from lorasweep import Results
-from lorasweep.answering.decode import Prompts, decode_greedy
-from lorasweep.data.squad import load
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.strategies import decode_greedy
+from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import Tree, TreeBuilder, separate_rows
 from lorasweep.finished.asking import Panel
 from lorasweep.folder.store import Store

@@ -157,7 +157,7 @@ def test_people_and_programs_are_told_the_same(stopped: Path) -> None:
 def test_it_imports_nothing_heavy(stopped: Path) -> None:
     code = (
         "import sys\n"
-        "from lorasweep.cli import main\n"
+        "from lorasweep.cli.main import main\n"
         "try:\n    main()\n"
         "finally:\n    print(*sys.modules, file=sys.stderr)\n"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from invented import write_outcome
 
-from lorasweep.report import write_report
+from lorasweep.report.page import write_report
 
 
 @pytest.fixture(scope="session")

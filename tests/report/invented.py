@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from lorasweep.analysis import analyse
-from lorasweep.data.squad import Answer, Paragraph, Question
+from lorasweep.analysis.analyse import analyse
+from lorasweep.data.squad.dataset import Answer, Paragraph, Question
 from lorasweep.folder.findings import Analysis, DecoderAnalysis, TiedBest
 from lorasweep.folder.records import (
     BaseRecord,

@@ -20,7 +20,7 @@ from lorasweep.report.load import Outcome
 from lorasweep.report.predictions import Held, hold
 from lorasweep.report.sections.answers.predictions import predictions
 from lorasweep.report.words.language import Strings
-from lorasweep.scoring.failures import FailureClass
+from lorasweep.scoring.failures.classes import FailureClass
 
 SAY = Strings.load("en")
 

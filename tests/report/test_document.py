@@ -8,7 +8,7 @@ from invented import HOSTILE, make_results
 from lorasweep.folder.store import Store
 from lorasweep.report.document import CHAPTERS, WRITERS, written_report
 from lorasweep.report.load import Outcome
-from lorasweep.report.sections import SECTIONS
+from lorasweep.report.sections.order import SECTIONS
 from lorasweep.report.words.language import Strings
 
 SAY = Strings.load("en")

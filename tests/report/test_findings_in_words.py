@@ -19,10 +19,10 @@ from lorasweep.folder.records import PackInfo, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Block, Items, Section
 from lorasweep.report.load import Outcome
-from lorasweep.report.sections import SECTIONS
 from lorasweep.report.sections.conclusions.limitations import limitations
 from lorasweep.report.sections.method.grid import grid, module_kinds
 from lorasweep.report.sections.method.lora import lora
+from lorasweep.report.sections.order import SECTIONS
 from lorasweep.report.sections.results.cost import cost
 from lorasweep.report.sections.results.decoding import decoding
 from lorasweep.report.sections.results.full import full

@@ -12,7 +12,7 @@ import lorasweep.report
 from lorasweep.errors import UserError
 from lorasweep.report.words.language import Strings, languages
 from lorasweep.report.words.terms import RIGHT, TERMS, key_of, term
-from lorasweep.scoring.failures import FailureClass
+from lorasweep.scoring.failures.classes import FailureClass
 
 SAY, FARSI = Strings.load("en"), Strings.load("fa")
 FIELD = re.compile(r"{(\w*)}")

@@ -7,8 +7,8 @@ import pytest
 from invented import make_results, make_run, write_results
 
 from lorasweep.errors import UserError
-from lorasweep.report import write_report
 from lorasweep.report.load import load_outcome
+from lorasweep.report.page import write_report
 
 
 def test_missing_results_say_what_to_do(tmp_path: Path) -> None:

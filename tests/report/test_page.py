@@ -21,7 +21,7 @@ from invented import (
 
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Results
-from lorasweep.report import write_report
+from lorasweep.report.page import write_report
 
 FIGURES = (
     "f1", "base_vs_tuned", "differences", "top_eval_loss", "top_f1_parameters", "main_effects",

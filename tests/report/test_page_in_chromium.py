@@ -19,10 +19,11 @@ from invented import (
     write_results,
 )
 
-from lorasweep.data.squad import Paragraph, fingerprint_of, select
+from lorasweep.data.squad.dataset import Paragraph, fingerprint_of
+from lorasweep.data.squad.selection import select
 from lorasweep.folder.records import Lock, Prediction
 from lorasweep.folder.store import Store
-from lorasweep.report import write_report
+from lorasweep.report.page import write_report
 from lorasweep.scoring.metrics import exact_match, f1
 from lorasweep.study.study import Study
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.data.squad import Answer, Dataset, Paragraph, Question, load
+from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question
+from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 from lorasweep.scoring.prediction_files import (
     Predictions,
@@ -22,7 +23,7 @@ from lorasweep.scoring.prediction_files import (
     score,
     score_file,
 )
-from lorasweep.scoring.stats import holm, mcnemar_exact
+from lorasweep.scoring.stats.paired import holm, mcnemar_exact
 
 VOCABULARY = ["the", "A", "an", "Cat", "cat.", "dog", "U.S.", "1,000", "co-op", "it's", "é", "–",
               "$5", "(x)", "New", "York"]  # fmt: skip

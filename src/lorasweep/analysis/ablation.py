@@ -7,8 +7,15 @@ from typing import Any
 from lorasweep.analysis.answers import Answers
 from lorasweep.analysis.comparisons import bounds
 from lorasweep.folder.findings import Ablation, Axis, Cell, Edge, Interaction, Level, Value
-from lorasweep.scoring import stats
-from lorasweep.scoring.stats.ablation import Point
+from lorasweep.scoring.stats.ablation import (
+    AxisEffect,
+    Point,
+    VarianceShares,
+    interactions,
+    main_effects,
+    variance_shares,
+    varied_axes,
+)
 from lorasweep.scoring.stats.clusters import Floats
 
 # What a method cannot be measured by: a seed names a repetition of the same training.
@@ -37,8 +44,8 @@ def _effects(answers: Answers, configurations: Tables) -> Ablation:
     notes = _notes(answers, points, len(constant) == len(AXES))
     if notes:
         return Ablation(constant=constant, notes=notes)
-    effects = stats.main_effects(points, scores, answers.clusters)
-    shares = stats.variance_shares(points, scores, answers.clusters)
+    effects = main_effects(points, scores, answers.clusters)
+    shares = variance_shares(points, scores, answers.clusters)
     return Ablation(
         axes=[_axis(effect, shares) for effect in effects],
         constant=constant,
@@ -78,7 +85,7 @@ def _notes(answers: Answers, points: Sequence[Point], is_constant: bool) -> list
     return []
 
 
-def _axis(effect: stats.AxisEffect, shares: stats.VarianceShares) -> Axis:
+def _axis(effect: AxisEffect, shares: VarianceShares) -> Axis:
     return Axis(
         name=effect.axis,
         levels=[
@@ -107,10 +114,10 @@ def _interactions(points: Sequence[Point], scores: Floats, answers: Answers) -> 
                     interaction=cell.interaction.mean,
                     interval=bounds(cell.interaction.low, cell.interaction.high),
                 )
-                for cell in stats.interactions(points, pair, scores, answers.clusters)
+                for cell in interactions(points, pair, scores, answers.clusters)
             ],
         )
-        for pair in itertools.combinations(stats.varied_axes(points), 2)
+        for pair in itertools.combinations(varied_axes(points), 2)
     ]
 
 

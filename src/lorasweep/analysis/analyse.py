@@ -15,7 +15,7 @@ from lorasweep.analysis.comparisons import (
 from lorasweep.analysis.edges import grid_edges
 from lorasweep.analysis.failures import failures
 from lorasweep.analysis.overfitting import overfitting
-from lorasweep.data.squad import Paragraph
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import BASE, Analysis, Comparison, DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores

@@ -12,8 +12,7 @@ from lorasweep.folder.findings import BASE
 from lorasweep.folder.records import Prediction, Results, RunRecord, scores_of
 from lorasweep.folder.store import Store
 from lorasweep.scoring.answer_scores import by_question, clusters_of
-from lorasweep.scoring.stats import Clusters
-from lorasweep.scoring.stats.clusters import Floats
+from lorasweep.scoring.stats.clusters import Clusters, Floats
 from lorasweep.study.study import Unit
 
 # The draws of every question; a decoder that does not sample gives one.

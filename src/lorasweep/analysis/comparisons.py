@@ -8,9 +8,12 @@ from lorasweep.analysis.answers import Answers, in_order_of, marks
 from lorasweep.folder.findings import Comparison, Costs, Difference, Power, SeedSpread, TiedBest
 from lorasweep.folder.records import Prediction, RunRecord
 from lorasweep.folder.stored import Interval
-from lorasweep.scoring import stats
 from lorasweep.scoring.answer_scores import by_question, clusters_of
+from lorasweep.scoring.stats import confidence_set, paired, seeds
+from lorasweep.scoring.stats.all_pairs import differences_from_chosen
 from lorasweep.scoring.stats.clusters import Floats
+from lorasweep.scoring.stats.power import Power as Settling
+from lorasweep.scoring.stats.power import questions_to_settle
 from lorasweep.study.study import Unit
 
 # A difference in points that would matter, chosen beforehand.
@@ -20,7 +23,7 @@ MOST_NAMES = 6
 
 def tied_best(answers: Answers) -> TiedBest:
     """Return the set of runs that may be the best by F1, and what it says in a sentence."""
-    found = stats.tied_best(answers.f1_of_runs, answers.clusters)
+    found = confidence_set.tied_best(answers.f1_of_runs, answers.clusters)
     members = [row for row in answers.ranking if row in found.members]
     return TiedBest(
         members=[answers.ids[row] for row in members],
@@ -41,8 +44,8 @@ def comparisons(answers: Answers) -> list[Comparison]:
     best, *others = answers.ranking
     others += [len(answers.runs)] if answers.base else []
 
-    def behind(scores: Floats) -> list[stats.Difference]:
-        found = stats.differences_from_chosen(scores, best, answers.clusters)
+    def behind(scores: Floats) -> list[paired.Difference]:
+        found = differences_from_chosen(scores, best, answers.clusters)
         return [found[row] for row in others]
 
     rows, em = [best, *others], answers.exact_match
@@ -78,8 +81,8 @@ def on_test_set(
         ids,
         [names[run] for run in ids],
         unit,
-        stats.paired_differences(f1[1:], f1[0], clusters),
-        stats.paired_differences(em[1:], em[0], clusters),
+        paired.paired_differences(f1[1:], f1[0], clusters),
+        paired.paired_differences(em[1:], em[0], clusters),
         [_mcnemar(row, em[0]) for row in em[1:]],
     )
 
@@ -94,9 +97,7 @@ def power(answers: Answers) -> Power | None:
     other = next((row for row in others if (rows[row] != rows[best]).any()), None)
     if other is None:
         return None
-    found = stats.questions_to_settle(
-        rows[best] - rows[other], answers.clusters, DIFFERENCE_TO_SETTLE
-    )
+    found = questions_to_settle(rows[best] - rows[other], answers.clusters, DIFFERENCE_TO_SETTLE)
     pair = answers.name(best), answers.name(other)
     return Power(
         runs=(answers.ids[best], answers.ids[other]),
@@ -112,7 +113,7 @@ def power(answers: Answers) -> Power | None:
 def seed_spreads(answers: Answers) -> list[SeedSpread]:
     """Return the spread between seeds of each setting that was run with several."""
     settings = [_setting(run) for run in answers.runs]
-    spreads = stats.seed_spreads(answers.f1_of_runs, settings, answers.clusters)
+    spreads = seeds.seed_spreads(answers.f1_of_runs, settings, answers.clusters)
     return [
         _seed_spread(
             [run for run, setting in zip(answers.runs, settings, strict=True)
@@ -153,7 +154,7 @@ def _setting(run: RunRecord) -> tuple[str, ...]:
     return configuration, run.imported_from or "", *run.modules
 
 
-def _seed_spread(runs: Sequence[RunRecord], spread: stats.SeedSpread) -> SeedSpread:
+def _seed_spread(runs: Sequence[RunRecord], spread: seeds.SeedSpread) -> SeedSpread:
     return SeedSpread(
         runs=[run.id for run in runs],
         name=runs[0].label.removesuffix(f" seed{runs[0].configuration.seed}"),
@@ -169,8 +170,8 @@ def _compare(
     ids: Sequence[str],
     names: Sequence[str],
     unit: Unit,
-    f1: Sequence[stats.Difference],
-    exact_match: Sequence[stats.Difference],
+    f1: Sequence[paired.Difference],
+    exact_match: Sequence[paired.Difference],
     mcnemar: Sequence[float | None],
 ) -> list[Comparison]:
     """Tell the differences of all but the first run, or the base model, from the first one."""
@@ -191,11 +192,11 @@ def _compare(
 def _mcnemar(a: Floats, b: Floats) -> float | None:
     """Return McNemar's p value, or None for means over draws, which are neither right nor wrong."""
     whole = np.isin([a, b], (0.0, 100.0)).all()
-    return stats.mcnemar_exact(a, b) if whole else None
+    return paired.mcnemar_exact(a, b) if whole else None
 
 
 def _difference(
-    name: str, against: str, metric: str, found: stats.Difference, unit: Unit
+    name: str, against: str, metric: str, found: paired.Difference, unit: Unit
 ) -> Difference:
     assert found.adjusted_p_value is not None
     return Difference(
@@ -205,7 +206,7 @@ def _difference(
         adjusted_p_value=found.adjusted_p_value,
         is_shown=found.is_shown,
         reason=found.reason,
-        sentence=_capital(stats.sentence(name, against, metric, found, unit)) + ".",
+        sentence=_capital(paired.sentence(name, against, metric, found, unit)) + ".",
     )
 
 
@@ -228,7 +229,7 @@ def _tied_sentence(answers: Answers, members: Sequence[int], level: float) -> st
     )
 
 
-def _power_sentence(pair: tuple[str, str], found: stats.Power, num_questions: int) -> str:
+def _power_sentence(pair: tuple[str, str], found: Settling, num_questions: int) -> str:
     between = f"between {pair[0]} and {pair[1]}"
     if found.smallest_difference is None:
         return f"What the questions could settle {between} cannot be said: no spread can be seen."

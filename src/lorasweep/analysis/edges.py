@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lorasweep.analysis.ablation import AXES, Tables, points_of
 from lorasweep.analysis.answers import Answers
 from lorasweep.folder.findings import Edge
-from lorasweep.scoring import stats
+from lorasweep.scoring.stats.edges import EdgeWarning, edge_warning, level_means
 from lorasweep.study.study import Grid
 
 
@@ -39,7 +39,7 @@ def _edges(answers: Answers, configurations: Tables, grid: Tables, full: bool) -
     for axis in AXES:
         values = _values_tried(axis, grid, full)
         if all(isinstance(value, int | float) for value in values):
-            warning = stats.edge_warning(axis, values, stats.level_means(points, axis, f1))
+            warning = edge_warning(axis, values, level_means(points, axis, f1))
             edges += [_edge(warning, grid, full)] if warning else []
     return [edge for edge in edges if edge is not None]
 
@@ -49,7 +49,7 @@ def _values_tried(axis: str, grid: Tables, full: bool) -> list[Any]:
     return [value for table in tables for value in table.get(axis) or ()]
 
 
-def _edge(warning: stats.EdgeWarning, grid: Tables, full: bool) -> Edge | None:
+def _edge(warning: EdgeWarning, grid: Tables, full: bool) -> Edge | None:
     """Return the warning with its option; None where the study would not take the value."""
     index, table = next(
         (index, table)
@@ -73,6 +73,6 @@ def _edge(warning: stats.EdgeWarning, grid: Tables, full: bool) -> Edge | None:
     )
 
 
-def _sentence(warning: stats.EdgeWarning, full: bool) -> str:
+def _sentence(warning: EdgeWarning, full: bool) -> str:
     says = str(warning)
     return f"Full fine-tuning: {says}." if full else f"{says[0].upper()}{says[1:]}."

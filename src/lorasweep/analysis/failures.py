@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Sequence
 
 from lorasweep.analysis.answers import Answers
-from lorasweep.data.squad import Paragraph
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import Breakdown, Changes, Example, Failures, Group
 from lorasweep.folder.records import Prediction
-from lorasweep.scoring.failures import (
+from lorasweep.scoring.failures.breakdown import (
     Aspect,
-    FailureClass,
     Row,
     breakdown,
     differences,
     examples,
     rows_of,
 )
+from lorasweep.scoring.failures.classes import FailureClass
 
 EXAMPLES_PER_CLASS = 3
 

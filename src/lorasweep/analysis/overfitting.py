@@ -9,9 +9,9 @@ from lorasweep.analysis.comparisons import bounds, names_in_line
 from lorasweep.folder.findings import BASE, LevelGap, LossGap, Overfitting, Value
 from lorasweep.folder.records import FinalLosses, LossesByParagraph, Results
 from lorasweep.folder.store import Store
-from lorasweep.scoring import stats
-from lorasweep.scoring.stats import Clusters, Gap
-from lorasweep.scoring.stats.clusters import Floats
+from lorasweep.scoring.stats.ablation import level_weights, varied_axes
+from lorasweep.scoring.stats.clusters import Clusters, Floats
+from lorasweep.scoring.stats.gap import Gap, gap_intervals
 from lorasweep.study.study import Unit
 
 UNKNOWN = "No finished run has left its losses by paragraph; `lorasweep run` measures them."
@@ -71,7 +71,7 @@ def _levels(
     runs = list(losses.values())
     return [
         level
-        for axis in stats.varied_axes(points)
+        for axis in varied_axes(points)
         for level in _levels_of(axis, points, [runs[row] for row in rows], unit)
     ]
 
@@ -79,7 +79,7 @@ def _levels(
 def _levels_of(
     axis: str, points: Sequence[dict[str, Value]], losses: Sequence[FinalLosses], unit: Unit
 ) -> list[LevelGap]:
-    weights = stats.level_weights(points, axis)
+    weights = level_weights(points, axis)
     if not weights:
         return []
     gaps = _gaps(losses, np.array(list(weights.values())), unit)
@@ -92,7 +92,7 @@ def _levels_of(
 def _gaps(losses: Sequence[FinalLosses], weights: Floats, unit: Unit) -> list[Gap]:
     """Return the gaps of means over runs, one for each row of weights [means, runs]."""
     evaluation, train = [each.eval for each in losses], [each.train for each in losses]
-    return stats.gap_intervals(
+    return gap_intervals(
         weights @ _by_token(evaluation), _clusters(evaluation[0], unit),
         weights @ _by_token(train), _clusters(train[0], unit),
     )  # fmt: skip

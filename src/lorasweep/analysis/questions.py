@@ -1,6 +1,7 @@
 """The evaluation questions of a finished study, read again from its data."""
 
-from lorasweep.data.squad import Paragraph, fingerprint_of, select
+from lorasweep.data.squad.dataset import Paragraph, fingerprint_of
+from lorasweep.data.squad.selection import select
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard, Lock
 from lorasweep.study.study import Study

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lorasweep.analysis import analyse, questions_of
-from lorasweep.data.squad import Paragraph
+from lorasweep.analysis.analyse import analyse
+from lorasweep.analysis.questions import questions_of
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError, nearest
 from lorasweep.folder.halving import cuts_of
 from lorasweep.folder.records import (

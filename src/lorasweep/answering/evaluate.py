@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorasweep.answering.decode import Answer, Prompts, decode
+from lorasweep.answering.decode.answers import Answer
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.strategies import decode
 from lorasweep.data.cuts import micro_batches
-from lorasweep.data.squad import Paragraph
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.folder.records import Prediction
 from lorasweep.model.base import Base

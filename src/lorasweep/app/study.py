@@ -3,16 +3,17 @@
 from functools import cached_property
 from pathlib import Path
 
-from lorasweep.analysis import classified, questions_of
+from lorasweep.analysis.failures import classified
+from lorasweep.analysis.questions import questions_of
 from lorasweep.analysis.results import ranked, run_called
 from lorasweep.app import views
-from lorasweep.data.squad import Paragraph
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.finished.asking import Panel
 from lorasweep.folder.records import Results
 from lorasweep.folder.store import Store
 from lorasweep.forecast.status import status_of
-from lorasweep.scoring.failures import FailureClass
+from lorasweep.scoring.failures.classes import FailureClass
 
 MOST_CONTEXT, MOST_QUESTION, MOST_RUNS = 20_000, 500, 8
 DECODERS = ("greedy", "span", "beam-4", "top-k-10", "nucleus-0.9", "temperature-0.7")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lorasweep.analysis.results import ranked
 from lorasweep.folder.records import BaseRecord, Results, RunRecord, eval_loss_of, scores_of
 from lorasweep.forecast.status import Status
-from lorasweep.scoring.failures import Row
+from lorasweep.scoring.failures.breakdown import Row
 from lorasweep.scoring.failures.spans import occurrences, words_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,9 @@ from rich.table import Table
 
 from lorasweep.console.printing import print_lines, wide_console
 from lorasweep.scoring.prediction_files import Comparison, Score, bounds
-from lorasweep.scoring.stats import Difference, Interval, Power
+from lorasweep.scoring.stats.intervals import Interval
+from lorasweep.scoring.stats.paired import Difference
+from lorasweep.scoring.stats.power import Power
 
 
 def print_score(score: Score) -> None:

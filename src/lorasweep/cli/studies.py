@@ -146,7 +146,7 @@ def analyse(
     """Analyse a study's records anew, without training, and write the report."""
     from lorasweep.analysis.results import analyse_folder
     from lorasweep.cli.terminal import print_leaderboard
-    from lorasweep.report import write_report
+    from lorasweep.report.page import write_report
 
     results = analyse_folder(folder, clusters)
     write_report(folder)
@@ -186,7 +186,7 @@ def report(
     ] = "en",
 ) -> None:
     """Write the report of a study's folder anew."""
-    from lorasweep.report import write_report
+    from lorasweep.report.page import write_report
 
     print(write_report(folder, lang))
 

@@ -8,7 +8,7 @@ import typer
 from lorasweep.errors import UserError
 
 if TYPE_CHECKING:
-    from lorasweep.running.executors import Executor
+    from lorasweep.running.executors.executor import Executor
 
 ExecutorOption = Annotated[
     Literal["local", "ray"], typer.Option(help="Where packs run: in this process, or on Ray.")

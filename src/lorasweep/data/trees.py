@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lorasweep.data.squad import Paragraph, Question
+from lorasweep.data.squad.dataset import Paragraph, Question
 from lorasweep.errors import UserError
 
 TRUNK, PADDING = -1, -2

@@ -14,7 +14,9 @@ import torch
 from torch.nn import functional as F
 
 from lorasweep.analysis.results import run_called
-from lorasweep.answering.decode import Answer, Prompts, decode
+from lorasweep.answering.decode.answers import Answer
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.strategies import decode
 from lorasweep.data.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
 from lorasweep.errors import UserError
 from lorasweep.folder.records import RunRecord

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorasweep.analysis import classified, failures_of, questions_of
+from lorasweep.analysis.failures import classified, failures_of
+from lorasweep.analysis.questions import questions_of
 from lorasweep.analysis.results import lock_of, run_called
-from lorasweep.data.squad import Paragraph
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError, nearest
 from lorasweep.folder.findings import BASE, Failures
 from lorasweep.folder.records import BaseRecord, Results, RunRecord
 from lorasweep.folder.store import Store
-from lorasweep.scoring.failures import Row
+from lorasweep.scoring.failures.breakdown import Row
 
 
 @dataclass(frozen=True)

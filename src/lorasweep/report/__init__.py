@@ -1,5 +1,3 @@
-"""The report of a study: one page, a written report, figures and tables."""
+"""The report: a finished folder comes in; one page, a written report, figures, tables go out."""
 
-from lorasweep.report.page import write_report
-
-__all__ = ["write_report"]
+__all__ = ["notebook", "page"]

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorasweep.data.squad import Paragraph
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.folder.records import Prediction
 from lorasweep.report.predictions import Answerer, Held
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.terms import term
-from lorasweep.scoring.failures import FailureClass, rows_of
+from lorasweep.scoring.failures.breakdown import rows_of
+from lorasweep.scoring.failures.classes import FailureClass
 
 NOWHERE = -1
 RIGHT, WRONG = 0, 1

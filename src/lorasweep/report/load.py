@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from lorasweep.analysis import questions_of
-from lorasweep.data.squad import Paragraph
+from lorasweep.analysis.questions import questions_of
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError
 from lorasweep.folder.records import (
     SCHEMA,

@@ -15,7 +15,7 @@ from lorasweep.report.blocks import Section
 from lorasweep.report.charts import charts
 from lorasweep.report.document import directed, written_report
 from lorasweep.report.load import Outcome, load_outcome
-from lorasweep.report.sections import SECTIONS
+from lorasweep.report.sections.order import SECTIONS
 from lorasweep.report.tables import to_csv, to_latex, to_markdown
 from lorasweep.report.words.language import Strings
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lorasweep.data.squad import Paragraph
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.folder.records import Prediction
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import DECODER, scored_runs

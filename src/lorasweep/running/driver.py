@@ -26,9 +26,9 @@ from lorasweep.folder.store import Store
 from lorasweep.model.machine import callers_threads
 from lorasweep.model.ops.allocator import keep_few_kernels
 from lorasweep.model.peft_format import save_adapter
-from lorasweep.report import write_report
 from lorasweep.report.notebook import Results
-from lorasweep.running.executors import Executor
+from lorasweep.report.page import write_report
+from lorasweep.running.executors.executor import Executor
 from lorasweep.running.executors.local import HERE
 from lorasweep.running.jobs import FinishedRun, RaceJob, Scored, job_of
 from lorasweep.running.locking import agree, changes_since, planned_ids, to_resume, unfinished

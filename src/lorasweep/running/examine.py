@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lorasweep.answering.decode import Prompts
+from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch

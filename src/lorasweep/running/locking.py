@@ -20,7 +20,7 @@ from lorasweep.model.machine import (
     resolve_precision,
     versions,
 )
-from lorasweep.running.executors import Executor
+from lorasweep.running.executors.executor import Executor
 from lorasweep.running.executors.local import HERE
 from lorasweep.running.prepare import Prepared, run_ids
 from lorasweep.study.plan import PlannedRun, pack_up

@@ -6,7 +6,8 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from lorasweep.data.squad import Dataset, Selection, fingerprint_of, sample, select
+from lorasweep.data.squad.dataset import Dataset, fingerprint_of
+from lorasweep.data.squad.selection import Selection, sample, select
 from lorasweep.data.trees import Forest, TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lorasweep.answering.decode import GrowingRows, prompts_of
-from lorasweep.data.squad import load
+from lorasweep.answering.decode.rows import GrowingRows, prompts_of
+from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import Tree, TreeBuilder, lay_out, separate_rows
 from lorasweep.errors import UserError
 from lorasweep.model.base import Base, freeze, load_model, load_tokenizer

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from lorasweep.folder.records import Prediction, Scores
 from lorasweep.scoring.metrics import normalise
-from lorasweep.scoring.stats import Clusters, Interval, bootstrap_intervals, wilson_interval, within
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.intervals import Interval, bootstrap_intervals, wilson_interval, within
 from lorasweep.study.study import Unit
 
 

@@ -8,23 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from lorasweep.data.squad import Dataset, load
+from lorasweep.data.squad.dataset import Dataset
+from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError, nearest
 from lorasweep.scoring.metrics import exact_match, f1
-from lorasweep.scoring.stats import (
-    Clusters,
-    Difference,
-    Interval,
-    Power,
-    bootstrap_intervals,
-    mcnemar_exact,
-    paired_differences,
-    questions_to_settle,
-    sentence,
-    wilson_interval,
-    within,
-)
-from lorasweep.scoring.stats.clusters import DRAWS, Floats
+from lorasweep.scoring.stats.clusters import DRAWS, Clusters, Floats
+from lorasweep.scoring.stats.intervals import Interval, bootstrap_intervals, wilson_interval, within
+from lorasweep.scoring.stats.paired import Difference, mcnemar_exact, paired_differences, sentence
+from lorasweep.scoring.stats.power import Power, questions_to_settle
 from lorasweep.study.study import Unit
 
 # A difference in points that would matter, chosen beforehand.

@@ -6,14 +6,10 @@ import pytest
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from lorasweep.answering.decode import (
-    Answer,
-    GrowingRows,
-    Prompts,
-    decode_greedy,
-    prompts_of,
-    read_answer,
-)
+from lorasweep.answering.decode.answers import Answer, read_answer
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.rows import GrowingRows, prompts_of
+from lorasweep.answering.decode.strategies import decode_greedy
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.model.base import Base, freeze
 from reference import agrees, generate, mixed_lanes, questions, randomise_B, with_peft

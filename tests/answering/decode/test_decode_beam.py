@@ -6,7 +6,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from lorasweep.answering.decode import Answer, GrowingRows, Prompts, decode_beam, decode_greedy
+from lorasweep.answering.decode.answers import Answer
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.rows import GrowingRows
+from lorasweep.answering.decode.strategies import decode_beam, decode_greedy
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.model.base import Base
 from reference import mixed_lanes, randomise_B, with_peft

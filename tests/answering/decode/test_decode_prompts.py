@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorasweep.answering.decode import Answer, GrowingRows, Prompts, decode
-from lorasweep.data.squad import Paragraph
+from lorasweep.answering.decode.answers import Answer
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.rows import GrowingRows
+from lorasweep.answering.decode.strategies import decode
+from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.data.trees import Tree
 from lorasweep.model.base import Base
 from lorasweep.study.decoders import parse_decoder

@@ -16,16 +16,12 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from lorasweep.answering.decode import (
-    Answer,
-    GrowingRows,
-    Prompts,
-    decode_greedy,
-    decode_samples,
-    prompts_of,
-    sampling,
-)
+from lorasweep.answering.decode import sampling
+from lorasweep.answering.decode.answers import Answer
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.rows import GrowingRows, prompts_of
 from lorasweep.answering.decode.sampling import drawn, gumbel_noise, warp
+from lorasweep.answering.decode.strategies import decode_greedy, decode_samples
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.model.base import Base, freeze
 from lorasweep.model.ops.hashing import key_of

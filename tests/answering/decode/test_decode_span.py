@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from lorasweep.answering.decode import Answer, GrowingRows, Prompts, decode_span, prompts_of
+from lorasweep.answering.decode.answers import Answer
+from lorasweep.answering.decode.prompts import Prompts
+from lorasweep.answering.decode.rows import GrowingRows, prompts_of
 from lorasweep.answering.decode.span import Said, Spans, Vocabulary, allowed, at_words_end, say
+from lorasweep.answering.decode.strategies import decode_span
 from lorasweep.answering.decode.token_bytes import token_bytes
-from lorasweep.data.squad import Answer as Reference
-from lorasweep.data.squad import Paragraph, Question, load
+from lorasweep.data.squad.dataset import Answer as Reference
+from lorasweep.data.squad.dataset import Paragraph, Question
+from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import TreeBuilder, separate_rows
 from lorasweep.model.base import Base, freeze
 from lorasweep.study.study import PROMPT

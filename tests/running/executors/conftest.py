@@ -12,7 +12,7 @@ from clusters import LocalCluster
 import tiny
 from lorasweep import Study, run
 from lorasweep.running import driver
-from lorasweep.running.executors import Executor
+from lorasweep.running.executors.executor import Executor
 
 LORA = '{rank = [2, 4], lr = [1e-3, 3e-3], alpha = "2r", dropout = 0.1}'
 FULL = '{method = "full", lr = 1e-3}'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lorasweep.folder.records import LockedPack
 from lorasweep.hub.models import fingerprint_of
-from lorasweep.running.executors import Halve, labels_of
+from lorasweep.running.executors.executor import Halve, labels_of
 from lorasweep.running.executors.local import LocalExecutor
 from lorasweep.running.executors.remote import Ended, RemoteWorker, Saved
 from lorasweep.running.jobs import FinishedRun

@@ -8,7 +8,7 @@ import pytest
 import tiny
 from lorasweep import Study, run
 from lorasweep.folder.store import Store
-from lorasweep.running.executors import Executor
+from lorasweep.running.executors.executor import Executor
 from lorasweep.running.executors.local import HERE
 from stopped import files
 

@@ -12,7 +12,7 @@ from clusters import LocalCluster
 import tiny
 from lorasweep import Study, run
 from lorasweep.console.progress import Silent
-from lorasweep.running.executors import Executor
+from lorasweep.running.executors.executor import Executor
 from stopped import files
 
 pytestmark = pytest.mark.slow

@@ -8,20 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.data.squad import Answer, Paragraph, Question, load
+from lorasweep.data.squad.dataset import Answer, Paragraph, Question
+from lorasweep.data.squad.sources import load
 from lorasweep.folder.records import Prediction
-from lorasweep.scoring.failures import (
-    AnswerType,
+from lorasweep.scoring.failures.breakdown import (
     Aspect,
-    FailureClass,
-    QuestionKind,
     Row,
     breakdown,
-    classify,
     differences,
     examples,
     rows_of,
 )
+from lorasweep.scoring.failures.classes import FailureClass, classify
+from lorasweep.scoring.failures.question_types import AnswerType, QuestionKind
 from lorasweep.scoring.metrics import exact_match, f1
 
 CONTEXT = (

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lorasweep.scoring.failures import (
+from lorasweep.scoring.failures.forms import differ_in_form_only
+from lorasweep.scoring.failures.question_types import (
     AnswerType,
     QuestionKind,
     TextType,
@@ -10,7 +11,6 @@ from lorasweep.scoring.failures import (
     kind_of,
     text_type,
 )
-from lorasweep.scoring.failures.forms import differ_in_form_only
 
 
 @pytest.mark.parametrize(

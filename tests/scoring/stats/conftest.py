@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lorasweep.scoring.stats import Clusters
+from lorasweep.scoring.stats.clusters import Clusters
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lorasweep.scoring.stats import (
-    Clusters,
-    bootstrap_interval,
+from lorasweep.scoring.stats.ablation import (
     interactions,
     main_effects,
     variance_shares,
     varied_axes,
 )
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.intervals import bootstrap_interval
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
 Graded = tuple[np.ndarray, Clusters]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from lorasweep.scoring.stats import Clusters, differences_from_chosen, paired_differences
-from lorasweep.scoring.stats.all_pairs import AllPairs
+from lorasweep.scoring.stats.all_pairs import AllPairs, differences_from_chosen
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.paired import paired_differences
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
 

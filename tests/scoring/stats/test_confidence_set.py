@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from lorasweep.scoring.stats import (
-    Clusters,
-    differences_from_chosen,
-    permutation_p_values,
-    tied_best,
-)
+from lorasweep.scoring.stats.all_pairs import differences_from_chosen
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.confidence_set import tied_best
+from lorasweep.scoring.stats.paired import permutation_p_values
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lorasweep.scoring.stats import edge_warning, level_means
+from lorasweep.scoring.stats.edges import edge_warning, level_means
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from lorasweep.scoring.stats import Clusters, bootstrap_interval, gap_intervals
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.gap import gap_intervals
+from lorasweep.scoring.stats.intervals import bootstrap_interval
 
 
 def drawn(rng: np.random.Generator, num_clusters: int, mean: float) -> tuple[np.ndarray, Clusters]:

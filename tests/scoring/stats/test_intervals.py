@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from lorasweep.scoring.stats import (
-    Clusters,
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.intervals import (
     bootstrap_interval,
     bootstrap_intervals,
     wilson_interval,

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from lorasweep.scoring.stats import Clusters, paired_difference, questions_to_settle
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.paired import paired_difference
+from lorasweep.scoring.stats.power import questions_to_settle
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
 Observed = tuple[np.ndarray, Clusters]

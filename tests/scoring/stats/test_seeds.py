@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, t
 
-from lorasweep.scoring.stats import Clusters, seed_spreads
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.seeds import seed_spreads
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
 

@@ -1,20 +1,3 @@
-"""Questions on paragraphs: SQuAD v1.1 and v2.0 files, own data, Hub data sets, the bundled corpus.
+"""Questions on paragraphs: SQuAD's files, rows, Hub sets come in; selected paragraphs go out."""
 
-`dataset` holds the types, `sources` reads them, `selection` splits and samples.
-"""
-
-from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question, fingerprint_of
-from lorasweep.data.squad.selection import Selection, sample, select
-from lorasweep.data.squad.sources import load
-
-__all__ = [
-    "Answer",
-    "Dataset",
-    "Paragraph",
-    "Question",
-    "Selection",
-    "fingerprint_of",
-    "load",
-    "sample",
-    "select",
-]
+__all__ = ["dataset", "selection", "sources"]

@@ -1,1 +1,3 @@
-"""Adapters to and from others: export with a card, merged weights, the Hub, import from PEFT."""
+"""Adapters to and from others: a run goes out with its card, an adapter of PEFT comes in."""
+
+__all__ = ["export", "importing"]

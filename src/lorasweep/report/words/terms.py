@@ -3,7 +3,8 @@
 import re
 
 from lorasweep.report.words.language import Strings
-from lorasweep.scoring.failures import AnswerType, FailureClass, QuestionKind
+from lorasweep.scoring.failures.classes import FailureClass
+from lorasweep.scoring.failures.question_types import AnswerType, QuestionKind
 
 RIGHT, NO_SPAN = "right", "no span"
 NOT_FINITE = ("loss", "gradient")

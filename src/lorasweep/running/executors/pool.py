@@ -11,7 +11,7 @@ from lorasweep.errors import UserError
 from lorasweep.folder.records import LockedPack
 from lorasweep.hub.models import fingerprint_of
 from lorasweep.model.machine import is_out_of_memory, versions
-from lorasweep.running.executors import Halve, labels_of
+from lorasweep.running.executors.executor import Halve, labels_of
 from lorasweep.running.executors.overview import Overview, questions_per_pack
 from lorasweep.running.executors.remote import Ended, Event, Place, RemoteWorker, Saved, Told
 from lorasweep.running.executors.sizing import pick

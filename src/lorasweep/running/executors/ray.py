@@ -10,7 +10,7 @@ from typing import Any
 
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Lock, LockedPack
-from lorasweep.running.executors import Halve
+from lorasweep.running.executors.executor import Halve
 from lorasweep.running.executors.remote import Place, place_here
 from lorasweep.running.executors.sizing import sized
 from lorasweep.running.jobs import FinishedRun

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lorasweep.data.squad import Paragraph, Question
+from lorasweep.data.squad.dataset import Paragraph, Question
 from lorasweep.folder.records import Prediction
 from lorasweep.scoring.failures.classes import FailureClass, classify
 from lorasweep.scoring.failures.question_types import (

@@ -32,7 +32,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lorasweep.data.squad import Question
+from lorasweep.data.squad.dataset import Question
 from lorasweep.scoring.failures.forms import differ_in_form_only
 from lorasweep.scoring.failures.question_types import is_of_expected_type
 from lorasweep.scoring.failures.spans import (

@@ -10,7 +10,7 @@ from lorasweep.report.ranking import analysis_of
 from lorasweep.report.tables import Cell, Column, Table
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.terms import RIGHT, key_of, term
-from lorasweep.scoring.failures import FailureClass
+from lorasweep.scoring.failures.classes import FailureClass
 
 # Aspects of questions, as their strings and tables are called.
 ASPECTS = ("question_kind", "expected_type", "answer_length", "context_length", "answer_position",

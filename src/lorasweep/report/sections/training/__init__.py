@@ -1,1 +1,3 @@
 """How training went: losses, overfitting, the race, health."""
+
+__all__ = ["health", "losses", "overfitting", "race"]
