@@ -46,11 +46,11 @@ def main() -> None:
     chosen = store.read_results().chosen
     assert chosen is not None, "the study has no finished run"
     if arguments.decoder:
-        rows = store.read_predictions(store.run_folder(chosen), arguments.decoder)
+        rows = store.of_run(chosen).read_predictions(arguments.decoder)
         if arguments.keep:
             keep(rows, arguments.keep)
         print_a_a(rows, arguments.decoder, arguments.halves)
-    print_coverage(store.read_predictions(store.run_folder(chosen), "greedy"))
+    print_coverage(store.of_run(chosen).read_predictions("greedy"))
 
 
 def print_a_a(rows: Sequence[Prediction], decoder: str, halves: int) -> None:

@@ -37,6 +37,7 @@ from lorasweep.folder.records import (
     Scores,
     StepEntry,
 )
+from lorasweep.folder.run_files import RunFiles
 from lorasweep.folder.store import Store
 from lorasweep.hub.models import read_config
 from lorasweep.report.page import write_report
@@ -219,7 +220,7 @@ class Invented:
             draws = DRAWS if decoder.startswith(("top", "nucleus")) else 1
             worse = skill - 0.05 * (draws > 1)
             rows = list(answers(self.paragraphs, worse, f"{seed}/{decoder}", draws))
-            self.store.write_predictions(folder, decoder, rows)
+            RunFiles(folder).write_predictions(decoder, rows)
             found[decoder] = scores_of(rows, 0.02 * (1 + draws), samples=draws > 1)
         return found
 
@@ -240,7 +241,7 @@ class Invented:
                 epoch = step // per_epoch
                 loss = 2.2 - 1.6 * skill + 1 / epoch
                 entries.append(EvalEntry(step=step, epoch=epoch, eval_loss=loss))
-        self.store.write_history(run_id, entries)
+        self.store.of_run(run_id).write_history(entries)
 
 
 def main() -> None:

@@ -56,10 +56,7 @@ def read(folder: Path) -> Sampled:
     store = Store(folder)
     runs = [run for run in store.read_results().runs if run.state == "done"]
     answers = [
-        [
-            rows[0]
-            for rows in by_question(store.read_predictions(store.run_folder(run.id), "greedy"))
-        ]
+        [rows[0] for rows in by_question(store.of_run(run.id).read_predictions("greedy"))]
         for run in runs
     ]
     if not answers:

@@ -22,7 +22,7 @@ from lorasweep import Study
 from lorasweep.console.progress import Silent
 from lorasweep.folder.records import LockedPack
 from lorasweep.model.machine import describe
-from lorasweep.running import driver
+from lorasweep.running import driver, session
 from lorasweep.running.executors.executor import Halve, labels_of
 from lorasweep.running.executors.local import LocalExecutor
 from lorasweep.running.jobs import FinishedRun
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="*", default=[1, 2])
     nodes = parser.parse_args().nodes
     torch.set_num_threads(1)
-    driver.write_report = lambda out: None  # type: ignore[assignment]
+    session.write_report = lambda out: None  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as scratch:
         model = write_model(Path(scratch) / "model")
         print(f"{describe()}; load before: {os.getloadavg()[0]:.1f}\n")

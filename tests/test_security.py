@@ -12,8 +12,9 @@ from pydantic import ValidationError
 import lorasweep
 import tiny
 from lorasweep import Study, UserError, run
+from lorasweep.folder.files import write_json
 from lorasweep.folder.records import BaseRecord, LockedPack, LockedRun, RunRecord
-from lorasweep.folder.store import Store, write_json
+from lorasweep.folder.store import Store
 from lorasweep.hub.models import WEIGHTS, WEIGHTS_INDEX, locate
 from lorasweep.model.base import load_tokenizer
 

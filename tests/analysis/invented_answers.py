@@ -57,8 +57,8 @@ def write(
     """Write results and the predictions of runs and "base"; return the folder."""
     store = Store(out)
     for run_id, rows in answers.items():
-        folder = store.base_folder if run_id == "base" else store.run_folder(run_id)
-        store.write_predictions(folder, "greedy", rows)
+        files = store.of_base if run_id == "base" else store.of_run(run_id)
+        files.write_predictions("greedy", rows)
     values: dict[str, Any] = {
         "schema": 1, "study": "invented", "base": make_base(), "runs": list(runs),
         "configurations": [{**run.configuration.model_dump(), "run": run.id} for run in runs],

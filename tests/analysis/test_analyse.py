@@ -105,8 +105,8 @@ def test_predictions_of_questions_that_the_data_lacks_are_told_of(tmp_path: Path
 def test_the_order_of_the_rows_decides_nothing(tmp_path: Path) -> None:
     store = grid_of_four(tmp_path)
     before = analyse(store, QUESTIONS)
-    folder = store.run_folder("run2")
-    store.write_predictions(folder, "greedy", store.read_predictions(folder, "greedy")[::-1])
+    files = store.of_run("run2")
+    files.write_predictions("greedy", files.read_predictions("greedy")[::-1])
     assert analyse(store, QUESTIONS) == before
 
 
@@ -152,8 +152,8 @@ def test_a_test_set_takes_the_bias_away(tmp_path: Path) -> None:
     card = make_card()
     store.write_results(results.model_copy(update={"data": {"eval": card, "test": card}}))
     best, base = shares_right([0.8, 0.1])
-    store.write_predictions(store.run_folder("run3"), "greedy", predictions(best), "test")
-    store.write_predictions(store.base_folder, "greedy", predictions(base), "test")
+    store.of_run("run3").write_predictions("greedy", predictions(best), "test")
+    store.of_base.write_predictions("greedy", predictions(base), "test")
     found = of_greedy(store)
     assert found.selection_bias == ""
     (of_base,) = found.test
@@ -170,7 +170,7 @@ def test_full_fine_tuning_stands_beside_the_chosen_run_on_the_test_set(tmp_path:
     store.write_results(results.model_copy(update={"runs": [scored, *results.runs[1:]]}))
     for folder, share in (("run3", 0.8), ("run0", 0.6)):
         (right,) = shares_right([share])
-        store.write_predictions(store.run_folder(folder), "greedy", predictions(right), "test")
+        store.of_run(folder).write_predictions("greedy", predictions(right), "test")
     (of_full,) = of_greedy(store).test
     assert (of_full.run, of_full.against) == ("run0", "run3")
     assert of_full.f1.mean == pytest.approx(-20)
@@ -189,10 +189,10 @@ def test_a_best_run_that_the_test_set_did_not_see_keeps_its_bias(tmp_path: Path)
 def test_articles_are_clusters_on_request(tmp_path: Path) -> None:
     store = grid_of_four(tmp_path)
     for run in ["run0", "run1", "run2", "run3"]:
-        folder = store.run_folder(run)
-        rows = store.read_predictions(folder, "greedy")
+        files = store.of_run(run)
+        rows = files.read_predictions("greedy")
         named = [row.model_copy(update={"article": f"a{int(row.id[1:]) // 16}"}) for row in rows]
-        store.write_predictions(folder, "greedy", named)
+        files.write_predictions("greedy", named)
     results = with_analysis(store, QUESTIONS, "article")
     assert results.analysis is not None
     assert results.analysis.clusters == "article"
@@ -225,7 +225,7 @@ def test_a_question_that_was_answered_several_times_counts_by_its_mean(tmp_path:
 
 def test_damaged_answers_are_named(tmp_path: Path) -> None:
     store = grid_of_four(tmp_path)
-    store.predictions_file(store.run_folder("run1"), "greedy").write_text("torn")
+    store.of_run("run1").predictions_file("greedy").write_text("torn")
     with pytest.raises(UserError, match=r"run1/predictions/greedy\.parquet: damaged"):
         analyse(store, QUESTIONS)
 

@@ -41,7 +41,7 @@ def folder(out: Path, num_runs: int) -> Store:
 def of_grid(out: Path) -> Store:
     store = folder(out, 4)
     for index, gap in enumerate(GAPS):
-        store.write_losses(store.run_folder(f"run{index}"), losses(gap))
+        store.of_run(f"run{index}").write_losses(losses(gap))
     return store
 
 
@@ -51,7 +51,7 @@ def found_in(store: Store) -> Overfitting:
 
 def test_gaps_of_runs_and_of_the_values_of_axes(tmp_path: Path) -> None:
     store = of_grid(tmp_path)
-    store.write_losses(store.base_folder, losses(0.0))
+    store.of_base.write_losses(losses(0.0))
     found = found_in(store)
     assert [each.gap for each in found.runs] == pytest.approx(GAPS)
     assert [each.eval_loss - each.train_loss for each in found.runs] == pytest.approx(GAPS)
@@ -80,7 +80,7 @@ def test_articles_are_fewer_than_paragraphs_and_intervals_wider(tmp_path: Path) 
 def test_runs_without_losses_and_runs_on_other_questions_are_named(tmp_path: Path) -> None:
     store = of_grid(tmp_path)
     (store.run_folder("run0") / "losses.json").unlink()
-    store.write_losses(store.run_folder("run3"), losses(0.6, num_train=9))
+    store.of_run("run3").write_losses(losses(0.6, num_train=9))
     found = found_in(store)
     assert [each.run for each in found.runs] == ["run1", "run2"]
     (note,) = found.notes
@@ -95,7 +95,7 @@ def test_a_folder_from_before_says_how_losses_are_measured(tmp_path: Path) -> No
 
 def test_one_run_has_no_axes(tmp_path: Path) -> None:
     store = folder(tmp_path, 1)
-    store.write_losses(store.run_folder("run0"), losses(0.1))
+    store.of_run("run0").write_losses(losses(0.1))
     found = found_in(store)
     assert len(found.runs) == 1
     assert found.levels == []

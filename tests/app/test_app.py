@@ -20,8 +20,10 @@ from lorasweep.app.study import ALL, MOST_CONTEXT, ShownStudy
 from lorasweep.errors import UserError
 from lorasweep.finished.asking import Reply, Token
 from lorasweep.folder import heartbeat
+from lorasweep.folder.files import write_json
 from lorasweep.folder.heartbeat import Heartbeat
-from lorasweep.folder.store import Store, write_json
+from lorasweep.folder.holding import holding
+from lorasweep.folder.store import Store
 
 pytest.importorskip("gradio", reason="needs the extra app")
 from lorasweep.app import page as app_page
@@ -158,7 +160,7 @@ def at_work(out: Path, run: str) -> Iterator[None]:
     record = store.read_run(run)
     assert record is not None
     beat = store.checkpoints_folder / record.pack.id / heartbeat.FILE
-    with store.exclusive():
+    with holding(store.out):
         write_json(beat, Heartbeat(num_steps_done=1, num_steps=4).model_dump(mode="json"))
         (store.run_folder(run) / "record.json").unlink()
         yield
@@ -211,8 +213,8 @@ def test_texts_are_escaped_and_the_answer_is_marked() -> None:
 def test_failures_are_those_of_the_chosen_class(gpt2_study: Path, results: Results) -> None:
     study, run = ShownStudy(gpt2_study), results.runs[0].label
     every = study.failures(run, "greedy", ALL)
-    wrong = sum(p.exact_match < 1 for p in study.store.read_predictions(
-        study.store.run_folder(results.runs[0].id), "greedy"))  # fmt: skip
+    files = study.store.of_run(results.runs[0].id)
+    wrong = sum(p.exact_match < 1 for p in files.read_predictions("greedy"))
     assert every.count("<details>") == wrong > 0
     kinds = [
         study.failures(run, "greedy", kind).count("<details>") for kind in app_page.CLASSES[1:]

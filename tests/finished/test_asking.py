@@ -12,7 +12,8 @@ from calling import assert_refused, call
 from lorasweep import Results
 from lorasweep.errors import UserError
 from lorasweep.finished.asking import BASE_NAME, Panel
-from lorasweep.folder.store import Store, write_json
+from lorasweep.folder.files import write_json
+from lorasweep.folder.store import Store
 
 CONTEXT = "Red clay is found north of the river; blue clay, which is dearer, on the island of Tamm."
 QUESTION = "Where is the blue clay?"
@@ -29,10 +30,9 @@ def test_every_run_answers_as_it_was_scored(panel: Panel, results: Results) -> N
 
     paragraphs = questions_of(panel.lock, results.data["eval"])
     runs = [run.id for run in results.runs]
-    folders = [panel.store.base_folder, *map(panel.store.run_folder, runs)]
+    places = [panel.store.of_base, *map(panel.store.of_run, runs)]
     stored = [
-        {row.id: row.prediction for row in panel.store.read_predictions(folder, "greedy")}
-        for folder in folders
+        {row.id: row.prediction for row in files.read_predictions("greedy")} for files in places
     ]
     for paragraph in paragraphs:
         for question in (q for q in paragraph.questions if q.id in stored[0]):

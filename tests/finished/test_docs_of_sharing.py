@@ -41,7 +41,7 @@ def like_the_docs(
     (tmp_path / "out").mkdir()
     (tmp_path / "study").rename(tmp_path / "out" / "quickstart")
     run = results.runs[0]
-    shutil.copytree(Store(tmp_path / "out/quickstart").adapter_folder(run.id),
+    shutil.copytree(Store(tmp_path / "out/quickstart").of_run(run.id).adapter_folder,
                     tmp_path / "their-adapter")  # fmt: skip
     (tmp_path / "mill.txt").write_text("The mill at Orrin burned twice.")
     shutil.copy(Path(results.base.name).parent / "tiny.toml", tmp_path / "my-study.toml")

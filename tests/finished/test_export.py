@@ -84,7 +84,8 @@ def test_merged_weights_answer_as_base_and_adapter(
         merged = AutoModelForCausalLM.from_pretrained(folder).eval()
         assert merged.dtype == torch.float32
         assert len(AutoTokenizer.from_pretrained(folder)) == len(base.tokenizer)
-        assert near_ties(base, Store(gpt2_study).adapter_folder(run.id), merged, num_questions) <= 1
+        adapter = Store(gpt2_study).of_run(run.id).adapter_folder
+        assert near_ties(base, adapter, merged, num_questions) <= 1
         assert not (folder / WEIGHTS).exists()
 
 
@@ -92,7 +93,7 @@ def test_merged_weights_that_drift_are_refused_and_leave_nothing(
     copied_study: Path, results: Results, tmp_path: Path
 ) -> None:
     run = results.runs[0].id
-    file = Store(copied_study).adapter_folder(run) / WEIGHTS
+    file = Store(copied_study).of_run(run).adapter_folder / WEIGHTS
     tensors = load_file(file)
     # So large that what the base model holds is lost in rounding.
     save_file({name: 1e6 * tensor for name, tensor in tensors.items()}, file)

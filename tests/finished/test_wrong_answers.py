@@ -48,8 +48,8 @@ def test_runs_on_other_questions_are_not_set_beside_each_other(
     copied_study: Path, results: Results
 ) -> None:
     store = Store(copied_study)
-    folder = store.run_folder(results.runs[0].id)
-    rows = store.read_predictions(folder, "greedy")
-    store.write_predictions(folder, "greedy", rows[1:])
+    files = store.of_run(results.runs[0].id)
+    rows = files.read_predictions("greedy")
+    files.write_predictions("greedy", rows[1:])
     ended = call("failures", copied_study, "--run", results.runs[0].id)
     assert_refused(ended, "answered other questions")

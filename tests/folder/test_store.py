@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from lorasweep.errors import UserError
+from lorasweep.folder.files import replaced_file, replaced_folder, write_json, write_text
+from lorasweep.folder.holding import holding, is_held
 from lorasweep.folder.records import EvalEntry, Prediction, Results, StepEntry
-from lorasweep.folder.store import Store, replaced_file, replaced_folder, write_json, write_text
+from lorasweep.folder.store import Store
 from tiny import make_base, make_lock, make_record
 
 
@@ -24,8 +26,8 @@ def test_a_new_folder_holds_nothing_and_reading_makes_nothing(store: Store) -> N
     assert store.read_lock() is None
     assert store.read_run("a") is None
     assert store.read_base() is None
-    assert store.read_history("a") == []
-    assert store.read_predictions(store.run_folder("a"), "greedy") == []
+    assert store.of_run("a").read_history() == []
+    assert store.of_run("a").read_predictions("greedy") == []
     assert not store.out.exists()
 
 
@@ -46,10 +48,10 @@ def test_history_is_a_line_per_entry(store: Store) -> None:
                   num_answer_tokens=30),
         EvalEntry(step=1, epoch=0, eval_loss=2.5),
     ]  # fmt: skip
-    store.write_history("a", entries)
+    store.of_run("a").write_history(entries)
     lines = (store.run_folder("a") / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["step", "eval"]
-    assert store.read_history("a") == entries
+    assert store.of_run("a").read_history() == entries
 
 
 def test_predictions_are_parquet_and_json_in_squads_form(store: Store) -> None:
@@ -58,13 +60,13 @@ def test_predictions_are_parquet_and_json_in_squads_form(store: Store) -> None:
                    answers=["Ann", "Änn\n"], ended=True, num_tokens=2, exact_match=0.0, f1=0.5)
         for i, text in enumerate(["Änn", 'a "b"\n'])
     ]  # fmt: skip
-    folder = store.run_folder("a")
-    store.write_predictions(folder, "greedy", rows)
-    assert store.read_predictions(folder, "greedy") == rows
-    text = (folder / "predictions" / "greedy.json").read_text("utf-8")
+    files = store.of_run("a")
+    files.write_predictions("greedy", rows)
+    assert files.read_predictions("greedy") == rows
+    text = (files.folder / "predictions" / "greedy.json").read_text("utf-8")
     assert json.loads(text) == {"q0": "Änn", "q1": 'a "b"\n'}
     assert "Änn" in text
-    assert files_of(folder) == {"predictions/greedy.json", "predictions/greedy.parquet"}
+    assert files_of(files.folder) == {"predictions/greedy.json", "predictions/greedy.parquet"}
 
 
 def test_results_that_are_not_there_name_the_command(store: Store) -> None:
@@ -169,20 +171,20 @@ def test_only_what_was_written_aside_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_which_nothing_was_written_is_removed_again(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), Store(tmp_path / "new").exclusive():
+    with pytest.raises(RuntimeError), holding(tmp_path / "new"):
         raise RuntimeError
     assert not (tmp_path / "new").exists()
     (tmp_path / "old").mkdir()
-    with pytest.raises(RuntimeError), Store(tmp_path / "old").exclusive():
+    with pytest.raises(RuntimeError), holding(tmp_path / "old"):
         raise RuntimeError
     assert (tmp_path / "old").exists()
 
 
 def test_the_mark_of_a_process_at_work_goes_with_it(store: Store) -> None:
-    assert not store.is_busy()
-    with store.exclusive():
+    assert not is_held(store.out)
+    with holding(store.out):
         store.write_lock(make_lock("a"))
-        assert store.is_busy()
+        assert is_held(store.out)
     assert files_of(store.out) == {"study.lock.json"}
     (store.out / ".busy").touch()
-    assert not store.is_busy(), "a killed process leaves its mark"
+    assert not is_held(store.out), "a killed process leaves its mark"

@@ -15,6 +15,7 @@ from calling import assert_refused, call
 from lorasweep import run
 from lorasweep.errors import UserError
 from lorasweep.folder.heartbeat import beating
+from lorasweep.folder.holding import holding
 from lorasweep.folder.store import Store
 from lorasweep.forecast.status import status_of
 
@@ -67,7 +68,7 @@ def test_a_stopped_study_has_runs_that_are_done_and_that_wait(stopped: Path) -> 
 
 
 def test_what_a_process_is_at_work_on_is_running(out: Path) -> None:
-    with Store(out).exclusive(), beating(out / "checkpoints" / "pack-1") as pulse:
+    with holding(out), beating(out / "checkpoints" / "pack-1") as pulse:
         pulse.step(1, 4, is_resumed=True)
         assert states(out) == ["done", "done", "running", "running"]
         assert status_of(out).is_busy
@@ -110,7 +111,7 @@ def stop_first(out: Path) -> tuple[str, float]:
 def test_a_run_that_is_resumed_after_it_lost_a_race_is_running(out: Path) -> None:
     stop_first(out)
     run_id = status_of(out).runs[0].id
-    with Store(out).exclusive(), beating(out / "checkpoints" / f"run-{run_id}") as pulse:
+    with holding(out), beating(out / "checkpoints" / f"run-{run_id}") as pulse:
         pulse.step(2, 4, is_resumed=True)
         last = status_of(out).runs[-1]
         assert (last.id, last.state, last.share_trained) == (run_id, "running", 0.5)
@@ -218,5 +219,5 @@ def test_a_damaged_heartbeat_is_none(out: Path) -> None:
 
 
 def test_a_study_that_is_just_starting_says_so(tmp_path: Path) -> None:
-    with Store(tmp_path).exclusive():
+    with holding(tmp_path):
         assert_refused(call("status", tmp_path), "is just starting here")

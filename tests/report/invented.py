@@ -137,8 +137,8 @@ def write_losses(out: Path, runs: list[RunRecord]) -> None:
     """Let every finished run do better on what it was trained on; the base model does not."""
     store = Store(out)
     for index, run in enumerate(each for each in runs if each.state == "done"):
-        store.write_losses(store.run_folder(run.id), make_losses(0.5, 0.6 + index / 10))
-    store.write_losses(store.base_folder, make_losses(3.0, 3.0))
+        store.of_run(run.id).write_losses(make_losses(0.5, 0.6 + index / 10))
+    store.of_base.write_losses(make_losses(3.0, 3.0))
 
 
 def write_results(out: Path, results: Results) -> None:

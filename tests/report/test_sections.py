@@ -65,13 +65,10 @@ def test_steps_that_were_skipped_in_fp16_are_told_and_have_no_norm(tmp_path: Pat
     runs = [make_run(0, 60.0), make_run(1, 50.0), make_run(2, 40.0)]
     store = Store(tmp_path)
     for run, norms in zip(runs, ([None, 2.0, 0.5], [0.5] * 3, [None] * 2), strict=True):
-        store.write_history(
-            run.id,
-            [
-                StepEntry(step=step, epoch=0, loss=3.0 - step, grad_norm=norm, lr=1e-3,
-                          num_questions=8, num_answer_tokens=20)
-                for step, norm in enumerate(norms)
-            ],
+        store.of_run(run.id).write_history(
+            StepEntry(step=step, epoch=0, loss=3.0 - step, grad_norm=norm, lr=1e-3,
+                      num_questions=8, num_answer_tokens=20)
+            for step, norm in enumerate(norms)
         )  # fmt: skip
     results = make_results(runs).model_copy(update={"recipe": {"max_grad_norm": 1.0}})
     section = health(Outcome(store, results), SAY)

@@ -15,6 +15,7 @@ import tiny
 from lorasweep.console.progress import Silent
 from lorasweep.console.stopping import stop_switch
 from lorasweep.errors import UserError
+from lorasweep.folder.holding import holding
 from lorasweep.folder.store import Store
 from lorasweep.running.driver import run
 from stopped import files
@@ -103,7 +104,7 @@ def test_a_folder_that_becomes_read_only_costs_checkpoints_and_nothing_else(
 def test_a_second_process_is_refused(
     undisturbed: Path, file: Path, settings: tuple[str, ...]
 ) -> None:
-    with Store(undisturbed).exclusive(), pytest.raises(UserError, match="another lorasweep"):
+    with holding(undisturbed), pytest.raises(UserError, match="another lorasweep"):
         run(tiny.load(file, *settings), undisturbed)
 
 

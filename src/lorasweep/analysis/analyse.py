@@ -94,10 +94,9 @@ def _test(
     """Return what else answered the test set, minus the best run, where that answered it."""
     others = [run for run in results.runs if run.test_metrics and run.id != best.id]
     answers = {
-        run.id: store.read_predictions(store.run_folder(run.id), decoder, "test")
-        for run in (best, *others)
+        run.id: store.of_run(run.id).read_predictions(decoder, "test") for run in (best, *others)
     }
-    answers[BASE] = store.read_predictions(store.base_folder, decoder, "test")
+    answers[BASE] = store.of_base.read_predictions(decoder, "test")
     return on_test_set(answers, {**results.names, BASE: "the base model"}, unit)
 
 

@@ -89,13 +89,10 @@ def answers_of(store: Store, results: Results, decoder: str, unit: Unit = "parag
         for run in results.runs
         if run.state == "done" and scores_of(run.metrics, decoder) is not None
     ]
-    read = {
-        run.id: by_question(store.read_predictions(store.run_folder(run.id), decoder))
-        for run in scored
-    }
+    read = {run.id: by_question(store.of_run(run.id).read_predictions(decoder)) for run in scored}
     reference = _answered_by_most(read.values())
     aligned = {run_id: in_order_of(reference, rows) for run_id, rows in read.items()}
-    base = by_question(store.read_predictions(store.base_folder, decoder))
+    base = by_question(store.of_base.read_predictions(decoder))
     aligned_base = in_order_of(reference, base) if reference else []
     lacks = {run_id: _lack(read[run_id]) for run_id, rows in aligned.items() if not rows}
     notes = [f"{results.names[run]} {lack} and is not compared." for run, lack in lacks.items()]

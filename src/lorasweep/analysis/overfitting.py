@@ -20,11 +20,11 @@ UNKNOWN = "No finished run has left its losses by paragraph; `lorasweep run` mea
 def overfitting(store: Store, results: Results, unit: Unit) -> Overfitting:
     """Return the gaps of the finished runs that left their losses, by paragraph or by article."""
     done = [run.id for run in results.runs if run.state == "done"]
-    losses = {run_id: store.read_losses(store.run_folder(run_id)) for run_id in done}
+    losses = {run_id: store.of_run(run_id).read_losses() for run_id in done}
     found = _on_the_same_questions({run_id: each for run_id, each in losses.items() if each})
     if not found:
         return Overfitting(notes=[UNKNOWN] if done else [])
-    base = store.read_losses(store.base_folder)
+    base = store.of_base.read_losses()
     some = next(iter(found.values()))
     return Overfitting(
         runs=_run_gaps(found, unit),

@@ -9,6 +9,7 @@ from lorasweep.analysis.questions import questions_of
 from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError, nearest
 from lorasweep.folder.halving import cuts_of
+from lorasweep.folder.holding import holding
 from lorasweep.folder.records import (
     BaseRecord,
     DataCard,
@@ -19,6 +20,7 @@ from lorasweep.folder.records import (
     Scores,
     scores_of,
 )
+from lorasweep.folder.run_files import RunFiles
 from lorasweep.folder.store import Store
 from lorasweep.scoring.answer_scores import scores_of as scores_of_answers
 from lorasweep.study.plan import Plan
@@ -73,21 +75,19 @@ def with_analysis(
     results = results.model_copy(
         update={
             "analysis": analysis,
-            "base": _by_clusters(store, store.base_folder, results.base, unit),
-            "runs": [
-                _by_clusters(store, store.run_folder(run.id), run, unit) for run in results.runs
-            ],
+            "base": _by_clusters(store.of_base, results.base, unit),
+            "runs": [_by_clusters(store.of_run(run.id), run, unit) for run in results.runs],
         }
     )
     store.write_results(results)
     return results
 
 
-def _by_clusters(store: Store, folder: Path, record: R, unit: Unit) -> R:
+def _by_clusters(files: RunFiles, record: R, unit: Unit) -> R:
     """Return a record whose scores have intervals over paragraphs, or over articles."""
     update = {
         name: {
-            metric: _rescored(found, store.read_predictions(folder, metric, role), unit)
+            metric: _rescored(found, files.read_predictions(metric, role), unit)
             if isinstance(found, Scores) and found.clusters != unit
             else found
             for metric, found in metrics.items()
@@ -116,7 +116,7 @@ def analyse_folder(out: Path, unit: Unit | None = None) -> Results:
     """
     store = Store(out)
     results, lock = store.read_results(), lock_of(store)
-    with store.exclusive():
+    with holding(store.out):
         try:
             paragraphs: Sequence[Paragraph] | UserError = questions_of(
                 lock, results.data.get("eval")

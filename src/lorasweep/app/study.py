@@ -92,7 +92,7 @@ class ShownStudy:
         if results is None:
             raise UserError("no run is finished yet")
         found = run_called(results, run)
-        predictions = self.store.read_predictions(self.store.run_folder(found.id), decoder)
+        predictions = self.store.of_run(found.id).read_predictions(decoder)
         contexts = {q.id: p.context for p in self.paragraphs for q in p.questions}
         rows = classified([p for p in predictions if p.draw == 0], self.paragraphs)
         return views.failures(rows, contexts, "" if kind == ALL else kind)

@@ -114,7 +114,7 @@ class Panel:
         if not runs:
             yield 1
             return
-        saved = [load_adapter(self.store.adapter_folder(run.id)) for run in runs]
+        saved = [load_adapter(self.store.of_run(run.id).adapter_folder) for run in runs]
         with self.base.adapted([UNADAPTED, *map(answering_lane, saved)]) as adapters:
             for k, adapter in enumerate(saved, 1):
                 adapters.put(k, adapter.weights)
@@ -123,7 +123,7 @@ class Panel:
     def _from_full_model(
         self, run: RunRecord, tree: Tree, decoder: str, context: str
     ) -> list[tuple[Answer, tuple[Token, ...]]]:
-        folder = self.store.model_folder(run.id)
+        folder = self.store.of_run(run.id).model_folder
         model = load_model(folder, self.base.device)
         base = unfreeze(model, load_tokenizer(folder), self.lock.precision)
         return self._replies(base, tree, 1, decoder, context)[0]

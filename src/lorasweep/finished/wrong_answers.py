@@ -75,8 +75,9 @@ def _rows(
     decoder: str,
     paragraphs: Sequence[Paragraph],
 ) -> list[Row]:
-    folder = store.base_folder if isinstance(record, BaseRecord) else store.run_folder(record.id)
-    predictions = store.read_predictions(folder, decoder)
+    files = store.of_base if isinstance(record, BaseRecord) else store.of_run(record.id)
+    predictions = files.read_predictions(decoder)
     if not predictions:
-        raise UserError(f"no answers by {decoder!r} in {folder}{nearest(decoder, record.metrics)}")
+        known = nearest(decoder, record.metrics)
+        raise UserError(f"no answers by {decoder!r} in {files.folder}{known}")
     return classified([each for each in predictions if each.draw == 0], paragraphs)

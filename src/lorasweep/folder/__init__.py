@@ -1,3 +1,13 @@
 """A study's folder as types and files: what is decided, measured, found comes in, and stays."""
 
-__all__ = ["findings", "halving", "heartbeat", "records", "store", "stored"]
+__all__ = [
+    "files",
+    "findings",
+    "halving",
+    "heartbeat",
+    "holding",
+    "records",
+    "run_files",
+    "store",
+    "stored",
+]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lorasweep.folder.store import write_text
+from lorasweep.folder.files import write_text
 from lorasweep.folder.stored import Stored
 
 SECONDS_BETWEEN = 2.0

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from lorasweep.errors import UserError
 from lorasweep.folder.heartbeat import Heartbeat, read_heartbeat
+from lorasweep.folder.holding import is_held
 from lorasweep.folder.records import (
     BaseRecord,
     Lock,
@@ -75,7 +76,7 @@ def status_of(out: Path) -> Status:
     Raises UserError for a folder without a study, and for a damaged file.
     """
     store = Store(out)
-    lock, is_busy = store.read_lock(), store.is_busy()
+    lock, is_busy = store.read_lock(), is_held(store.out)
     if lock is None:
         raise UserError(_why_no_lock(out, is_busy))
     records = {run.id: store.read_run(run.id) for pack in lock.packs for run in pack.runs}

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from lorasweep.analysis.questions import questions_of
 from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError
+from lorasweep.folder.files import damaged
 from lorasweep.folder.records import (
     SCHEMA,
     EvalEntry,
@@ -19,7 +20,7 @@ from lorasweep.folder.records import (
     RunRecord,
     StepEntry,
 )
-from lorasweep.folder.store import Store, damaged
+from lorasweep.folder.store import Store
 from lorasweep.study.study import Study
 
 Entry = TypeVar("Entry", StepEntry, EvalEntry)
@@ -83,11 +84,11 @@ class Outcome:
 
     def predictions(self, run: RunRecord, decoder: str) -> list[Prediction]:
         """Return the answers of a run; none where the decoder has not run."""
-        return self.store.read_predictions(self.store.run_folder(run.id), decoder)
+        return self.store.of_run(run.id).read_predictions(decoder)
 
     def base_predictions(self, decoder: str) -> list[Prediction]:
         """Return the answers of the base model; none where the decoder has not run."""
-        return self.store.read_predictions(self.store.base_folder, decoder)
+        return self.store.of_base.read_predictions(decoder)
 
     def adapter_sizes(self, run: RunRecord) -> list[tuple[int, int, int]]:
         """Return (d, k, r) of every adapted module, [d, k] being its weights; none without files.
@@ -97,7 +98,7 @@ class Outcome:
         """
         from safetensors import safe_open
 
-        place = self.store.adapter_folder(run.id) / "adapter_model.safetensors"
+        place = self.store.of_run(run.id).adapter_folder / "adapter_model.safetensors"
         if not place.is_file() or any(":" in name for name in run.modules):
             return []
         with safe_open(place, framework="np") as file:
@@ -116,9 +117,9 @@ class Outcome:
 
     def _read_history(self, run_id: str) -> list[StepEntry | EvalEntry]:
         try:
-            return self.store.read_history(run_id)
+            return self.store.of_run(run_id).read_history()
         except ValidationError as error:
-            raise damaged(self.store.run_folder(run_id) / "history.jsonl", error) from None
+            raise damaged(self.store.of_run(run_id).folder / "history.jsonl", error) from None
 
 
 def load_outcome(out: Path) -> Outcome:

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from lorasweep.folder.store import replaced_folder
+from lorasweep.folder.files import replaced_folder
 from lorasweep.report import fonts
 from lorasweep.report.blocks import Section
 from lorasweep.report.charts import charts

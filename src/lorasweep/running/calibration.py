@@ -9,9 +9,10 @@ from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import stop_switch
 from lorasweep.data.trees import Forest, Tree
 from lorasweep.errors import UserError
+from lorasweep.folder.files import write_json
 from lorasweep.folder.halving import cut_in_half, parts_of
 from lorasweep.folder.records import Lock, LockedPack, RunRecord
-from lorasweep.folder.store import Store, write_json
+from lorasweep.folder.store import Store
 from lorasweep.forecast.estimate import Costs, costs_of
 from lorasweep.forecast.remaining import calibration_file
 from lorasweep.running.executors.local import HERE

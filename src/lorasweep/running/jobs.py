@@ -116,7 +116,7 @@ def lane_of(run: LockedRun) -> Lane:
 def race_of(job: RaceJob, pack: LockedPack) -> Race:
     """Return a pack's race, in which it meets all runs that earlier packs have finished."""
     own, store = [run.id for run in pack.runs], Store(job.out)
-    rivals = {run: store.read_rungs(run) for run in job.names if run not in own}
+    rivals = {run: store.of_run(run).read_rungs() for run in job.names if run not in own}
     return Race(job.rule, own, rivals, job.names, len(job.names))
 
 

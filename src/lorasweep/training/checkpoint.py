@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lorasweep.errors import UserError
+from lorasweep.folder.files import replaced_file
 from lorasweep.folder.heartbeat import CHECKPOINTS
 from lorasweep.folder.records import EvalEntry, Failure, Rung, StepEntry, Stop
-from lorasweep.folder.store import replaced_file
 
 KEPT = 2
 

@@ -10,7 +10,8 @@ import pytest
 import tiny
 from lorasweep import Study, run
 from lorasweep.answering import evaluate
-from lorasweep.running import driver
+from lorasweep.running import session
+from lorasweep.running.worker import Worker
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +43,7 @@ def out(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "write_report", lambda out: None)
+    monkeypatch.setattr(session, "write_report", lambda out: None)
 
 
 @pytest.fixture
@@ -52,18 +53,18 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any) -> None:
         raise AssertionError("the base model is loaded, though there is nothing to compute")
 
-    monkeypatch.setattr(driver, "Worker", refuse)
+    monkeypatch.setattr(session, "Worker", refuse)
 
 
 @pytest.fixture
 def packs_run(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     """The run ids of each pack that is trained."""
     trained: list[set[str]] = []
-    run_pack = driver.Worker.run_pack
+    run_pack = Worker.run_pack
 
     def spy(self: Any, pack: Any, labels: Any) -> Any:
         trained.append({run.id for run in pack.runs})
         return run_pack(self, pack, labels)
 
-    monkeypatch.setattr(driver.Worker, "run_pack", spy)
+    monkeypatch.setattr(Worker, "run_pack", spy)
     return trained

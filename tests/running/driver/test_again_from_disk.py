@@ -33,15 +33,15 @@ def test_losses_of_a_folder_from_before_are_measured_again(
 ) -> None:
     out, store = tmp_path / "out", Store(tmp_path / "out")
     runs = run(tiny.load(file, *overrides), out).runs
-    folders = [store.base_folder, *(store.run_folder(each.id) for each in runs)]
-    before = [store.read_losses(folder) for folder in folders]
-    for folder in folders:
-        (folder / "losses.json").unlink()
+    places = [store.of_base, *(store.of_run(each.id) for each in runs)]
+    before = [files.read_losses() for files in places]
+    for files in places:
+        (files.folder / "losses.json").unlink()
     again = run(tiny.load(file, *overrides), out)
     assert again.runs == runs
     metrics = [again.base.metrics, *(each.metrics for each in runs)]
-    for folder, old, found in zip(folders, before, metrics, strict=True):
-        new = store.read_losses(folder)
+    for files, old, found in zip(places, before, metrics, strict=True):
+        new = files.read_losses()
         assert new is not None
         assert old is not None
         assert (new.eval.paragraphs, new.train.paragraphs) == (

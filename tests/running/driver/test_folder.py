@@ -124,7 +124,7 @@ def test_predictions_are_a_table_and_squads_own_form(finished: Path) -> None:
 def test_history_has_a_line_per_step_and_per_evaluation(finished: Path) -> None:
     results = results_of(finished)
     for one in results.runs:
-        lines = Store(finished).read_history(one.id)
+        lines = Store(finished).of_run(one.id).read_history()
         steps = [line for line in lines if isinstance(line, StepEntry)]
         assert [step.step for step in steps] == list(range(one.num_steps))
         assert sum(step.num_questions for step in steps) == one.num_train_questions

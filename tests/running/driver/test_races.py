@@ -76,8 +76,8 @@ def test_a_hopeless_run_is_stopped_by_the_leader_of_an_earlier_pack(raced: Path)
     assert results.chosen == good.id
     assert results.race is not None
     store = Store(raced)
-    assert len(store.read_history(hopeless.id)) < len(store.read_history(good.id))
-    (rung,) = store.read_rungs(hopeless.id)
+    assert len(store.of_run(hopeless.id).read_history()) < len(store.of_run(good.id).read_history())
+    (rung,) = store.of_run(hopeless.id).read_rungs()
     assert sum(rung.losses) / sum(rung.num_answer_tokens) == pytest.approx(stop.eval_loss)
 
 

@@ -11,7 +11,7 @@ from clusters import LocalCluster
 
 import tiny
 from lorasweep import Study, run
-from lorasweep.running import driver
+from lorasweep.running import session
 from lorasweep.running.executors.executor import Executor
 
 LORA = '{rank = [2, 4], lr = [1e-3, 3e-3], alpha = "2r", dropout = 0.1}'
@@ -35,7 +35,7 @@ def one_thread() -> Iterator[None]:
 def no_report() -> Iterator[None]:
     """Leave the report out, which depends on what is compared here and takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "write_report", lambda out: None)
+        patch.setattr(session, "write_report", lambda out: None)
         yield
 
 

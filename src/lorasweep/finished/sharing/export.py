@@ -10,8 +10,9 @@ from lorasweep.data.trees import TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.finished.sharing.card import card
 from lorasweep.finished.sharing.merging import merged_model
+from lorasweep.folder.files import replaced_folder
 from lorasweep.folder.records import Lock, Results, RunRecord
-from lorasweep.folder.store import Store, replaced_folder
+from lorasweep.folder.store import Store
 from lorasweep.hub.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
 from lorasweep.model.base import UNBOUNDED, load_tokenizer
 from lorasweep.model.peft_format import (
@@ -45,13 +46,13 @@ def export(out: Path, name: str, target: Path | None = None, is_merged: bool = F
     place = target or store.out / "exports" / (f"{run.id}-merged" if is_merged else run.id)
     base = Study.parse(lock.study, str(store.lock_file)).model.base
     with replaced_folder(place) as aside:
-        adapter = None if is_full else load_adapter(store.adapter_folder(run.id))
+        adapter = None if is_full else load_adapter(store.of_run(run.id).adapter_folder)
         if adapter is None:
-            shutil.copytree(store.model_folder(run.id), aside, dirs_exist_ok=True)
+            shutil.copytree(store.of_run(run.id).model_folder, aside, dirs_exist_ok=True)
         elif is_merged:
             _write_merged(aside, lock, locate(base), adapter)
         else:
-            _copy_adapter(store.adapter_folder(run.id), aside, public_name(base))
+            _copy_adapter(store.of_run(run.id).adapter_folder, aside, public_name(base))
         _write_note(aside, results, run, base)
         text = card(results, run, public_name(base), _licence(base), adapter, is_merged)
         (aside / CARD).write_text(text, "utf-8")

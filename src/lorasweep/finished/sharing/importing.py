@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lorasweep.console.progress import Reporter
 from lorasweep.errors import UserError, nearest
+from lorasweep.folder.holding import holding
 from lorasweep.folder.records import Lock, PackInfo, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.hub.architectures import linear_modules
@@ -36,7 +37,7 @@ def import_adapter(
     base = Study.parse(lock.study, str(store.lock_file)).model.base
     _refuse_other_base(folder, adapter, base)
     record = _record(folder, adapter, lock, _name(name or folder.resolve().name))
-    with store.exclusive():
+    with holding(store.out):
         _refuse_unfinished(store, lock)
         if record.id not in lock.imported:
             _keep(store, lock, folder, record)
@@ -126,6 +127,6 @@ def _keep(store: Store, lock: Lock, folder: Path, record: RunRecord) -> None:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, aside / name)
 
-    store.write_adapter(record.id, copy)
+    store.of_run(record.id).write_adapter(copy)
     store.write_run(record)
     store.write_lock(lock.model_copy(update={"imported": [*lock.imported, record.id]}))
