@@ -30,7 +30,7 @@ from lorasweep.model.machine import (
     resolve_precision,
 )
 from lorasweep.running.locking import auto_micro_tokens
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 from lorasweep.training.hooks import Hooks
 from lorasweep.training.train import train_pack
 

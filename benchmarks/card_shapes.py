@@ -21,7 +21,7 @@ from lorasweep.data.trees import Tree
 from lorasweep.model.base import Base
 from lorasweep.model.machine import default_device, describe
 from lorasweep.model.ops import attention
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 from lorasweep.training.hooks import Hooks, StepEvent
 from lorasweep.training.train import train_pack
 

@@ -22,7 +22,7 @@ from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.model.base import DTYPES, freeze
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import multiplies_bf16_fast, resolve_precision
-from lorasweep.study.study import PROMPT, Recipe
+from lorasweep.study.sections import PROMPT, Recipe
 from lorasweep.training.hooks import Hooks
 from lorasweep.training.train import train_pack
 

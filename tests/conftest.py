@@ -27,7 +27,7 @@ from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.folder.store import Store
 from lorasweep.model.base import Base, freeze
 from lorasweep.running.prepare import Prepared, prepare
-from lorasweep.study.study import PROMPT
+from lorasweep.study.sections import PROMPT
 
 SHARED = Path(__file__).parents[2] / "shared"
 # Milliseconds that a browser may take on a machine that others use as well.

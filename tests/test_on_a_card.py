@@ -21,7 +21,7 @@ from lorasweep.model.full import FullWeights
 from lorasweep.model.lora import Lane
 from lorasweep.running.driver import run
 from lorasweep.study.decoders import parse_decoder
-from lorasweep.study.study import Evaluate, Recipe
+from lorasweep.study.sections import Evaluate, Recipe
 from lorasweep.training.hooks import Hooks
 from lorasweep.training.lanes import Trainable
 from lorasweep.training.train import train_pack

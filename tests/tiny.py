@@ -18,7 +18,8 @@ from lorasweep.folder.records import (
     Scores,
     Stop,
 )
-from lorasweep.study.study import Configuration, Study
+from lorasweep.study.grid import Configuration
+from lorasweep.study.study import Study
 
 TOML = """
 name = "tiny"

@@ -9,7 +9,7 @@ import numpy as np
 from lorasweep.data.squad.dataset import Answer, Paragraph, Question
 from lorasweep.folder.records import DataCard, Prediction, Results, RunRecord
 from lorasweep.folder.store import Store
-from lorasweep.study.study import Configuration
+from lorasweep.study.grid import Configuration
 from tiny import make_base, make_lock, make_record
 
 PER_PARAGRAPH = 4

@@ -9,7 +9,8 @@ from lorasweep.analysis.answers import answers_of
 from lorasweep.analysis.edges import grid_edges
 from lorasweep.folder.findings import Edge
 from lorasweep.folder.records import RunRecord
-from lorasweep.study.study import Configuration, Study
+from lorasweep.study.grid import Configuration
+from lorasweep.study.study import Study
 
 GRID: dict[str, Any] = {"targets": ["attn"], "rank": [2, 4], "lr": [1e-3, 2e-3], "alpha": ["2r"],
                         "dropout": [0.0], "scaling": ["standard"], "lr_ratio": [1.0],

@@ -20,7 +20,7 @@ from lorasweep.scoring.answer_scores import scores_of
 from lorasweep.scoring.stats.clusters import Clusters
 from lorasweep.scoring.stats.intervals import bootstrap_interval
 from lorasweep.study.decoders import Decoder, parse_decoder
-from lorasweep.study.study import Evaluate
+from lorasweep.study.sections import Evaluate
 from reference import evaluation_loss, exact_norms, mixed_lanes, own_loss, randomise_B, with_peft
 
 ALL_AT_ONCE = 100_000

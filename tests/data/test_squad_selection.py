@@ -14,7 +14,7 @@ from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question
 from lorasweep.data.squad.selection import sample, select
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
-from lorasweep.study.study import Data
+from lorasweep.study.sections import Data
 
 Write = Callable[..., str]
 

@@ -25,7 +25,7 @@ from lorasweep.data.trees import (
 )
 from lorasweep.errors import UserError
 from lorasweep.model.base import load_tokenizer
-from lorasweep.study.study import PROMPT
+from lorasweep.study.sections import PROMPT
 
 END = 0
 

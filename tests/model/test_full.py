@@ -15,7 +15,7 @@ from lorasweep.model.base import Base, unfreeze
 from lorasweep.model.full import FullWeights, SavedModel
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import Precision
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 from lorasweep.training.hooks import Hooks
 from lorasweep.training.optimizer import schedule_factor
 from lorasweep.training.train import answer_loss, epoch_batches, train_pack

@@ -30,7 +30,7 @@ from lorasweep.report.sections.results.heat import heat_maps
 from lorasweep.report.tables import Table
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.sentences import f1_sentence
-from lorasweep.study.study import Configuration
+from lorasweep.study.grid import Configuration
 
 SAY = Strings.load("en")
 FULL = Configuration(

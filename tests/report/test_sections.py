@@ -15,7 +15,8 @@ from lorasweep.report.sections.training.health import health
 from lorasweep.report.sections.training.losses import losses
 from lorasweep.report.sections.training.race import race
 from lorasweep.report.words.language import Strings
-from lorasweep.study.study import Configuration, Race
+from lorasweep.study.grid import Configuration
+from lorasweep.study.sections import Race
 
 SAY = Strings.load("en")
 

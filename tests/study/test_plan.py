@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from lorasweep.errors import UserError
 from lorasweep.hub import models
 from lorasweep.hub.architectures import built_in_targets, linear_modules
+from lorasweep.study.grid import resolve_alpha
 from lorasweep.study.plan import Plan, make_plan, plan_json
-from lorasweep.study.study import Study, resolve_alpha, shipped_studies
+from lorasweep.study.study import Study, shipped_studies
 from lorasweep.study.targets import resolve_targets
 
 GPT2 = models.read_config("gpt2")

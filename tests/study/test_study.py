@@ -9,15 +9,11 @@ from hypothesis import strategies as st
 
 from lorasweep.errors import UserError, nearest
 from lorasweep.hub.models import read_config
+from lorasweep.study.fingerprint import canonical_json, fingerprint
+from lorasweep.study.grid import resolve_alpha
 from lorasweep.study.plan import make_plan, plan_json
-from lorasweep.study.study import (
-    PROMPT,
-    Study,
-    canonical_json,
-    fingerprint,
-    resolve_alpha,
-    shipped_studies,
-)
+from lorasweep.study.sections import PROMPT
+from lorasweep.study.study import Study, shipped_studies
 
 SMALL = """
 name = "small"

@@ -21,7 +21,7 @@ from lorasweep.model.lora import Lane
 from lorasweep.model.machine import resolve_precision
 from lorasweep.running.driver import run
 from lorasweep.running.selfcheck import round_checked, training_logits
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 from lorasweep.training.hooks import Hooks
 from lorasweep.training.lanes import Trainable
 from lorasweep.training.train import train_pack

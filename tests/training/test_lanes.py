@@ -13,7 +13,7 @@ from lorasweep.data.trees import Tree
 from lorasweep.folder.records import Rung, Stop
 from lorasweep.model.base import Base
 from lorasweep.model.lora import Adapters, Lane
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 from lorasweep.training.checkpoint import Checkpoint, Checkpoints
 from lorasweep.training.hooks import Hooks, RaceHooks, Trained
 from lorasweep.training.lanes import Lanes

@@ -14,7 +14,7 @@ from lorasweep.folder.records import Failure, StepEntry
 from lorasweep.model.base import Base, unfreeze
 from lorasweep.model.full import FullWeights
 from lorasweep.model.lora import Adapters, Lane
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 from lorasweep.training import loss_scaling
 from lorasweep.training.checkpoint import Checkpoint, Checkpoints
 from lorasweep.training.hooks import Hooks, StepEvent, Trained

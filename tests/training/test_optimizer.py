@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 from transformers.optimization import get_constant_schedule
 
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 from lorasweep.training import optimizer as optimizer_module
 from lorasweep.training.optimizer import LaneAdamW, clip_lanes, lane_norms, schedule_factor
 

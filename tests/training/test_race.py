@@ -9,7 +9,7 @@ from scipy.stats import ttest_1samp
 
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Rung
-from lorasweep.study.study import Race as Rule
+from lorasweep.study.sections import Race as Rule
 from lorasweep.study.study import Study
 from lorasweep.training.race import ParagraphLosses, Race, excess, mean_loss, stop_sentence
 

@@ -13,7 +13,7 @@ from lorasweep.data.trees import WIDTHS, Tree, lay_out, separate_rows
 from lorasweep.folder.records import EvalEntry, Failure, StepEntry
 from lorasweep.model.base import Base
 from lorasweep.model.lora import Adapters, Lane
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 from lorasweep.training.hooks import Hooks, StepEvent, Trained
 from lorasweep.training.optimizer import clip_lanes
 from lorasweep.training.train import answer_loss, epoch_batches, epoch_order, train_pack

@@ -20,7 +20,7 @@ from lorasweep.errors import UserError
 from lorasweep.folder.findings import BASE, Analysis, Comparison, DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores
 from lorasweep.folder.store import Store
-from lorasweep.study.study import Unit
+from lorasweep.study.sections import Unit
 
 SELECTION_BIAS = (
     "The best run was chosen and scored on the same questions, so its score is optimistic; "

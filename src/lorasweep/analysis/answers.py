@@ -13,7 +13,7 @@ from lorasweep.folder.records import Prediction, Results, RunRecord, scores_of
 from lorasweep.folder.store import Store
 from lorasweep.scoring.answer_scores import by_question, clusters_of
 from lorasweep.scoring.stats.clusters import Clusters, Floats
-from lorasweep.study.study import Unit
+from lorasweep.study.sections import Unit
 
 # The draws of every question; a decoder that does not sample gives one.
 Questions = Sequence[Sequence[Prediction]]

@@ -14,7 +14,7 @@ from lorasweep.scoring.stats.all_pairs import differences_from_chosen
 from lorasweep.scoring.stats.clusters import Floats
 from lorasweep.scoring.stats.power import Power as Settling
 from lorasweep.scoring.stats.power import questions_to_settle
-from lorasweep.study.study import Unit
+from lorasweep.study.sections import Unit
 
 # A difference in points that would matter, chosen beforehand.
 DIFFERENCE_TO_SETTLE = 1.0

@@ -11,7 +11,7 @@ from lorasweep.analysis.ablation import AXES, Tables, points_of
 from lorasweep.analysis.answers import Answers
 from lorasweep.folder.findings import Edge
 from lorasweep.scoring.stats.edges import EdgeWarning, edge_warning, level_means
-from lorasweep.study.study import Grid
+from lorasweep.study.grid import Grid
 
 
 def grid_edges(

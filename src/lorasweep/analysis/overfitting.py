@@ -12,7 +12,7 @@ from lorasweep.folder.store import Store
 from lorasweep.scoring.stats.ablation import level_weights, varied_axes
 from lorasweep.scoring.stats.clusters import Clusters, Floats
 from lorasweep.scoring.stats.gap import Gap, gap_intervals
-from lorasweep.study.study import Unit
+from lorasweep.study.sections import Unit
 
 UNKNOWN = "No finished run has left its losses by paragraph; `lorasweep run` measures them."
 

@@ -24,7 +24,7 @@ from lorasweep.folder.run_files import RunFiles
 from lorasweep.folder.store import Store
 from lorasweep.scoring.answer_scores import scores_of as scores_of_answers
 from lorasweep.study.plan import Plan
-from lorasweep.study.study import Unit
+from lorasweep.study.sections import Unit
 
 R = TypeVar("R", BaseRecord, RunRecord)
 

@@ -18,7 +18,7 @@ from lorasweep.folder.records import Prediction
 from lorasweep.model.base import Base
 from lorasweep.scoring.metrics import exact_match, f1
 from lorasweep.study.decoders import Decoder
-from lorasweep.study.study import Evaluate
+from lorasweep.study.sections import Evaluate
 from lorasweep.training.race import ParagraphLosses
 from lorasweep.training.train import answer_losses
 

@@ -22,7 +22,7 @@ from lorasweep.forecast.remaining import Forecast
 from lorasweep.forecast.status import Status
 from lorasweep.hub.models import ModelInfo
 from lorasweep.study.plan import Plan
-from lorasweep.study.study import Race
+from lorasweep.study.sections import Race
 from lorasweep.training.race import stop_sentence
 
 NO_ESTIMATE = (

@@ -5,7 +5,7 @@ resampling paragraphs, or articles; where one is None, a `reason` or a note says
 """
 
 from lorasweep.folder.stored import Interval, Stored
-from lorasweep.study.study import Unit
+from lorasweep.study.sections import Unit
 
 BASE = "base"  # stands for the base model where an id of a run is expected
 Value = int | float | str

@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from lorasweep.folder.findings import Analysis
 from lorasweep.folder.stored import FileName, Interval, Share, Stored
-from lorasweep.study.study import Configuration, ImportedConfiguration, Race, Unit
+from lorasweep.study.grid import Configuration, ImportedConfiguration
+from lorasweep.study.sections import Race, Unit
 
 SCHEMA = 1
 # The name of the evaluation loss among metrics; the others are decoders.

@@ -14,8 +14,9 @@ from lorasweep.folder.records import Lock, LockedPack, LockedRun, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.forecast.estimate import Costs, Estimate, Size, costs_of, estimate, work_of
 from lorasweep.hub.models import home
+from lorasweep.study.fingerprint import canonical_json, fingerprint
 from lorasweep.study.plan import Pack, Plan, PlannedRun, pack_up
-from lorasweep.study.study import Study, canonical_json, fingerprint
+from lorasweep.study.study import Study
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lorasweep.hub.architectures import outputs_of, whole_of
 from lorasweep.model.ops.frozen import FrozenLinear
 from lorasweep.model.ops.noise import noise_of
-from lorasweep.study.study import fingerprint
+from lorasweep.study.fingerprint import fingerprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from lorasweep.model.lora import Lane
 from lorasweep.model.machine import Precision, versions
 from lorasweep.model.peft_format import SavedAdapter
 from lorasweep.running.prepare import Prepared, QuestionSet
-from lorasweep.study import study
-from lorasweep.study.study import Evaluate, Recipe
+from lorasweep.study import sections
+from lorasweep.study.sections import Evaluate, Recipe
 from lorasweep.training.hooks import Trained
 from lorasweep.training.race import Race
 from lorasweep.training.train import last_epoch_loss
@@ -34,7 +34,7 @@ from lorasweep.training.train import last_epoch_loss
 class RaceJob:
     """A race as a worker needs to know it: its rule, its runs' names by id, and their folder."""
 
-    rule: study.Race
+    rule: sections.Race
     names: dict[str, str]
     out: Path
 

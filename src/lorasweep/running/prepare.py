@@ -15,8 +15,9 @@ from lorasweep.hub import models
 from lorasweep.model.base import UNBOUNDED, load_tokenizer
 from lorasweep.model.machine import default_device
 from lorasweep.study.decoders import Decoder, parse_decoder
+from lorasweep.study.fingerprint import fingerprint
 from lorasweep.study.plan import Plan, make_plan
-from lorasweep.study.study import Study, fingerprint
+from lorasweep.study.study import Study
 
 # The role of the training questions on which losses are measured after training.
 TRAIN_SAMPLE = "train_sample"

@@ -42,7 +42,7 @@ from lorasweep.running.examine import Examiner
 from lorasweep.running.fitting import refuse_too_large
 from lorasweep.running.jobs import FinishedRun, Job, Scored, lane_of, race_of, records_of
 from lorasweep.running.selfcheck import load_checked
-from lorasweep.study.study import fingerprint
+from lorasweep.study.fingerprint import fingerprint
 from lorasweep.training.checkpoint import Checkpoint, Checkpoints
 from lorasweep.training.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.training.lanes import Trainable

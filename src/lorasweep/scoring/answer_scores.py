@@ -7,7 +7,7 @@ from lorasweep.folder.records import Prediction, Scores
 from lorasweep.scoring.metrics import normalise
 from lorasweep.scoring.stats.clusters import Clusters
 from lorasweep.scoring.stats.intervals import Interval, bootstrap_intervals, wilson_interval, within
-from lorasweep.study.study import Unit
+from lorasweep.study.sections import Unit
 
 
 def scores_of(

@@ -16,7 +16,7 @@ from lorasweep.scoring.stats.clusters import DRAWS, Clusters, Floats
 from lorasweep.scoring.stats.intervals import Interval, bootstrap_intervals, wilson_interval, within
 from lorasweep.scoring.stats.paired import Difference, mcnemar_exact, paired_differences, sentence
 from lorasweep.scoring.stats.power import Power, questions_to_settle
-from lorasweep.study.study import Unit
+from lorasweep.study.sections import Unit
 
 # A difference in points that would matter, chosen beforehand.
 DIFFERENCE_TO_SETTLE = 1.0

@@ -10,7 +10,9 @@ from typing import Any
 
 from lorasweep.hub.architectures import LinearModule, built_in_targets, linear_modules
 from lorasweep.hub.weights import num_parameters
-from lorasweep.study.study import Configuration, Scaling, Study, canonical_json, resolve_alpha
+from lorasweep.study.fingerprint import canonical_json
+from lorasweep.study.grid import Configuration, Scaling, resolve_alpha
+from lorasweep.study.study import Study
 from lorasweep.study.targets import Target, TargetSets, resolve, with_parts
 
 # A processor is busy with few; a card is with many (docs/log.md has the speeds).

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 # The update's temporaries are a few times this: 16 MiB each in fp32, whatever the model's size.

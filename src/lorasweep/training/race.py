@@ -20,7 +20,7 @@ import numpy as np
 
 from lorasweep.folder.records import Rung, Stop
 from lorasweep.scoring.stats.clusters import Floats
-from lorasweep.study import study
+from lorasweep.study import sections
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -63,7 +63,7 @@ class Race:
     rungs; `names` maps ids to what people call them.
     """
 
-    rule: study.Race
+    rule: sections.Race
     runs: Sequence[str]
     rivals: Mapping[str, Sequence[Rung]]
     names: Mapping[str, str]

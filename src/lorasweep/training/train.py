@@ -18,7 +18,7 @@ from lorasweep.folder.records import EvalEntry, Failure, StepEntry
 from lorasweep.model.base import Base
 from lorasweep.model.lora import TreeDropout
 from lorasweep.model.machine import peak_memory_bytes
-from lorasweep.study.study import Recipe
+from lorasweep.study.sections import Recipe
 from lorasweep.training.checkpoint import Checkpoint, Checkpoints, Progress
 from lorasweep.training.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.training.lanes import Lanes, Trainable

@@ -14,7 +14,7 @@ from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.data.trees import Tree
 from lorasweep.model.base import Base
 from lorasweep.study.decoders import parse_decoder
-from lorasweep.study.study import Evaluate
+from lorasweep.study.sections import Evaluate
 from reference import mixed_lanes, randomise_B
 
 DECODERS = ("greedy", "nucleus-0.9", "beam-2", "span", "temperature-1.3", "greedy")

@@ -26,7 +26,7 @@ from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.model.base import Base, freeze
 from lorasweep.model.ops.hashing import key_of
 from lorasweep.study.decoders import Decoder, parse_decoder
-from lorasweep.study.study import Evaluate
+from lorasweep.study.sections import Evaluate
 from reference import mixed_lanes, randomise_B
 
 ALL_AT_ONCE = 100_000

@@ -23,7 +23,7 @@ from lorasweep.data.squad.dataset import Paragraph, Question
 from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import TreeBuilder, separate_rows
 from lorasweep.model.base import Base, freeze
-from lorasweep.study.study import PROMPT
+from lorasweep.study.sections import PROMPT
 from reference import mixed_lanes, randomise_B
 
 ALL_AT_ONCE = 100_000

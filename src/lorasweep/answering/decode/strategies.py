@@ -15,7 +15,7 @@ from lorasweep.answering.decode.sampling import sampler
 from lorasweep.answering.decode.span import SpanChooser, Vocabulary, at_words_end
 from lorasweep.answering.decode.stepwise import grow_until_stopped, likeliest
 from lorasweep.study.decoders import Decoder
-from lorasweep.study.study import Evaluate
+from lorasweep.study.sections import Evaluate
 
 __all__ = [
     "Answer",

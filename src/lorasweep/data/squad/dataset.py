@@ -2,7 +2,7 @@
 
 from dataclasses import astuple, dataclass
 
-from lorasweep.study.study import fingerprint
+from lorasweep.study.fingerprint import fingerprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Literal, TypeVar
 from lorasweep.data.squad.dataset import Dataset, Paragraph
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
-from lorasweep.study.study import Data, fingerprint
+from lorasweep.study.fingerprint import fingerprint
+from lorasweep.study.sections import Data
 
 EVAL_SHARE = 0.2
 OPTIONS = (

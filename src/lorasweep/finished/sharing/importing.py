@@ -16,7 +16,9 @@ from lorasweep.hub.models import HUB_ID, NOTE_FILE, hub_id_of, read_config
 from lorasweep.model.machine import versions
 from lorasweep.model.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter
 from lorasweep.running import driver
-from lorasweep.study.study import ImportedConfiguration, Study, fingerprint
+from lorasweep.study.fingerprint import fingerprint
+from lorasweep.study.grid import ImportedConfiguration
+from lorasweep.study.study import Study
 
 NOT_KNOWN_PACK = PackInfo(id="imported", lanes=1, seconds=0.0)
 

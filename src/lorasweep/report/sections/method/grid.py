@@ -9,7 +9,7 @@ from lorasweep.report.blocks import Block, Items, Paragraph, Section
 from lorasweep.report.load import Outcome
 from lorasweep.report.tables import Cell, Column, Table
 from lorasweep.report.words.language import Strings
-from lorasweep.study.study import Configuration, ImportedConfiguration, resolve_alpha
+from lorasweep.study.grid import Configuration, ImportedConfiguration, resolve_alpha
 
 LAYER = re.compile(r"\.\d+\.")
 AXES = ("method", "targets", "rank", "lr", "alpha", "dropout", "scaling", "lr_ratio", "seed")
