@@ -17,7 +17,7 @@ from lorasweep.folder.store import Store
 from lorasweep.forecast.remaining import Forecast, calibration_file, forecast
 from lorasweep.hub import models
 from lorasweep.model.machine import TooLargeError, default_device
-from lorasweep.running import worker
+from lorasweep.running import pack_run
 from lorasweep.running.calibration import calibrate, sample_of
 from lorasweep.running.prepare import prepare
 from lorasweep.study.plan import make_plan
@@ -130,14 +130,14 @@ def lock_of(store: Store) -> Lock:
 def test_a_calibration_halves_a_pack_that_memory_does_not_hold(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_pack = worker.train_pack
+    train_pack = pack_run.train_pack
 
     def train(base: Any, trained: Any, *others: Any) -> Any:
         if len(trained.lanes) > 1:
             raise TooLargeError("2 GB of memory are free")
         return train_pack(base, trained, *others)
 
-    monkeypatch.setattr(worker, "train_pack", train)
+    monkeypatch.setattr(pack_run, "train_pack", train)
     found = calibrate(tiny.load(file), Silent())
     assert found.methods["lora"].seconds > 0
 
@@ -148,7 +148,7 @@ def test_memory_that_one_run_does_not_find_is_said(
     def train(*_: Any) -> Any:
         raise TooLargeError("2 GB of memory are free")
 
-    monkeypatch.setattr(worker, "train_pack", train)
+    monkeypatch.setattr(pack_run, "train_pack", train)
     monkeypatch.setattr("lorasweep.running.locking.AUTO_MICRO_TOKENS", {"cpu": 1, "cuda": 1})
     ended = call("plan", file, "--calibrate")
     assert ended.code == 2

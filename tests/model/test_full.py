@@ -17,8 +17,9 @@ from lorasweep.model.lora import Lane
 from lorasweep.model.machine import Precision
 from lorasweep.study.sections import Recipe
 from lorasweep.training.hooks import Hooks
+from lorasweep.training.loss import answer_loss
 from lorasweep.training.optimizer import schedule_factor
-from lorasweep.training.train import answer_loss, epoch_batches, train_pack
+from lorasweep.training.train import epoch_batches, train_pack
 from reference import exact_norms, own_logits, own_loss, relative
 
 MakeModel = Callable[..., PreTrainedModel]

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.model.base import Base, freeze
 from lorasweep.model.lora import Adapters, Lane, TreeDropout, initial_A
-from lorasweep.training.train import answer_loss
+from lorasweep.training.loss import answer_loss
 from reference import (
     exact_norms,
     mixed_lanes,

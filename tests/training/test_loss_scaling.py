@@ -18,8 +18,9 @@ from lorasweep.study.sections import Recipe
 from lorasweep.training import loss_scaling
 from lorasweep.training.checkpoint import Checkpoint, Checkpoints
 from lorasweep.training.hooks import Hooks, StepEvent, Trained
+from lorasweep.training.loss import answer_loss
 from lorasweep.training.loss_scaling import FIRST, GOOD_STEPS, LARGEST, LossScaling
-from lorasweep.training.train import answer_loss, train_pack
+from lorasweep.training.train import train_pack
 from reference import mixed_lanes, modules_of, randomise_B, relative
 
 RECIPE = Recipe(

@@ -15,8 +15,9 @@ from lorasweep.model.base import Base
 from lorasweep.model.lora import Adapters, Lane
 from lorasweep.study.sections import Recipe
 from lorasweep.training.hooks import Hooks, StepEvent, Trained
+from lorasweep.training.loss import answer_loss
 from lorasweep.training.optimizer import clip_lanes
-from lorasweep.training.train import answer_loss, epoch_batches, epoch_order, train_pack
+from lorasweep.training.train import epoch_batches, epoch_order, train_pack
 from reference import (
     evaluation_loss,
     exact_norms,
@@ -306,7 +307,7 @@ class TestLanesThatBreak:
 
         lanes = mixed_lanes(exact_base)
         expected = train(exact_base, lanes, trees)
-        monkeypatch.setattr("lorasweep.training.train.clip_lanes", breaking)
+        monkeypatch.setattr("lorasweep.training.step.clip_lanes", breaking)
         found = train(exact_base, lanes, trees)
         assert found.trained.failures == [
             None,

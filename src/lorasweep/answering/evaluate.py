@@ -19,8 +19,8 @@ from lorasweep.model.base import Base
 from lorasweep.scoring.metrics import exact_match, f1
 from lorasweep.study.decoders import Decoder
 from lorasweep.study.sections import Evaluate
+from lorasweep.training.loss import answer_losses
 from lorasweep.training.race import ParagraphLosses
-from lorasweep.training.train import answer_losses
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ def calibrate(study: Study, reporter: Reporter) -> Costs:
 
 def _run(worker: Worker, lock: Lock, pack: LockedPack) -> list[FinishedRun]:
     """Run a pack, in halves where memory does not hold it, as the study itself will be."""
-    longest = max(tree.num_tokens for tree in worker.trees["train"])
+    longest = max(tree.num_tokens for tree in worker.loaded.trees["train"])
 
     def halve(part: LockedPack, why: str) -> list[LockedPack]:
         nonlocal lock

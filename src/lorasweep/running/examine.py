@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.evaluate import decode_all, paragraph_losses, predictions_of
@@ -14,6 +15,7 @@ from lorasweep.folder.records import EVAL_LOSS, FinalLosses, LossesByParagraph
 from lorasweep.model.base import Base
 from lorasweep.model.machine import free_memory_bytes
 from lorasweep.running.jobs import Job, Scored
+from lorasweep.running.loaded import Loaded
 from lorasweep.running.prepare import TRAIN_SAMPLE
 from lorasweep.scoring.answer_scores import scores_of
 from lorasweep.study.decoders import parse_decoder
@@ -21,6 +23,8 @@ from lorasweep.training.race import ParagraphLosses
 
 # Of free memory, what the prompts' keys and values may take between two decoders.
 SHARE_FOR_PROMPTS = 3
+# A pass without a backward one keeps no activations, so it may have this many times the tokens.
+FORWARD_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ class Examiner:
     micro_tokens: int
     reporter: Reporter
     stop: StopSwitch
+
+    @classmethod
+    def of(cls, loaded: Loaded, micro_tokens: int, reporter: Reporter, stop: StopSwitch) -> Self:
+        """Return who scores the model as it stands; a training pass has `micro_tokens`."""
+        tokens = FORWARD_SHARE * micro_tokens
+        return cls(loaded.base, loaded.job, loaded.trees, tokens, reporter, stop)
 
     def losses(self, num_lanes: int, role: str) -> ParagraphLosses:
         """Return each lane's losses by paragraph."""

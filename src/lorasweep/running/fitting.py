@@ -14,7 +14,7 @@ from lorasweep.model.machine import (
 )
 from lorasweep.model.ops.allocator import give_back_freed_memory
 from lorasweep.running.jobs import lane_of
-from lorasweep.training.train import answer_loss
+from lorasweep.training.loss import answer_loss
 
 
 def refuse_too_large(

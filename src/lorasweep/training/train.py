@@ -1,7 +1,4 @@
-"""The training loop of a pack: K lanes in lockstep over the same batches of trees.
-
-Shapes: K lanes, N supervised positions of a micro-batch, V vocabulary.
-"""
+"""The training loop of a pack: K lanes in lockstep over the same batches of trees."""
 
 import hashlib
 import math
@@ -9,22 +6,20 @@ import time
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from lorasweep.data.cuts import batches, micro_batches
-from lorasweep.data.trees import Rows, Tree, lay_out
-from lorasweep.folder.records import EvalEntry, Failure, StepEntry
+from lorasweep.data.cuts import batches
+from lorasweep.data.trees import Tree
+from lorasweep.folder.records import EvalEntry, StepEntry
 from lorasweep.model.base import Base
-from lorasweep.model.lora import TreeDropout
 from lorasweep.model.machine import peak_memory_bytes
 from lorasweep.study.sections import Recipe
 from lorasweep.training.checkpoint import Checkpoint, Checkpoints, Progress
 from lorasweep.training.hooks import Hooks, RaceHooks, StepEvent, Trained
 from lorasweep.training.lanes import Lanes, Trainable
 from lorasweep.training.loss_scaling import LossScaling
-from lorasweep.training.optimizer import clip_lanes, schedule_factor
+from lorasweep.training.optimizer import schedule_factor
 from lorasweep.training.race import ParagraphLosses
+from lorasweep.training.step import Stepper
 
 SECONDS_WORTH_SAVING = 60.0
 
@@ -75,16 +70,18 @@ class _Training:
         hooks: Hooks,
         checkpoints: Checkpoints | None,
     ) -> None:
-        self.base, self.adapters, self.recipe = base, adapters, recipe
-        self.micro_tokens = micro_tokens
+        self.adapters, self.recipe = adapters, recipe
         self.hooks, self.checkpoints = hooks, checkpoints
         seed = adapters.lanes[0].seed
         self.epochs = [epoch_batches(trees, recipe, seed, e) for e in range(recipe.epochs)]
-        self.scaling = LossScaling(len(adapters.lanes)) if base.is_fp16 else None
-        self.lanes = Lanes(adapters, recipe.weight_decay, self.scaling)
+        scaling = LossScaling(len(adapters.lanes)) if base.is_fp16 else None
+        self.lanes = Lanes(adapters, recipe.weight_decay, scaling)
         num_steps = sum(map(len, self.epochs))
         self.rungs = hooks.race.race.fractions(num_steps) if hooks.race else {}
         self.result = Trained.nothing(num_steps, len(self.lanes))
+        self.stepper = Stepper(
+            base, adapters, self.lanes, recipe, micro_tokens, scaling, self.result
+        )
 
     def run(self) -> Trained:
         first = self._resume()
@@ -160,66 +157,9 @@ class _Training:
         )
 
     def _step(self, batch: tuple[Tree, ...], step: int, epoch: int) -> None:
-        self.adapters.gradients_KP.zero_()
-        loss_K = self._accumulate(batch, step)
-        self._stop_lanes(loss_K, step, "loss")
         factor = schedule_factor(self.recipe, step, self.result.num_steps)
-        norm_K = self._update(step, factor)
+        loss_K, norm_K = self.stepper.step(batch, step, factor)
         self._record(batch, step, epoch, factor, loss_K.tolist(), norm_K.tolist())
-
-    def _update(self, step: int, factor: float) -> Tensor:
-        """Clip the gradients and let lanes step along them; return their norms [K] before."""
-        if self.scaling:
-            return self._scaled_update(self.scaling, step, factor)
-        norm_K = clip_lanes(self.adapters.gradients_KP, self.recipe.max_grad_norm).cpu()
-        self._stop_lanes(norm_K, step, "gradient norm")
-        self.lanes.step(factor)
-        return norm_K
-
-    def _scaled_update(self, scaling: LossScaling, step: int, factor: float) -> Tensor:
-        """Do what `_update` does; a lane that overflows in fp16 skips the step instead.
-
-        It is stopped where it still overflows at the smallest scale.
-        """
-        scaling.unscale(self.adapters.gradients_KP)
-        norm_K = clip_lanes(self.adapters.gradients_KP, self.recipe.max_grad_norm).cpu()
-        overflowed_K = ~norm_K.isfinite()
-        scaling.update(overflowed_K)
-        self._stop_lanes(norm_K.where(scaling.exhausted_K, 0.0), step, "gradient norm")
-        self.lanes.scaled_step(scaling, factor, overflowed_K)
-        return norm_K
-
-    def _accumulate(self, batch: tuple[Tree, ...], step: int) -> Tensor:
-        """Add up the gradients of a batch; return each lane's mean loss over its answer tokens."""
-        num_answer_tokens = sum(tree.num_answer_tokens for tree in batch)
-        num_lanes, device = len(self.lanes), self.base.device
-        total_K = torch.zeros(num_lanes, dtype=torch.float64, device=device)
-        for trees in micro_batches(batch, self.micro_tokens, num_lanes, device):
-            rows = lay_out(trees, device)
-            self.adapters.dropout = self._dropout(rows, step)
-            loss_K = answer_loss(self.base, rows, num_lanes) / num_answer_tokens
-            scaled_K = self.scaling.scaled(loss_K) if self.scaling else loss_K
-            self.adapters.accumulate(scaled_K.sum())
-            total_K += loss_K.detach()
-        self.adapters.dropout = None
-        # Asked for once: a card goes on with a micro-batch while the next one is laid out.
-        return total_K.cpu()
-
-    def _dropout(self, rows: Rows, step: int) -> TreeDropout | None:
-        lanes = self.adapters.lanes
-        if not any(lane.dropout for lane in lanes):
-            return None
-        ids, sizes = [t.id for t in rows.trees], [t.num_tokens for t in rows.trees]
-        return TreeDropout(lanes, ids, sizes, step, rows.input_ids_RT.shape[1], rows.answer_index_N)
-
-    def _stop_lanes(self, value_K: Tensor, step: int, quantity: str) -> None:
-        """Stop lanes whose value is not finite."""
-        for k in self.lanes.live():
-            value = value_K[k].item()
-            if not math.isfinite(value):
-                failure = Failure(step=step, quantity=quantity, value=str(value))
-                self.result.failures[self.lanes.places[k]] = failure
-                self.lanes.silence(k)
 
     def _record(self, batch: tuple[Tree, ...], step: int, epoch: int, factor: float,
                 losses: list[float], norms: list[float]) -> None:  # fmt: skip
@@ -242,7 +182,7 @@ class _Training:
             return 0
         found = race.evaluate() if race else None
         losses = found.means() if found else self.hooks.evaluate()
-        self._stop_lanes(torch.tensor(losses, dtype=torch.float64), step, "evaluation loss")
+        self.stepper.stop_lanes(torch.tensor(losses, dtype=torch.float64), step, "evaluation loss")
         for k in self.lanes.live() if epoch is not None else ():
             entry = EvalEntry(step=step, epoch=epoch or 0, eval_loss=losses[k])
             self.result.histories[self.lanes.places[k]].append(entry)
@@ -285,20 +225,6 @@ class _Training:
             "stops": [None],
         }
         return Checkpoint(whole.model_copy(update=own), self.lanes.state_of(k))
-
-
-def answer_losses(base: Base, rows: Rows, num_lanes: int) -> Tensor:
-    """Return each lane's negative log-likelihood [K, N] of every answer token, in nats."""
-    hidden_KNd = base.hidden_at_answers(rows, num_lanes)
-    logits_KNV = base.head(hidden_KNd)
-    wide = logits_KNV.to(torch.promote_types(logits_KNV.dtype, torch.float32)).flatten(0, 1)
-    labels = rows.labels_N.repeat(num_lanes)
-    return F.cross_entropy(wide, labels, reduction="none").view(num_lanes, -1)
-
-
-def answer_loss(base: Base, rows: Rows, num_lanes: int) -> Tensor:
-    """Return each lane's summed negative log-likelihood [K] of the answer tokens, in nats."""
-    return answer_losses(base, rows, num_lanes).sum(1)
 
 
 def last_epoch_loss(history: Sequence[StepEntry | EvalEntry]) -> float | None:

@@ -18,7 +18,7 @@ from lorasweep.console.progress import Silent
 from lorasweep.folder import heartbeat
 from lorasweep.folder.heartbeat import read_heartbeat
 from lorasweep.folder.store import Store
-from lorasweep.running import fitting, worker
+from lorasweep.running import fitting, pack_run
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -37,7 +37,7 @@ class Notes(Silent):
 @pytest.fixture
 def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let training run out of memory, as CUDA does, with more lanes than these."""
-    train_pack = worker.train_pack
+    train_pack = pack_run.train_pack
 
     def limit(num_lanes: int) -> None:
         def train(base: Any, trained: Any, *others: Any) -> Any:
@@ -45,7 +45,7 @@ def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
             return train_pack(base, trained, *others)
 
-        monkeypatch.setattr(worker, "train_pack", train)
+        monkeypatch.setattr(pack_run, "train_pack", train)
 
     return limit
 
@@ -97,7 +97,7 @@ def test_other_errors_are_no_matter_of_memory(
     def fail(*_: Any) -> None:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(worker, "train_pack", fail)
+    monkeypatch.setattr(pack_run, "train_pack", fail)
     with pytest.raises(RuntimeError, match="something else"):
         run(tiny.load(file), tmp_path)
 

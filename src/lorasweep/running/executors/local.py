@@ -52,7 +52,7 @@ class LocalExecutor:
                 continue
             # Only behind the handler: the traceback holds the tensors of the pack that failed.
             gc.collect()
-            worker.let_go()
+            worker.loaded.give_back()
             waiting.extendleft(reversed(halve(pack, reason)))
             num_done -= 1
 

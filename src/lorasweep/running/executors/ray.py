@@ -90,7 +90,7 @@ class RayExecutor:
             raise UserError(_too_small(job.device, job.threads))
         worker.reporter.note(f"{len(packs)} packs on Ray, room for {num_workers} workers")
         # A worker of the cluster may need the memory on this very machine.
-        worker.release()
+        worker.loaded.release()
         yield from Pool(worker, packs, labels, halve, resources).run()
 
     def _places(self, device: str, threads: int) -> list[Place]:
