@@ -21,8 +21,9 @@ quickstart: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
+# Slow ones hold a model of a few GiB each: two at a time, which share the cores.
 check: setup style test
-	$(BIN)/pytest -m "slow and not gpu"
+	OMP_NUM_THREADS=$$(( ($$(nproc) + 1) / 2 )) $(BIN)/pytest -n 2 --dist loadfile -m "slow and not gpu"
 
 style: setup
 	$(BIN)/ruff format --check src tests benchmarks

@@ -26,6 +26,7 @@ from lorasweep.data.squad.dataset import Answer, Paragraph, Question
 from lorasweep.data.trees import Tree, TreeBuilder
 from lorasweep.folder.store import Store
 from lorasweep.model.base import Base, freeze
+from lorasweep.running import session
 from lorasweep.running.prepare import Prepared, prepare
 from lorasweep.study.sections import PROMPT
 
@@ -92,6 +93,20 @@ def _corpus_texts() -> list[str]:
         for article in json.loads(file.read_text(encoding="utf-8"))["data"]
         for paragraph in article["paragraphs"]
     ]
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the report out, which is half of a tiny study's time."""
+    monkeypatch.setattr(session, "write_report", lambda out: None)
+
+
+@pytest.fixture(scope="module")
+def no_reports() -> Iterator[None]:
+    """Leave the reports of a whole module out, of its fixtures too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "write_report", lambda out: None)
+        yield
 
 
 @pytest.fixture(scope="session")

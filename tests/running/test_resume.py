@@ -1,17 +1,22 @@
 """A study that is stopped or killed at any moment ends as one that was not."""
 
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from glob import glob
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+import torch
 
 import tiny
+from lorasweep.cli.main import main
 from lorasweep.console.progress import Silent
 from lorasweep.console.stopping import stop_switch
 from lorasweep.errors import UserError
@@ -19,6 +24,8 @@ from lorasweep.folder.holding import holding
 from lorasweep.folder.store import Store
 from lorasweep.running.driver import run
 from stopped import files
+
+pytestmark = pytest.mark.usefixtures("no_reports")
 
 PLAIN = ("pack.checkpoint_minutes=0", "grid.dropout=0.1", "recipe.epochs=2")
 # A lane in the first pack is stopped in a race, and the runs of the second meet the first's.
@@ -40,7 +47,10 @@ def settings(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    file: Path, settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+    file: Path,
+    settings: tuple[str, ...],
+    no_reports: None,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     run(tiny.load(file, *settings), out)
@@ -121,10 +131,24 @@ def test_the_second_signal_stops_at_once() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Makes real processes, from one that has imported what a study needs: that takes seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lorasweep.cli.main", "lorasweep.running.driver"])
+    return context
+
+
+def lorasweep(words: Sequence[str], threads: int) -> None:
+    """Be the command line, with this process's number of threads."""
+    torch.set_num_threads(threads)
+    sys.argv = ["lorasweep", *words]
+    main()
+
+
 def command(file: Path, out: Path, settings: tuple[str, ...]) -> list[str]:
     changes = [part for change in settings for part in ("--set", change)]
-    words = [sys.executable, "-m", "lorasweep", "run", str(file), "--quiet"]
-    return [*words, "--out", str(out), *changes]
+    return ["run", str(file), "--quiet", "--out", str(out), *changes]
 
 
 def landmarks(out: Path) -> set[str]:
@@ -133,35 +157,42 @@ def landmarks(out: Path) -> set[str]:
     return {*glob(f"{out}/checkpoints/*/step-*"), *glob(f"{out}/runs/*/record.json")}
 
 
-def killed(command: list[str], out: Path, count: int, delay: float) -> bool:
+def killed(process: BaseProcess, out: Path, count: int, delay: float) -> bool:
     """Start a real process and kill it with SIGKILL some time after it has come so much further.
 
     Returns False if it was done before. However slow the machine is, each attempt gets somewhere.
     """
     before, since = landmarks(out), set[str]()
-    process = subprocess.Popen(command)
-    while process.poll() is None and len(since) < count:
+    process.start()
+    while process.is_alive() and len(since) < count:
         since |= landmarks(out) - before
         time.sleep(0.005)
-    try:
-        process.wait(timeout=delay)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    code = process.wait()
-    assert code in (0, -signal.SIGKILL)
-    return code != 0
+    process.join(timeout=delay)
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
 
 
 @pytest.mark.slow
 def test_twenty_kills_leave_the_same_bits(
-    file: Path, settings: tuple[str, ...], undisturbed: Path, tmp_path: Path
+    file: Path,
+    settings: tuple[str, ...],
+    undisturbed: Path,
+    processes: ForkServerContext,
+    tmp_path: Path,
 ) -> None:
     moments, kills = random.Random(0), 0
     for folder in range(100):
         out = tmp_path / str(folder)
         # A run that ends before its moment is compared; the next folder goes on with the kills.
         words = command(file, out, settings)
-        while killed(words, out, moments.randint(1, 4), moments.uniform(0, 0.5)):
+        while killed(
+            processes.Process(target=lorasweep, args=(words, torch.get_num_threads())),
+            out,
+            moments.randint(1, 4),
+            moments.uniform(0, 0.5),
+        ):
             kills += 1
         assert files(out) == files(undisturbed)
         if kills >= 20:

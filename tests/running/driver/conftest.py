@@ -42,11 +42,6 @@ def out(finished: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "write_report", lambda out: None)
-
-
-@pytest.fixture
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make loading the base model an error."""
 

@@ -11,7 +11,6 @@ from clusters import LocalCluster
 
 import tiny
 from lorasweep import Study, run
-from lorasweep.running import session
 from lorasweep.running.executors.executor import Executor
 
 LORA = '{rank = [2, 4], lr = [1e-3, 3e-3], alpha = "2r", dropout = 0.1}'
@@ -32,11 +31,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_report() -> Iterator[None]:
-    """Leave the report out, which depends on what is compared here and takes seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "write_report", lambda out: None)
-        yield
+def no_reports_here(no_reports: None) -> None:
+    """Nothing here looks at a report."""
 
 
 @pytest.fixture(scope="session")
