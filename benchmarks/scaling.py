@@ -25,8 +25,8 @@ from lorasweep.model.machine import describe
 from lorasweep.running import driver, session
 from lorasweep.running.executors.executor import Halve, labels_of
 from lorasweep.running.executors.local import LocalExecutor
-from lorasweep.running.jobs import FinishedRun
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import FinishedRun
+from lorasweep.running.worker.worker import Worker
 
 TOKENIZER = Path(__file__).parents[2] / "shared" / "models" / "gpt2-tokenizer"
 RATES = [1e-4, 2e-4, 3e-4, 5e-4, 7e-4, 1e-3, 2e-3, 3e-3]

@@ -13,7 +13,7 @@ from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results
 from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Block, Notice, Section
-from lorasweep.report.charts import charts
+from lorasweep.report.charts import drawing
 from lorasweep.report.document import written_report
 from lorasweep.report.load import load_outcome
 from lorasweep.report.page import make_sections
@@ -34,7 +34,7 @@ def write_example(study: Path, example: Path) -> None:
     shutil.rmtree(example, ignore_errors=True)
     (example / "figures").mkdir(parents=True)
     for figure in (figure for section in sections for figure in section.figures()):
-        picture = charts.svg(figure.spec, say)
+        picture = drawing.svg(figure.spec, say)
         (example / "figures" / f"{figure.id}.svg").write_text(picture, encoding="utf-8")
     report = written_report(outcome.results.study, sections, say)
     (example / "report.md").write_text(report, encoding="utf-8")

@@ -204,7 +204,7 @@ def test_memory_that_is_too_small_for_the_base_model_is_said(
     def answer(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
 
-    monkeypatch.setattr("lorasweep.running.examine.decode_all", answer)
+    monkeypatch.setattr("lorasweep.running.worker.examine.decode_all", answer)
     ended = call("run", file, "--out", out)
     assert ended.code == 2
     last = ended.err.splitlines()[-1]

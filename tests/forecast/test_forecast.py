@@ -17,9 +17,9 @@ from lorasweep.folder.store import Store
 from lorasweep.forecast.remaining import Forecast, calibration_file, forecast
 from lorasweep.hub import models
 from lorasweep.model.machine import TooLargeError, default_device
-from lorasweep.running import pack_run
 from lorasweep.running.calibration import calibrate, sample_of
 from lorasweep.running.prepare import prepare
+from lorasweep.running.worker import pack_run
 from lorasweep.study.plan import make_plan
 from lorasweep.study.study import Study
 

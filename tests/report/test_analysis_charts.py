@@ -8,7 +8,8 @@ from lorasweep.report.charts.analysis_charts import (
     difference_chart,
     heat_map,
 )
-from lorasweep.report.charts.charts import DENSE_ROW_HEIGHT, PALETTE, ROW_HEIGHT, svg
+from lorasweep.report.charts.drawing import PALETTE, svg
+from lorasweep.report.charts.run_charts import DENSE_ROW_HEIGHT, ROW_HEIGHT
 from lorasweep.report.words.language import Strings
 
 SAY = Strings.load("en")

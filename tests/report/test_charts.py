@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.report.charts.charts import (
+from lorasweep.report.charts.drawing import PALETTE, page_spec, png, svg
+from lorasweep.report.charts.run_charts import (
     MAX_POINTS,
-    PALETTE,
     ScorePoint,
     Series,
     bucket_size,
     line_chart,
-    page_spec,
-    png,
     score_chart,
-    svg,
     thin,
 )
 from lorasweep.report.words.language import Strings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lorasweep.report.browser import Browsable
-from lorasweep.report.charts.charts import Spec
+from lorasweep.report.charts.drawing import Spec
 from lorasweep.report.tables import Table
 
 

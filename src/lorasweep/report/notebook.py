@@ -54,7 +54,7 @@ class Results(records.Results):
     @cached_property
     def charts(self) -> dict[str, Any]:
         """The report's figures as Altair charts."""
-        from lorasweep.report.charts.charts import altair_chart
+        from lorasweep.report.charts.drawing import altair_chart
 
         return {
             figure.id: altair_chart(figure.spec, self._say)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from lorasweep.folder.files import replaced_folder
 from lorasweep.report import fonts
 from lorasweep.report.blocks import Section
-from lorasweep.report.charts import charts
+from lorasweep.report.charts import drawing
 from lorasweep.report.document import directed, written_report
 from lorasweep.report.load import Outcome, load_outcome
 from lorasweep.report.sections.order import SECTIONS
@@ -30,7 +30,7 @@ def write_report(out: Path, language: str = "en") -> Path:
     outcome = load_outcome(out)
     sections = make_sections(outcome, say)
     pictures = {
-        figure.id: charts.svg(figure.spec, say)
+        figure.id: drawing.svg(figure.spec, say)
         for section in sections
         for figure in section.figures()
     }
@@ -82,7 +82,7 @@ def _write_pictures(folder: Path, pictures: dict[str, str]) -> None:
     folder.mkdir()
     for name, picture in pictures.items():
         (folder / f"{name}.svg").write_text(picture, encoding="utf-8")
-        (folder / f"{name}.png").write_bytes(charts.png(picture))
+        (folder / f"{name}.png").write_bytes(drawing.png(picture))
 
 
 def _page(outcome: Outcome, sections: list[Section], pictures: dict[str, str], say: Strings) -> str:
@@ -111,7 +111,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["page_spec"] = charts.page_spec
+    environment.filters["page_spec"] = drawing.page_spec
     environment.filters["embedded"] = _embedded
     return environment
 
@@ -124,7 +124,7 @@ def _embedded(data: object) -> Markup:
 def _scripts(sections: list[Section]) -> list[str]:
     """Return the scripts that the blocks need; none of them may close its own tag."""
     kinds = {block.kind for section in sections for block in section.blocks}
-    charted = [charts.javascript(), _asset("page.js")] if "figure" in kinds else []
+    charted = [drawing.javascript(), _asset("page.js")] if "figure" in kinds else []
     browsed = [_asset("browser.js")] if "browser" in kinds else []
     return [text.replace("</script", "<\\/script") for text in (*charted, *browsed)]
 

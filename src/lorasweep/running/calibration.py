@@ -16,10 +16,11 @@ from lorasweep.folder.store import Store
 from lorasweep.forecast.estimate import Costs, costs_of
 from lorasweep.forecast.remaining import calibration_file
 from lorasweep.running.executors.local import HERE
-from lorasweep.running.jobs import FinishedRun, Job, job_of
 from lorasweep.running.locking import agree
-from lorasweep.running.prepare import TRAIN_SAMPLE, Prepared, prepare
-from lorasweep.running.worker import Worker
+from lorasweep.running.prepare import Prepared, prepare
+from lorasweep.running.question_sets import TRAIN_SAMPLE
+from lorasweep.running.worker.jobs import FinishedRun, Job, job_of
+from lorasweep.running.worker.worker import Worker
 from lorasweep.study.study import Study
 
 NUM_TRAIN, NUM_EVAL, BATCH_SIZE = 24, 12, 8

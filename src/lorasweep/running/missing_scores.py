@@ -7,8 +7,8 @@ from typing import TypeVar
 from lorasweep.folder.records import EVAL_LOSS, BaseRecord, RunRecord, Scores
 from lorasweep.folder.run_files import RunFiles
 from lorasweep.folder.store import Store
-from lorasweep.running.jobs import Scored
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import Scored
+from lorasweep.running.worker.worker import Worker
 
 R = TypeVar("R", BaseRecord, RunRecord)
 

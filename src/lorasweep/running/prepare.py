@@ -1,26 +1,29 @@
 """From a study to what a worker needs: model folder, questions, trees, and the facts of both."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig
 
-from lorasweep.data.squad.dataset import Dataset, fingerprint_of
-from lorasweep.data.squad.selection import Selection, sample, select
-from lorasweep.data.trees import Forest, TreeBuilder
+from lorasweep.data.squad.selection import select
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard
 from lorasweep.hub import models
 from lorasweep.model.base import UNBOUNDED, load_tokenizer
 from lorasweep.model.machine import default_device
+from lorasweep.running.question_sets import (
+    TRAIN_SAMPLE,
+    QuestionSet,
+    card_of,
+    question_sets,
+    train_sample,
+    warnings_of,
+)
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.fingerprint import fingerprint
 from lorasweep.study.plan import Plan, make_plan
 from lorasweep.study.study import Study
-
-# The role of the training questions on which losses are measured after training.
-TRAIN_SAMPLE = "train_sample"
 
 # The kind of layer that a model with a window has where it does not list its kinds.
 WINDOWED = ("sliding_attention",)
@@ -33,14 +36,6 @@ SCORING_FACTS = (
     "evaluate.draws",
     "evaluate.seed",
 )
-
-
-@dataclass(frozen=True)
-class QuestionSet:
-    """The paragraphs of one role (train, eval, test or train_sample) and their trees."""
-
-    data: Dataset
-    forest: Forest
 
 
 @dataclass(frozen=True)
@@ -74,10 +69,10 @@ def prepare(study: Study) -> Prepared:
     folder = models.locate(study.model.base)
     max_tokens = _max_tokens(study, folder)
     selection = select(study.data)
-    sets = _question_sets(study, selection, load_tokenizer(folder), max_tokens)
+    sets = question_sets(study, selection, load_tokenizer(folder), max_tokens)
     _refuse_narrow_window(study, config, sets)
-    cards = {role: _card(role, sets) for role in sets}
-    sets[TRAIN_SAMPLE] = _train_sample(sets, study.data.seed)
+    cards = {role: card_of(role, sets) for role in sets}
+    sets[TRAIN_SAMPLE] = train_sample(sets, study.data.seed)
     return Prepared(
         plan,
         folder,
@@ -85,41 +80,8 @@ def prepare(study: Study) -> Prepared:
         sets,
         cards,
         _facts(study, folder, max_tokens, cards),
-        [
-            *plan.warnings,
-            *selection.warnings,
-            *_unanswerable_warnings(cards),
-            *_too_long_warnings(cards, max_tokens),
-        ],
+        [*plan.warnings, *selection.warnings, *warnings_of(cards, max_tokens)],
     )
-
-
-def _question_sets(
-    study: Study, selection: Selection, tokenizer: Any, max_tokens: int
-) -> dict[str, QuestionSet]:
-    """Build the trees of each role; where answers are generated, room is kept for them."""
-    roles = {"train": selection.train, "eval": selection.eval, "test": selection.test}
-    sets = {}
-    for role, data in roles.items():
-        if data is None:
-            continue
-        room = 0 if role == "train" else study.evaluate.max_new_tokens
-        builder = TreeBuilder(tokenizer, study.data.prompt, max_tokens, room)
-        forest = builder.build(data.paragraphs, study.data.too_long)
-        if not forest.trees:
-            beside = f" beside evaluate.max_new_tokens = {room}" if room else ""
-            raise UserError(f"data.{role}: no question fits data.max_tokens = {max_tokens}{beside}")
-        sets[role] = QuestionSet(data, forest)
-    return sets
-
-
-def _train_sample(sets: dict[str, QuestionSet], seed: int) -> QuestionSet:
-    """Return about as many training questions as there are to evaluate on, in whole paragraphs."""
-    train, wanted = sets["train"], sets["eval"].forest.num_questions
-    data = replace(train.data, paragraphs=sample(train.data.paragraphs, wanted, f"again/{seed}"))
-    ids = {question.id for paragraph in data.paragraphs for question in paragraph.questions}
-    trees = [tree for tree in train.forest.trees if tree.branches[0].question_id in ids]
-    return QuestionSet(data, Forest(tuple(trees) or train.forest.trees[:1]))
 
 
 def _max_tokens(study: Study, folder: Path) -> int:
@@ -149,48 +111,6 @@ def _refuse_narrow_window(
             f"{study.model.base} attends within a window of {window} tokens, and a paragraph with "
             f"its questions takes {longest}; lower data.max_tokens or choose another model"
         )
-
-
-def _card(role: str, sets: dict[str, QuestionSet]) -> DataCard:
-    data, forest = sets[role].data, sets[role].forest
-    contexts, trained = (
-        {paragraph.context for paragraph in sets[name].data.paragraphs} for name in (role, "train")
-    )
-    return DataCard(
-        sources=list(data.sources),
-        articles=len({paragraph.article for paragraph in data.paragraphs}),
-        paragraphs=len({paragraph.source_id for paragraph in data.paragraphs}),
-        questions=forest.num_questions,
-        unanswerable=data.unanswerable,
-        too_long=len(forest.too_long),
-        trunk_tokens=sum(len(tree.trunk_ids) for tree in forest.trees),
-        branch_tokens=sum(len(b.input_ids) for tree in forest.trees for b in tree.branches),
-        answer_tokens=sum(tree.num_answer_tokens for tree in forest.trees),
-        longest_tokens=max(
-            len(tree.trunk_ids) + len(b.prompt_ids) + len(b.answer_ids)
-            for tree in forest.trees
-            for b in tree.branches
-        ),
-        shared_contexts=None if role == "train" else len(contexts & trained),
-        fingerprint=fingerprint_of(data),
-    )
-
-
-def _unanswerable_warnings(cards: dict[str, DataCard]) -> list[str]:
-    left_out = {tuple(card.sources): card.unanswerable for card in cards.values()}
-    return [
-        f"{count} questions of {', '.join(sources)} have no answer and are left out"
-        for sources, count in left_out.items()
-        if count
-    ]
-
-
-def _too_long_warnings(cards: dict[str, DataCard], max_tokens: int) -> list[str]:
-    return [
-        f"{card.too_long} {name} questions are longer than {max_tokens} tokens and are left out"
-        for name, card in cards.items()
-        if card.too_long
-    ]
 
 
 def _facts(

@@ -15,12 +15,12 @@ from lorasweep.folder.store import Store
 from lorasweep.model.peft_format import save_adapter
 from lorasweep.report.page import write_report
 from lorasweep.running.executors.executor import Executor
-from lorasweep.running.jobs import FinishedRun, RaceJob, Scored, job_of
 from lorasweep.running.locking import planned_ids, unfinished
 from lorasweep.running.missing_scores import MissingScores, write_scored
 from lorasweep.running.prepare import Prepared
 from lorasweep.running.trackers import Trackers
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import FinishedRun, RaceJob, Scored, job_of
+from lorasweep.running.worker.worker import Worker
 
 
 class Session:

@@ -11,7 +11,7 @@ import tiny
 from lorasweep import Study, run
 from lorasweep.answering import evaluate
 from lorasweep.running import session
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.worker import Worker
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ from lorasweep import Study, UserError, run
 from lorasweep.console.progress import Silent
 from lorasweep.folder.records import Scores, scores_of
 from lorasweep.running import driver
-from lorasweep.running.examine import Examiner
+from lorasweep.running.worker.examine import Examiner
 
 NEW = ["beam-2", "nucleus-0.9", "span"]
 OF_DRAWS = ("best_of_n_f1", "best_of_n_exact_match", "distinct_answers", "agreement")

@@ -18,7 +18,7 @@ from lorasweep.console.progress import Silent
 from lorasweep.folder import heartbeat
 from lorasweep.folder.heartbeat import read_heartbeat
 from lorasweep.folder.store import Store
-from lorasweep.running import fitting, pack_run
+from lorasweep.running.worker import fitting, pack_run
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

@@ -8,8 +8,8 @@ from lorasweep.hub.models import fingerprint_of
 from lorasweep.running.executors.executor import Halve, labels_of
 from lorasweep.running.executors.local import LocalExecutor
 from lorasweep.running.executors.remote import Ended, RemoteWorker, Saved
-from lorasweep.running.jobs import FinishedRun
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import FinishedRun
+from lorasweep.running.worker.worker import Worker
 from lorasweep.training.checkpoint import checkpoint_files, put_checkpoint
 
 

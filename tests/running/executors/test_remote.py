@@ -12,8 +12,8 @@ from lorasweep import Study, run
 from lorasweep.errors import UserError
 from lorasweep.running.executors.local import LocalExecutor
 from lorasweep.running.executors.remote import RemoteWorker, place_here
-from lorasweep.running.jobs import FinishedRun
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import FinishedRun
+from lorasweep.running.worker.worker import Worker
 from stopped import files
 
 

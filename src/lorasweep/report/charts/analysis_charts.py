@@ -5,16 +5,8 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from lorasweep.report.charts.charts import (
-    DENSE_ROW_HEIGHT,
-    MAX_TALL_ROWS,
-    PALETTE,
-    ROW_HEIGHT,
-    Spec,
-    colour,
-    rule,
-    with_points,
-)
+from lorasweep.report.charts.drawing import PALETTE, Spec, colour, rule, with_points
+from lorasweep.report.charts.run_charts import DENSE_ROW_HEIGHT, MAX_TALL_ROWS, ROW_HEIGHT
 from lorasweep.report.words.language import Strings
 
 CELL_HEIGHT = 44

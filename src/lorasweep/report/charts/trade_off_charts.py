@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from lorasweep.report.charts.charts import GROUPS, PALETTE, Spec, colour, with_points
+from lorasweep.report.charts.drawing import PALETTE, Spec, colour, with_points
+from lorasweep.report.charts.run_charts import GROUPS
 from lorasweep.report.words.language import Strings
 
 HEIGHT = 300

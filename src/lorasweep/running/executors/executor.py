@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from lorasweep.folder.records import Lock, LockedPack
-from lorasweep.running.jobs import FinishedRun
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import FinishedRun
+from lorasweep.running.worker.worker import Worker
 from lorasweep.study.plan import Pack
 
 # Given a pack and why memory does not hold it: logs the cut in the lock and returns the parts.

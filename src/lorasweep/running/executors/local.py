@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from lorasweep.folder.records import Lock, LockedPack
 from lorasweep.model.machine import is_out_of_memory
 from lorasweep.running.executors.executor import Halve, labels_of
-from lorasweep.running.jobs import FinishedRun
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import FinishedRun
+from lorasweep.running.worker.worker import Worker
 from lorasweep.study.plan import Pack
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lorasweep.console.progress import Reporter
 from lorasweep.folder.records import LockedPack
 from lorasweep.running.executors.remote import Told
-from lorasweep.running.jobs import Job
+from lorasweep.running.worker.jobs import Job
 
 
 def questions_per_pack(job: Job) -> int:

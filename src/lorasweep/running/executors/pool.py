@@ -15,8 +15,8 @@ from lorasweep.running.executors.executor import Halve, labels_of
 from lorasweep.running.executors.overview import Overview, questions_per_pack
 from lorasweep.running.executors.remote import Ended, Event, Place, RemoteWorker, Saved, Told
 from lorasweep.running.executors.sizing import pick
-from lorasweep.running.jobs import FinishedRun
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import FinishedRun
+from lorasweep.running.worker.worker import Worker
 from lorasweep.training.checkpoint import checkpoint_files, put_checkpoint
 
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -13,8 +13,8 @@ from lorasweep.folder.records import Lock, LockedPack
 from lorasweep.running.executors.executor import Halve
 from lorasweep.running.executors.remote import Place, place_here
 from lorasweep.running.executors.sizing import sized
-from lorasweep.running.jobs import FinishedRun
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import FinishedRun
+from lorasweep.running.worker.worker import Worker
 from lorasweep.study.plan import Pack
 
 SECONDS_TO_ANSWER = 5.0

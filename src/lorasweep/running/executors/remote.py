@@ -19,8 +19,8 @@ from lorasweep.errors import UserError
 from lorasweep.folder.records import LockedPack
 from lorasweep.hub import models
 from lorasweep.model.machine import device_memory_bytes, versions
-from lorasweep.running.jobs import FinishedRun, Job
-from lorasweep.running.worker import Worker
+from lorasweep.running.worker.jobs import FinishedRun, Job
+from lorasweep.running.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)

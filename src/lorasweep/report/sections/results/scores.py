@@ -8,7 +8,7 @@ from typing import Any
 from lorasweep.folder.findings import BASE
 from lorasweep.folder.records import BaseRecord, RunRecord, Scores, eval_loss_of, scores_of
 from lorasweep.report.blocks import Block, Fact, Facts, Figure, Notice, Paragraph, Section
-from lorasweep.report.charts.charts import ScorePoint, score_chart
+from lorasweep.report.charts.run_charts import ScorePoint, score_chart
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import DECODER, Scored, Standing, analysis_of, standing
 from lorasweep.report.sections.method.grid import alpha_of

@@ -2,7 +2,7 @@
 
 from lorasweep.folder.records import RunRecord, StepEntry
 from lorasweep.report.blocks import Block, Figure, Items, Notice, Paragraph, Section
-from lorasweep.report.charts.charts import bucket_size, line_chart, thin
+from lorasweep.report.charts.run_charts import bucket_size, line_chart, thin
 from lorasweep.report.load import Outcome
 from lorasweep.report.sections.training.losses import series_of
 from lorasweep.report.tables import Cell, Column, Table

@@ -14,8 +14,8 @@ from lorasweep.model.ops.allocator import (
     keep_few_kernels,
     keep_freed_memory,
 )
-from lorasweep.running.jobs import Job
 from lorasweep.running.selfcheck import load_checked
+from lorasweep.running.worker.jobs import Job
 
 
 class Loaded:

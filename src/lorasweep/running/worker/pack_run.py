@@ -13,10 +13,10 @@ from lorasweep.model.full import FullWeights, SavedModel
 from lorasweep.model.lora import Adapters, Lane
 from lorasweep.model.machine import peak_memory_bytes, reset_peak_memory
 from lorasweep.model.peft_format import UNQUANTISED, SavedAdapter, TrainedOn
-from lorasweep.running.examine import Examiner
-from lorasweep.running.fitting import refuse_too_large
-from lorasweep.running.jobs import FinishedRun, Scored, lane_of, race_of, records_of
-from lorasweep.running.loaded import Loaded
+from lorasweep.running.worker.examine import Examiner
+from lorasweep.running.worker.fitting import refuse_too_large
+from lorasweep.running.worker.jobs import FinishedRun, Scored, lane_of, race_of, records_of
+from lorasweep.running.worker.loaded import Loaded
 from lorasweep.study.fingerprint import fingerprint
 from lorasweep.training.checkpoint import Checkpoint, Checkpoints
 from lorasweep.training.hooks import Hooks, RaceHooks, StepEvent, Trained

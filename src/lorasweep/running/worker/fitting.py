@@ -13,7 +13,7 @@ from lorasweep.model.machine import (
     resident_bytes,
 )
 from lorasweep.model.ops.allocator import give_back_freed_memory
-from lorasweep.running.jobs import lane_of
+from lorasweep.running.worker.jobs import lane_of
 from lorasweep.training.loss import answer_loss
 
 

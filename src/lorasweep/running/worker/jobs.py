@@ -22,7 +22,8 @@ from lorasweep.model.full import SavedModel
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import Precision, versions
 from lorasweep.model.peft_format import SavedAdapter
-from lorasweep.running.prepare import Prepared, QuestionSet
+from lorasweep.running.prepare import Prepared
+from lorasweep.running.question_sets import QuestionSet
 from lorasweep.study import sections
 from lorasweep.study.sections import Evaluate, Recipe
 from lorasweep.training.hooks import Trained

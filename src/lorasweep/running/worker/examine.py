@@ -14,9 +14,9 @@ from lorasweep.errors import UserError
 from lorasweep.folder.records import EVAL_LOSS, FinalLosses, LossesByParagraph
 from lorasweep.model.base import Base
 from lorasweep.model.machine import free_memory_bytes
-from lorasweep.running.jobs import Job, Scored
-from lorasweep.running.loaded import Loaded
-from lorasweep.running.prepare import TRAIN_SAMPLE
+from lorasweep.running.question_sets import TRAIN_SAMPLE
+from lorasweep.running.worker.jobs import Job, Scored
+from lorasweep.running.worker.loaded import Loaded
 from lorasweep.scoring.answer_scores import scores_of
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.training.race import ParagraphLosses

@@ -13,10 +13,10 @@ from lorasweep.folder.heartbeat import beating
 from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord
 from lorasweep.model.machine import versions
 from lorasweep.model.peft_format import answering_lane, load_adapter
-from lorasweep.running.examine import Examiner
-from lorasweep.running.jobs import FinishedRun, Job, Scored
-from lorasweep.running.loaded import Loaded
-from lorasweep.running.pack_run import PackRun
+from lorasweep.running.worker.examine import Examiner
+from lorasweep.running.worker.jobs import FinishedRun, Job, Scored
+from lorasweep.running.worker.loaded import Loaded
+from lorasweep.running.worker.pack_run import PackRun
 
 
 class Worker:
