@@ -8,7 +8,7 @@ anew, chance decides which two draws are held against each other. Coverage takes
 paragraphs of the chosen run's greedy answers for all that there are, draws some of them with
 replacement, and asks whether the interval holds the mean over all: the clustering is the measured
 one, the truth is known. --keep writes the scores of the draws, by paragraph and question, and no
-text: `tests/stats/test_calibration.py` compares them again.
+text: `tests/scoring/stats/test_calibration.py` compares them again.
 """
 
 import argparse

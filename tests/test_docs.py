@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 from lorasweep.folder.records import Results
+from test_layers import ROOMS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -14,9 +15,11 @@ def test_the_page_of_commands_is_current() -> None:
     assert (DOCS / "commands.md").read_text("utf-8") == made["page"](), "run `make docs`"
 
 
-def test_the_tree_in_the_readme_is_current() -> None:
+def test_the_rooms_in_readme_and_design_are_current() -> None:
     made = runpy.run_path(str(DOCS / "make_tree.py"))
-    assert (DOCS.parent / "README.md").read_text("utf-8") == made["page"](), "run `make docs`"
+    for page, text in made["pages"]().items():
+        assert page.read_text("utf-8") == text, "run `make docs`"
+    assert made["ROOMS"] == ("errors.py", *ROOMS[1:])
 
 
 def test_the_example_is_whole_and_quotes_no_question() -> None:
