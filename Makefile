@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+DIST := dist
 
-.PHONY: setup quickstart test check style bench docs clean
+.PHONY: setup quickstart test check style bench docs wheel clean
 
 setup: $(INSTALLED)
 
@@ -38,5 +39,8 @@ docs: setup
 	$(BIN)/python docs/make_commands.py
 	$(BIN)/python docs/make_tree.py
 
+wheel: setup
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir $(DIST) .
+
 clean:
-	rm -rf .venv out
+	rm -rf .venv out dist
