@@ -1,13 +1,28 @@
-"""The docs say what the program does."""
+"""The docs say what the program does, and the project's files agree with each other."""
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
+
+import yaml
 
 from lorasweep.folder.records import Results
 from test_layers import ROOMS
 
 DOCS = Path(__file__).parents[1] / "docs"
+ROOT = DOCS.parent
+
+
+def version() -> str:
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"])
+
+
+def recipe_of(target: str) -> list[str]:
+    """Return the commands of a target of the Makefile, as they are run."""
+    lines = (ROOT / "Makefile").read_text("utf-8").partition(f"\n{target}:")[2].splitlines()[1:]
+    commands = lines[: next((n for n, line in enumerate(lines) if not line.startswith("\t")), None)]
+    return [command.strip().replace("$(BIN)", ".venv/bin") for command in commands]
 
 
 def test_the_page_of_commands_is_current() -> None:
@@ -36,3 +51,24 @@ def test_the_example_is_whole_and_quotes_no_question() -> None:
     assert found is not None
     assert found.examples == []
     assert report.count("this example leaves it out") == 2
+
+
+def test_before_a_commit_the_commands_of_style_run() -> None:
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert repo["repo"] == "local"
+    assert [hook["entry"] for hook in repo["hooks"]] == recipe_of("style") != []
+    assert all(
+        (hook["language"], hook["types"], hook["pass_filenames"]) == ("system", ["python"], False)
+        for hook in repo["hooks"]
+    )
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert str(citation["version"]) == version()
+    assert citation["license"] == "Apache-2.0"
+
+
+def test_the_changelog_has_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert version() in re.findall(r"^## ([\d.]+)", text, re.MULTILINE)
