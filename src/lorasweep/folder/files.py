@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 
 from lorasweep.errors import UserError
+from lorasweep.hub.modes import open_as_the_umask_says, set_mode
 
 R = TypeVar("R", bound=BaseModel)
 # What is written aside: the name, the process, and an ending that nobody else gives.
@@ -69,9 +70,12 @@ def write_weights(path: Path, save: Callable[[Path], None]) -> None:
 def replaced_file(path: Path) -> Iterator[Path]:
     """Give a path aside to write to; on success it takes the file's place, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.lorasweep.part")
+    aside = _aside(path)
     try:
+        aside.touch()
+        mode = aside.stat().st_mode
         yield aside
+        set_mode(aside, mode)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
@@ -81,12 +85,17 @@ def replaced_file(path: Path) -> Iterator[Path]:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Give a folder aside to fill; on success it takes the folder's place, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.lorasweep.part")
+    aside = _aside(path)
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
         yield aside
+        open_as_the_umask_says(aside)
         shutil.rmtree(path, ignore_errors=True)
         os.replace(aside, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.lorasweep.part")

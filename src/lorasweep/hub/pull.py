@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lorasweep.errors import UserError
 from lorasweep.hub import models
+from lorasweep.hub.modes import open_as_the_umask_says
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -96,6 +97,7 @@ def _convert(source: Path, into: Path) -> None:
     _forget_quantisation(model)
     model.save_pretrained(into)
     tokenizer.save_pretrained(into)
+    open_as_the_umask_says(into)
 
 
 def load_gguf(source: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
