@@ -10,13 +10,16 @@ import peft
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from calling import Ended, assert_refused, call
 from lorasweep import Results
 from lorasweep.finished.asking import Panel
 from lorasweep.folder.store import Store
-from lorasweep.model.peft_format import CONFIG
+from lorasweep.model.peft_format import CONFIG, WEIGHTS
+from lorasweep.running.kept import MODEL_FACT
+from lorasweep.running.worker.examine import Examiner
 
 MakeModel = Callable[..., Any]
 
@@ -160,7 +163,125 @@ def test_an_unfinished_study_is_refused(
     assert_refused(imported(adapter, copied_study / "none"), "no study in")
 
 
+def contents(out: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+
+
 def assert_unchanged(adapter: Path, out: Path, *said: str) -> None:
-    before = sorted(out.rglob("*"))
-    assert_refused(imported(adapter, out), *said)
-    assert sorted(out.rglob("*")) == before
+    before, folders = contents(out), sorted(out.rglob("*"))
+    assert_refused(imported(adapter, out, "--quiet"), *said)
+    assert contents(out) == before
+    assert sorted(out.rglob("*")) == folders
+
+
+def change_weights(adapter: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Change the first tensor of an adapter's file."""
+    tensors = load_file(adapter / WEIGHTS)
+    first = min(tensors)
+    save_file({**tensors, first: change(tensors[first])}, adapter / WEIGHTS)
+
+
+def change_config(adapter: Path, **changes: Any) -> None:
+    config = json.loads((adapter / CONFIG).read_text())
+    (adapter / CONFIG).write_text(json.dumps({**config, **changes}))
+
+
+def test_numbers_that_are_not_finite_are_refused_by_the_adapters_own_name(
+    adapter: Path, copied_study: Path
+) -> None:
+    change_weights(adapter, lambda tensor: tensor * float("nan"))
+    assert_unchanged(adapter, copied_study, f"{adapter / WEIGHTS}: ", "not finite")
+    change_weights(adapter, lambda tensor: torch.full_like(tensor, 1e38))
+    change_config(adapter, lora_alpha=1e6)
+    said = f"{adapter / WEIGHTS}: the loss of imported theirs on the eval questions is nan in fp32"
+    assert_unchanged(adapter, copied_study, said)
+
+
+def test_what_cannot_be_scored_here_and_now_leaves_the_folder_as_it_was(
+    adapter: Path, copied_study: Path
+) -> None:
+    kept = Store(copied_study).read_lock()
+    assert kept is not None
+    Store(copied_study).write_lock(kept.model_copy(update={"device": "cuda"}))
+    assert_unchanged(adapter, copied_study, "was begun on 'cuda'")
+    facts = {**kept.facts, "data.eval (the questions)": "of another day"}
+    Store(copied_study).write_lock(kept.model_copy(update={"facts": facts}))
+    assert_unchanged(adapter, copied_study, "another data.eval (the questions)")
+    facts = {**kept.facts, MODEL_FACT: "of another day"}
+    Store(copied_study).write_lock(kept.model_copy(update={"facts": facts}))
+    assert_unchanged(adapter, copied_study, "not the weights that the runs trained on")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError("for the answers")])
+def test_an_import_that_is_cut_short_leaves_the_folder_as_it_was(
+    adapter: Path, copied_study: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*given: Any) -> None:
+        raise error
+
+    before = contents(copied_study)
+    for place, name in ((Examiner, "_answer"), (Store, "write_lock")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, fail)
+            assert imported(adapter, copied_study, "--quiet").code in (2, 130)
+        assert contents(copied_study) == before
+    assert imported(adapter, copied_study).code == 0
+
+
+def damaged_import(adapter: Path, out: Path) -> str:
+    """Import an adapter, and leave its folder as a version did that joined before it scored."""
+    run = json.loads(imported(adapter, out).out)["runs"][-1]["id"]
+    store = Store(out)
+    change_weights(store.of_run(run).adapter_folder, lambda tensor: tensor * float("nan"))
+    record = store.read_run(run)
+    assert record is not None
+    store.write_run(record.model_copy(update={"metrics": {}}))
+    return str(run)
+
+
+def test_an_import_that_cannot_be_scored_is_a_failed_run_that_is_told(
+    adapter: Path, copied_study: Path, make_model: MakeModel, tmp_path: Path
+) -> None:
+    run = damaged_import(adapter, copied_study)
+    ended = call("decode", copied_study, "--decoder", "span")
+    assert ended.code == 0, ended.err
+    assert "warning: imported theirs has failed: " in ended.err
+    found = Store(copied_study).read_results()
+    assert {each.id: each.state for each in found.runs}[run] == "failed"
+    assert any("imported theirs failed: " in warning for warning in found.warnings)
+    assert "imported theirs failed: " in (copied_study / "report" / "index.html").read_text()
+    other = foreign_adapter(tmp_path / "another", make_model("gpt2"), r=2)
+    ended = imported(other, copied_study)
+    assert ended.code == 0, ended.err
+    assert [each["state"] for each in json.loads(ended.out)["runs"]][-2:] == ["failed", "done"]
+    assert imported(adapter, copied_study).code == 0, "whole files mend what had failed"
+    assert {each.state for each in Store(copied_study).read_results().runs} == {"done"}
+
+
+def test_files_that_joined_before_keep_their_name_and_that_is_said(
+    adapter: Path, copied_study: Path
+) -> None:
+    imported(adapter, copied_study)
+    ended = call("import", adapter, "--study", copied_study, "--name", "other")
+    assert "warning: the same files joined before, as 'imported theirs'" in ended.err
+    assert Store(copied_study).read_results().runs[-1].label == "imported theirs"
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (None, "names no base model of the Hub (nothing); its shapes fit"),
+        ("~nosuchuser/x", "names no base model of the Hub ('~nosuchuser/x')"),
+        ("m" * 5000, "(5002 characters)"),
+        ("meta-llama/Llama-2-7b-hf", "names meta-llama/Llama-2-7b-hf; this study's base is a"),
+    ],
+)
+def test_a_base_that_is_named_on_one_side_alone_is_told(
+    adapter: Path, copied_study: Path, named: str | None, said: str
+) -> None:
+    change_config(adapter, base_model_name_or_path=named)
+    ended = imported(adapter, copied_study)
+    assert ended.code == 0, ended.err
+    (warning,) = json.loads(ended.out)["runs"][-1]["warnings"]
+    assert said in warning
+    assert len(warning) < 250

@@ -143,12 +143,19 @@ def _configurations(plan: Plan, ids: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _failures(runs: Sequence[RunRecord]) -> list[str]:
-    return [
+    trained = [
         f"{run.label} failed: its {run.failure.quantity} was {run.failure.value} "
         f"at step {run.failure.step}"
         for run in runs
         if run.failure is not None
     ]
+    # An adapter from elsewhere fails in no step: its last warning says why.
+    foreign = [
+        f"{run.label} failed: {run.warnings[-1]}"
+        for run in runs
+        if run.state == "failed" and run.failure is None and run.warnings
+    ]
+    return trained + foreign
 
 
 def _f1(run: RunRecord) -> float:

@@ -21,17 +21,15 @@ from lorasweep.data.trees import Branch, Tree, TreeBuilder, lay_out, separate_ro
 from lorasweep.errors import UserError
 from lorasweep.folder.records import RunRecord
 from lorasweep.folder.store import Store
-from lorasweep.hub.models import fingerprint_of, locate
 from lorasweep.model.base import DTYPES, UNBOUNDED, Base, load_model, load_tokenizer, unfreeze
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import default_device
 from lorasweep.model.peft_format import answering_lane, load_adapter
+from lorasweep.running.kept import KeptStudy
 from lorasweep.running.selfcheck import bundled_trees, load_checked
 from lorasweep.study.decoders import parse_decoder
-from lorasweep.study.study import Study
 
 BASE_NAME = "base model"
-MODEL_FACT = "model.base (its files)"
 UNADAPTED = Lane((), 1, 1.0, 0.0, 0.0, 0)
 
 
@@ -60,16 +58,10 @@ class Panel:
     """
 
     def __init__(self, out: Path) -> None:
-        self.store = Store(out)
-        self.results = self.store.read_results()
-        lock = self.store.read_lock()
-        if lock is None:
-            raise UserError(f"no {self.store.lock_file}, which says what the runs were trained on")
-        self.lock = lock
-        self.study = Study.parse(lock.study, str(self.store.lock_file))
-        self.folder = locate(self.study.model.base)
-        if fingerprint_of(self.folder) != lock.facts.get(MODEL_FACT):
-            raise UserError(f"{self.study.model.base}: not the weights that the runs trained on")
+        self.results = Store(out).read_results()
+        kept = KeptStudy.of(out)
+        self.store, self.lock, self.study = kept.store, kept.lock, kept.study
+        self.folder = kept.base_folder()
 
     @cached_property
     def base(self) -> Base:

@@ -22,22 +22,22 @@ from lorasweep.errors import UserError
 from lorasweep.hub.architectures import FUSED, outputs_of, whole_of
 from lorasweep.hub.models import NOTE_FILE
 from lorasweep.model.lora import Lane
+from lorasweep.model.peft_config import (
+    MOST_OF_A_KEY,
+    by_module,
+    read_adapter_config,
+    read_object,
+    refuse_no_file,
+    shown,
+)
 
 Weights = dict[str, tuple[Tensor, Tensor]]
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<part>[AB])\.weight$")
+PICKLE = "adapter_model.bin"  # of PEFT before safetensors
+KEY = re.compile(r"base_model\.model\.(?P<module>[\w.-]+)\.lora_(?P<part>[AB])\.weight\Z")
 # What TrainedOn says of weights that nobody noted anything of.
 UNQUANTISED = "none that is known"
-# Settings of PEFT's LoraConfig under which the same two matrices mean something else, or are not
-# the whole adapter.
-OTHER_KINDS = (
-    *("use_dora", "lora_bias", "modules_to_save"),
-    *("trainable_token_indices", "target_parameters", "layer_replication", "use_qalora"),
-    *("alora_invocation_tokens", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config"),
-)
-# Other ways to initialise (PiSSA, OLoRA, CorDA, ...) change the base model's weights too.
-KEEPING_THE_BASE = (True, False, "gaussian", "eva", "orthogonal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,93 +139,95 @@ def _config(adapter: SavedAdapter, fused_ranks: Mapping[str, int]) -> dict[str, 
 def load_adapter(folder: Path) -> SavedAdapter:
     """Read an adapter that we or PEFT saved.
 
-    Raises UserError for a folder without one, and for kinds of adapter other than plain LoRA.
+    Raises UserError for a folder without one, for kinds of adapter other than plain LoRA, and for
+    numbers and shapes that are no sound adapter.
     """
-    config = _read_config(folder / CONFIG)
-    _refuse_other_kinds(folder / CONFIG, config)
-    weights = _paired(_read_weights(folder / WEIGHTS), folder / WEIGHTS)
+    place, file = folder / CONFIG, folder / WEIGHTS
     try:
-        rank, alpha = int(config["r"]), float(config["lora_alpha"])
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{folder / CONFIG}: not a PEFT config: r and lora_alpha?") from None
-    exponent = 0.5 if config.get("use_rslora") else 1
-    scale = alpha / rank**exponent
+        config = read_adapter_config(place)
+        tensors = _read_weights(file)
+    except FileNotFoundError as error:
+        raise _missing(folder, Path(error.filename).name) from None
+    weights = _paired(tensors, file)
+    ranks = by_module(config.rank_pattern, weights, config.r, f"{place}: rank_pattern")
+    alphas = by_module(config.alpha_pattern, weights, config.lora_alpha, f"{place}: alpha_pattern")
+    exponent = 0.5 if config.use_rslora else 1
+    # The one scale of all modules; what a module's own differs by goes into its B.
+    scale = config.lora_alpha / config.r**exponent or 1.0
     for module, (A, B) in weights.items():
-        own = _own_alpha(config, module, alpha) / A.shape[0] ** exponent
+        if A.shape[0] != ranks[module]:
+            raise UserError(
+                f"{file}: {module} has rank {A.shape[0]}, but {CONFIG} says {ranks[module]}"
+            )
+        own = alphas[module] / A.shape[0] ** exponent
         if own != scale:
             weights[module] = A, B * (own / scale)
     return SavedAdapter(
-        weights, rank, scale, config.get("lora_dropout", 0.0),
-        str(config.get("base_model_name_or_path")), bool(config.get("fan_in_fan_out")),
-        _read_trained_on(folder / NOTE_FILE),
+        weights, config.r, scale, config.lora_dropout, config.base_model_name_or_path or "",
+        bool(config.fan_in_fan_out), _read_trained_on(folder / NOTE_FILE),
     )  # fmt: skip
 
 
 def _read_trained_on(file: Path) -> TrainedOn | None:
     """Return what a file of ours says of the base weights; None where there is none."""
     try:
-        noted = json.loads(file.read_text("utf-8"))
+        noted = read_object(file)
         return TrainedOn(*(str(noted[field.name]) for field in fields(TrainedOn)))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (UserError, KeyError):
         raise UserError(
             f"{file}: says nothing of the base that the adapter was trained on"
         ) from None
 
 
-def _own_alpha(config: Mapping[str, Any], module: str, alpha: float) -> float:
-    """Return a module's alpha: a key of alpha_pattern is a regular expression for names' ends."""
-    patterns: Mapping[str, float] = config.get("alpha_pattern") or {}
-    own = (v for key, v in patterns.items() if re.match(rf"(.*\.)?({key})$", module))
-    return float(next(own, alpha))
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise _missing(file) from None
-    except ValueError as error:
-        raise UserError(f"{file}: not a PEFT config: {error}") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{file}: not a PEFT config: expected a JSON object")
-    return config
-
-
 def _read_weights(file: Path) -> dict[str, Tensor]:
+    refuse_no_file(file)
     try:
         return dict(load_file(file))
-    except FileNotFoundError:
-        raise _missing(file) from None
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, ValueError) as error:
         raise UserError(f"{file}: not safetensors: {error}") from None
 
 
-def _missing(file: Path) -> UserError:
-    return UserError(f"{file.parent}: no adapter here: {file.name} is missing")
-
-
-def _refuse_other_kinds(file: Path, config: Mapping[str, Any]) -> None:
-    found = [key for key in OTHER_KINDS if config.get(key)]
-    if config.get("peft_type") != "LORA":
-        found.append("peft_type")
-    if config.get("bias", "none") != "none":
-        found.append("bias")
-    if config.get("init_lora_weights", True) not in KEEPING_THE_BASE:
-        found.append("init_lora_weights")
-    if found:
-        raise UserError(f"{file}: only plain LoRA is read; this one sets {found[0]}")
+def _missing(folder: Path, name: str) -> UserError:
+    why = ""
+    if name == WEIGHTS and (folder / PICKLE).exists():
+        why = (
+            f"; {PICKLE} is a pickle, which can run code when it is loaded, so lorasweep reads "
+            "safetensors only: save the adapter again with save_pretrained()"
+        )
+    return UserError(f"{folder}: no adapter here: {name} is missing{why}")
 
 
 def _paired(tensors: Mapping[str, Tensor], file: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return A and B by module, in fp32, each a matrix of finite numbers."""
+    if not tensors:
+        raise UserError(f"{file}: holds no tensors")
     parts: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        match = KEY.match(key)
+        match = KEY.match(key) if len(key) <= MOST_OF_A_KEY else None
         if match is None:
-            raise UserError(f"{file}: {key!r} is no part of a plain LoRA adapter")
-        parts.setdefault(match["module"], {})[match["part"]] = tensor.to(torch.float32)
+            raise UserError(f"{file}: {shown(key)} is no part of a plain LoRA adapter")
+        parts.setdefault(match["module"], {})[match["part"]] = _sound(tensor, f"{file}: {key}")
     for module, pair in parts.items():
         for part in {"A", "B"} - pair.keys():
             raise UserError(f"{file}: {module} has no lora_{part}")
+        if pair["A"].shape[0] != pair["B"].shape[1]:
+            shapes = " and ".join(str(list(pair[part].shape)) for part in "AB")
+            raise UserError(f"{file}: A and B of {module} have no rank in common: {shapes}")
     return {module: (pair["A"], pair["B"]) for module, pair in parts.items()}
+
+
+def _sound(tensor: Tensor, what: str) -> Tensor:
+    """Return a tensor in fp32; raises UserError for what is no matrix of finite numbers."""
+    if tensor.dim() != 2 or not tensor.numel():
+        raise UserError(
+            f"{what} has shape {list(tensor.shape)}, and a matrix is wanted (weights that were "
+            "spread over processes have to be gathered before they are saved)"
+        )
+    if not tensor.is_floating_point():
+        raise UserError(f"{what} holds {tensor.dtype}, and numbers with a point are wanted")
+    numbers = tensor.to(torch.float32)
+    if not numbers.isfinite().all():
+        raise UserError(f"{what} holds numbers that are not finite; the adapter is damaged")
+    return numbers

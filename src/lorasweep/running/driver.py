@@ -8,15 +8,15 @@ from lorasweep.console.progress import Reporter, notebook_reporter
 from lorasweep.console.stopping import stop_switch
 from lorasweep.errors import UserError
 from lorasweep.folder.holding import holding
-from lorasweep.folder.records import (
-    LockedPack,
-)
+from lorasweep.folder.records import LockedPack
 from lorasweep.folder.store import Store
 from lorasweep.model.machine import callers_threads
 from lorasweep.model.ops.allocator import keep_few_kernels
 from lorasweep.report.notebook import Results
 from lorasweep.running.executors.executor import Executor
 from lorasweep.running.executors.local import HERE
+from lorasweep.running.joining import Newcomer
+from lorasweep.running.kept import KeptStudy
 from lorasweep.running.locking import agree, changes_since, to_resume
 from lorasweep.running.prepare import prepare
 from lorasweep.running.session import Session
@@ -43,7 +43,7 @@ def run(
     """
     folder = Path("out") / study.name if out is None else Path(out)
     with _reporting(reporter) as told:
-        return _run(study, Store(folder), told, may_train=True, track=track, executor=executor)
+        return _run(study, Store(folder), told, track=track, executor=executor)
 
 
 def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -54,12 +54,12 @@ def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None =
     """
     for name in decoders:
         parse_decoder(name)
-    store, study = _kept_study(out)
-    names = list(dict.fromkeys([*study.evaluate.decoders, *decoders]))
-    evaluate = study.evaluate.model_copy(update={"decoders": names})
-    more = study.model_copy(update={"evaluate": evaluate})
+    kept = KeptStudy.of(out)
+    names = list(dict.fromkeys([*kept.study.evaluate.decoders, *decoders]))
+    evaluate = kept.study.evaluate.model_copy(update={"decoders": names})
+    more = kept.study.model_copy(update={"evaluate": evaluate})
     with _reporting(reporter) as told:
-        return _run(more, store, told, may_train=False)
+        return _run(more, kept.store, told, kept)
 
 
 def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -68,19 +68,21 @@ def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = Non
     Interrupted, the same call goes on. Raises UserError for a run that was not stopped, and for a
     study that is not finished.
     """
-    store, study = _kept_study(out)
-    packs = to_resume(store, runs)
+    kept = KeptStudy.of(out)
+    packs = to_resume(kept.store, runs)
     with _reporting(reporter) as told:
-        return _run(study, store, told, may_train=False, resumed=packs)
+        return _run(kept.study, kept.store, told, kept, resumed=packs)
 
 
-def _kept_study(out: Path | str) -> tuple[Store, Study]:
-    """Return a folder with the study in its lock; raises UserError where there is none."""
-    store = Store(Path(out))
-    lock = store.read_lock()
-    if lock is None:
-        raise UserError(f"no study in {out}: run `lorasweep run STUDY --out {out}` first")
-    return store, Study.parse(lock.study, str(store.lock_file))
+def join(out: Path | str, newcomer: Newcomer, reporter: Reporter | None = None) -> Results:
+    """Score an adapter trained elsewhere beside the runs of a finished study; return all results.
+
+    It is scored aside and joins last: what fails before, or a stop, leaves the folder as it was.
+    Raises UserError where it cannot be scored, and for a study that is not finished.
+    """
+    kept = KeptStudy.of(out)
+    with _reporting(reporter) as told:
+        return _run(kept.study, kept.store, told, kept, newcomer=newcomer)
 
 
 def _reporting(reporter: Reporter | None) -> AbstractContextManager[Reporter]:
@@ -91,11 +93,13 @@ def _run(
     study: Study,
     store: Store,
     reporter: Reporter,
-    may_train: bool,
+    kept: KeptStudy | None = None,
     track: Sequence[str] = (),
     executor: Executor = HERE,
     resumed: Sequence[LockedPack] = (),
+    newcomer: Newcomer | None = None,
 ) -> Results:
+    """Do what the folder lacks; with `kept`, its own study, which is finished, nothing trains."""
     if study.race and not executor.in_order:
         raise UserError(
             "[race] compares a pack with those that ended before it, so packs must run one after "
@@ -104,7 +108,7 @@ def _run(
     # Before the first product, which may be one that finds the machine's precision.
     keep_few_kernels()
     trackers = Trackers(track, store.out, reporter.note)
-    prepared = prepare(study)
+    prepared = prepare(study, kept.base_files() if kept else None)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
     with holding(store.out), callers_threads(), stop_switch(reporter.note) as stop:
@@ -115,5 +119,5 @@ def _run(
             reporter.note("warning: fp16 is for cards; a processor multiplies it slowly")
         store.remove_leftovers()
         session = Session(prepared, lock, store, reporter, trackers, stop, executor, resumed)
-        session.run(may_train)
+        session.run(may_train=kept is None, newcomer=newcomer)
         return Results.load(store.out)

@@ -12,6 +12,7 @@ from lorasweep.folder.records import DataCard
 from lorasweep.hub import models
 from lorasweep.model.base import UNBOUNDED, load_tokenizer
 from lorasweep.model.machine import default_device
+from lorasweep.running.kept import MODEL_FACT
 from lorasweep.running.question_sets import (
     TRAIN_SAMPLE,
     QuestionSet,
@@ -59,9 +60,10 @@ class Prepared:
         return self.plan.study
 
 
-def prepare(study: Study) -> Prepared:
+def prepare(study: Study, model_files: str | None = None) -> Prepared:
     """Find the model, choose the questions and build their trees.
 
+    `model_files` is the fingerprint of the model's files, where that is known already.
     Raises UserError for anything that the study names and that cannot be had.
     """
     config = models.read_config(study.model.base)
@@ -79,7 +81,7 @@ def prepare(study: Study) -> Prepared:
         models.note_of(folder),
         sets,
         cards,
-        _facts(study, folder, max_tokens, cards),
+        _facts(study, model_files or models.fingerprint_of(folder), max_tokens, cards),
         [*plan.warnings, *selection.warnings, *warnings_of(cards, max_tokens)],
     )
 
@@ -114,12 +116,12 @@ def _refuse_narrow_window(
 
 
 def _facts(
-    study: Study, folder: Path, max_tokens: int, cards: dict[str, DataCard]
+    study: Study, model_files: str, max_tokens: int, cards: dict[str, DataCard]
 ) -> dict[str, Any]:
     samples = any(decoder.samples for decoder in _decoders(study))
     return {
         "name": study.name,
-        "model.base (its files)": models.fingerprint_of(folder),
+        MODEL_FACT: model_files,
         "data.train (the questions)": cards["train"].fingerprint,
         "data.eval (the questions)": cards["eval"].fingerprint,
         "data.test (the questions)": cards["test"].fingerprint if "test" in cards else None,

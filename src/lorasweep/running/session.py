@@ -15,6 +15,7 @@ from lorasweep.folder.store import Store
 from lorasweep.model.peft_format import save_adapter
 from lorasweep.report.page import write_report
 from lorasweep.running.executors.executor import Executor
+from lorasweep.running.joining import Newcomer, join
 from lorasweep.running.locking import planned_ids, unfinished
 from lorasweep.running.missing_scores import MissingScores, write_scored
 from lorasweep.running.prepare import Prepared
@@ -52,12 +53,16 @@ class Session:
 
         The lock is written behind it: a model that cannot be used leaves no decisions.
         """
+        worker = self._loaded
+        self.store.write_lock(self.lock)
+        return worker
+
+    @cached_property
+    def _loaded(self) -> Worker:
         prepared, lock = self.prepared, self.lock
         self.reporter.note(f"loading {prepared.study.model.base} in {lock.precision}")
         job = replace(job_of(prepared, lock, self.store.checkpoints_folder), race=self._race())
-        worker = Worker(job, self.reporter, self.stop)
-        self.store.write_lock(lock)
-        return worker
+        return Worker(job, self.reporter, self.stop)
 
     def _race(self) -> RaceJob | None:
         """Return the study's race, if any; all runs of the folder are in it, wanted or not.
@@ -69,7 +74,8 @@ class Session:
         names = {run_id: self.labels.get(run_id, run_id) for run_id in ids}
         return RaceJob(rule, names, self.store.out) if rule else None
 
-    def run(self, may_train: bool) -> None:
+    def run(self, may_train: bool, newcomer: Newcomer | None = None) -> None:
+        """Do all that the folder lacks; an adapter from elsewhere joins it before that."""
         packs = unfinished(self.lock.packs, self.store, set(self.ids))
         if packs and not may_train:
             raise UserError(
@@ -77,6 +83,8 @@ class Session:
                 f"`lorasweep run STUDY --out {self.store.out}` first"
             )
         packs += self.resumed
+        if newcomer:
+            self.lock = join(newcomer, self.store, self.lock, self._loaded, self.missing.decoders)
         if self.store.lock_file.is_file():  # of a model that was loaded before
             self.store.write_lock(self.lock)
         self.missing.of_base("eval")
@@ -91,7 +99,7 @@ class Session:
             self._summarise()
         self._stop_if_asked()
         for run in self._finished_runs():
-            self.missing.of_run(run, "eval")
+            self._score(run, "eval")
         self._score_test(self._summarise())
         with_analysis(
             self.store,
@@ -134,8 +142,23 @@ class Session:
         if "test" in self.prepared.sets and chosen:
             self.missing.of_base("test")
             for run in chosen:
-                self.missing.of_run(run, "test")
+                self._score(run, "test")
             self._summarise()
+
+    def _score(self, run: RunRecord, role: str) -> None:
+        """Score what a run's record lacks.
+
+        An adapter from elsewhere that cannot be scored has failed; it is no end of the study.
+        """
+        try:
+            self.missing.of_run(run, role)
+        except UserError as error:
+            if run.imported_from is None:
+                raise
+            self.reporter.note(f"warning: {run.label} has failed: {error}")
+            record = self.store.read_run(run.id) or run
+            told = {"state": "failed", "warnings": [*record.warnings, str(error)]}
+            self.store.write_run(record.model_copy(update=told))
 
     def _finished_runs(self) -> list[RunRecord]:
         """Return the study's runs that are done, imported ones last."""

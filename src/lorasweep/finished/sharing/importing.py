@@ -2,24 +2,26 @@
 
 import hashlib
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from lorasweep.console.progress import Reporter
 from lorasweep.errors import UserError, nearest
-from lorasweep.folder.holding import holding
 from lorasweep.folder.records import Lock, PackInfo, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.hub.architectures import linear_modules
 from lorasweep.hub.models import HUB_ID, NOTE_FILE, hub_id_of, read_config
 from lorasweep.model.machine import versions
+from lorasweep.model.peft_config import shown
 from lorasweep.model.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter
 from lorasweep.running import driver
+from lorasweep.running.joining import Newcomer
+from lorasweep.running.kept import KeptStudy
 from lorasweep.study.fingerprint import fingerprint
 from lorasweep.study.grid import ImportedConfiguration
-from lorasweep.study.study import Study
 
+# No path, and nothing of a length that a file system is asked about.
+LIKE_A_HUB_NAME = re.compile(r"[\w-][\w.-]{0,95}(/[\w-][\w.-]{0,95})?")
 NOT_KNOWN_PACK = PackInfo(id="imported", lanes=1, seconds=0.0)
 
 
@@ -28,22 +30,30 @@ def import_adapter(
 ) -> Results:
     """Score an adapter on a finished study's questions, and return all its results.
 
-    Raises UserError, and changes nothing, for what cannot be represented: kinds other than plain
-    LoRA, adapters of other base models, and studies that are not finished.
+    Raises UserError, and changes nothing, for what cannot be represented or scored: kinds other
+    than plain LoRA, adapters of other base models, numbers that are not finite, and studies that
+    are not finished.
     """
-    store = Store(out)
-    lock = store.read_lock()
-    if lock is None:
-        raise UserError(f"no study in {out}: run `lorasweep run STUDY --out {out}` first")
+    kept = KeptStudy.of(out)
     adapter = load_adapter(folder)
-    base = Study.parse(lock.study, str(store.lock_file)).model.base
+    base = kept.study.model.base
     _refuse_other_base(folder, adapter, base)
-    record = _record(folder, adapter, lock, _name(name or folder.resolve().name))
-    with holding(store.out):
-        _refuse_unfinished(store, lock)
-        if record.id not in lock.imported:
-            _keep(store, lock, folder, record)
+    record = _record(folder, adapter, kept, _name(name or folder.resolve().name))
+    _refuse_unfinished(kept.store, kept.lock)
+    known = kept.store.read_run(record.id) if record.id in kept.lock.imported else None
+    if known is None or known.state == "failed":
+        newcomer = Newcomer(record, folder, tuple(_files_of(folder)))
+        return driver.join(out, newcomer, reporter)
+    if name and known.label != record.label and reporter:
+        reporter.note(
+            f"warning: the same files joined before, as {known.label!r}; that is still their name"
+        )
     return driver.decode(out, [], reporter)
+
+
+def _files_of(folder: Path) -> Iterable[str]:
+    """Yield the files that are copied; load_adapter has read each of them."""
+    return (name for name in (CONFIG, WEIGHTS, NOTE_FILE) if (folder / name).is_file())
 
 
 def _name(name: str) -> str:
@@ -58,7 +68,7 @@ def _refuse_other_base(folder: Path, adapter: SavedAdapter, base: str) -> None:
 
     A local folder's name tells nothing of what is in it: then shapes alone decide.
     """
-    ours, named = hub_id_of(base), _hub_name(adapter.base)
+    ours, named = hub_id_of(base), hub_name(adapter.base)
     if ours and named and ours != named:
         raise UserError(f"{folder}: an adapter of {named}, but this study's base model is {ours}")
     shapes = {m.name: (m.in_features, m.out_features) for m in linear_modules(read_config(base))}
@@ -70,14 +80,15 @@ def _refuse_other_base(folder: Path, adapter: SavedAdapter, base: str) -> None:
             raise UserError(f"{folder}: {module} maps {found} numbers, but in {base} {wanted}")
 
 
-def _hub_name(name: str) -> str | None:
+def hub_name(name: str) -> str | None:
     """Return what the Hub calls the base of an adapter's config; None for anything else there."""
-    known = hub_id_of(name) if not Path(name).is_absolute() else None
+    known = hub_id_of(name) if LIKE_A_HUB_NAME.fullmatch(name) else None
     return known if known and HUB_ID.fullmatch(known) else None
 
 
-def _record(folder: Path, adapter: SavedAdapter, lock: Lock, name: str) -> RunRecord:
+def _record(folder: Path, adapter: SavedAdapter, kept: KeptStudy, name: str) -> RunRecord:
     """Return the record of an adapter of whose training nothing is known; it has no metrics yet."""
+    lock = kept.lock
     rank = max(A.shape[0] for A, _ in adapter.weights.values())
     content = hashlib.sha256((folder / WEIGHTS).read_bytes() + (folder / CONFIG).read_bytes())
     return RunRecord(
@@ -96,20 +107,28 @@ def _record(folder: Path, adapter: SavedAdapter, lock: Lock, name: str) -> RunRe
         pack=NOT_KNOWN_PACK,
         train_seconds=0.0,
         peak_memory_bytes=0,
-        warnings=list(_warnings(adapter, lock)),
+        warnings=list(_warnings(adapter, lock, kept.study.model.base)),
         precision=lock.precision,
         versions=versions(),
         imported_from=name,
     )
 
 
-def _warnings(adapter: SavedAdapter, lock: Lock) -> Iterable[str]:
+def _warnings(adapter: SavedAdapter, lock: Lock, base: str) -> Iterable[str]:
     """Say what makes an adapter answer otherwise here than where it was trained."""
-    if _hub_name(adapter.base) is None:
-        yield f"its config names no base model of the Hub ({adapter.base}); its shapes fit this one"
+    named = hub_name(adapter.base)
+    if named is None:
+        said = shown(adapter.base) if adapter.base else "nothing"
+        yield f"its config names no base model of the Hub ({said}); its shapes fit this one"
+    elif hub_id_of(base) is None:
+        yield (
+            f"its config names {named}; this study's base is a folder, of whose model no more is "
+            "known than that the shapes fit"
+        )
     trained_on = adapter.trained_on
     if trained_on and trained_on.precision != lock.precision:
-        yield f"trained on weights in {trained_on.precision}, scored on weights in {lock.precision}"
+        there = shown(trained_on.precision)
+        yield f"trained on weights in {there}, scored on weights in {lock.precision}"
 
 
 def _refuse_unfinished(store: Store, lock: Lock) -> None:
@@ -119,16 +138,3 @@ def _refuse_unfinished(store: Store, lock: Lock) -> None:
             f"{store.out}: this study has runs that are not finished: "
             f"`lorasweep run STUDY --out {store.out}` first"
         )
-
-
-def _keep(store: Store, lock: Lock, folder: Path, record: RunRecord) -> None:
-    """Copy the adapter's files into the study; the lock, which makes it a run, comes last."""
-
-    def copy(aside: Path) -> None:
-        for name in (CONFIG, WEIGHTS, NOTE_FILE):
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, aside / name)
-
-    store.of_run(record.id).write_adapter(copy)
-    store.write_run(record)
-    store.write_lock(lock.model_copy(update={"imported": [*lock.imported, record.id]}))

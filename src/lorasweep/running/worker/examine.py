@@ -53,22 +53,22 @@ class Examiner:
         owners = {q.id: p.source_id for p in data.paragraphs for q in p.questions}
         return paragraph_losses(self.base, self.trees[role], num_lanes, self.micro_tokens, owners)
 
-    def score(self, metrics: Sequence[str], role: str, who: str) -> Iterator[Scored]:
+    def score(self, metrics: Sequence[str], role: str, who: str, source: str) -> Iterator[Scored]:
         """Yield some metrics of the model without lanes, or with one: a loss, then each decoder.
 
-        Raises UserError where the loss is not finite.
+        Raises UserError, which names the `source` of the weights, where the loss is not finite.
         """
         if EVAL_LOSS in metrics:
-            yield self._score_loss(role, who)
+            yield self._score_loss(role, who, source)
         decoders = [name for name in metrics if name != EVAL_LOSS]
         for (scored,) in self._answered(1, decoders, role, who):
             yield scored
 
-    def _score_loss(self, role: str, who: str) -> Scored:
+    def _score_loss(self, role: str, who: str, source: str) -> Scored:
         known = self.losses(1, role)
         if not math.isfinite(known.means()[0]):
             raise UserError(
-                f"{self.job.base}: the loss of {who} on the {role} questions is "
+                f"{source}: the loss of {who} on the {role} questions is "
                 f"{known.means()[0]} in {self.job.precision}; weights may be damaged, or need "
                 "another precision"
             )

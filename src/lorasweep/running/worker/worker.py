@@ -12,7 +12,7 @@ from lorasweep.console.stopping import StopSwitch
 from lorasweep.folder.heartbeat import beating
 from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord
 from lorasweep.model.machine import versions
-from lorasweep.model.peft_format import answering_lane, load_adapter
+from lorasweep.model.peft_format import WEIGHTS, answering_lane, load_adapter
 from lorasweep.running.worker.examine import Examiner
 from lorasweep.running.worker.jobs import FinishedRun, Job, Scored
 from lorasweep.running.worker.loaded import Loaded
@@ -42,7 +42,7 @@ class Worker:
 
     def score_base(self, missing: Sequence[str], role: str) -> Iterator[Scored]:
         """Score the untuned base model on the evaluation or test set, metric after metric."""
-        return self._examiner.score(missing, role, "base model")
+        return self._examiner.score(missing, role, "base model", self.job.base)
 
     def score_adapter(
         self, run: RunRecord, adapter: Path, missing: Sequence[str], role: str
@@ -51,14 +51,14 @@ class Worker:
         saved = load_adapter(adapter)
         with self.loaded.base.adapted([answering_lane(saved)]) as adapters:
             adapters.put(0, saved.weights)
-            yield from self._examiner.score(missing, role, run.id)
+            yield from self._examiner.score(missing, role, run.label, str(adapter / WEIGHTS))
 
     def score_model(
         self, run: RunRecord, folder: Path, missing: Sequence[str], role: str
     ) -> Iterator[Scored]:
         """Score a fully trained model from disk on the evaluation or test set."""
         with self.loaded.in_full(folder):
-            yield from self._examiner.score(missing, role, run.id)
+            yield from self._examiner.score(missing, role, run.label, str(folder))
 
     @property
     def _examiner(self) -> Examiner:
