@@ -109,11 +109,21 @@ def test_an_export_stands_on_its_own(copied_study: Path, results: Results) -> No
     assert folder == copied_study / "exports" / run.id
     assert {f.name for f in folder.iterdir()} == {CONFIG, WEIGHTS, "README.md", "lorasweep.json"}
     noted = json.loads((folder / "lorasweep.json").read_text())
-    assert noted == {"base": "model", "precision": "fp32", "quantisation": "none that is known"}
-    assert json.loads((folder / CONFIG).read_text())["base_model_name_or_path"] == "model"
+    # Not "model": a folder called gpt2, say, would be taken for the Hub's model.
+    assert noted == {"base": "./model", "precision": "fp32", "quantisation": "none that is known"}
+    assert json.loads((folder / CONFIG).read_text())["base_model_name_or_path"] == "./model"
     for file in folder.iterdir():
         assert str(Path(results.base.name).parent).encode() not in file.read_bytes()
     assert call("export", copied_study, "--run", run.id).code == 0, "an export may be made anew"
+
+
+def test_the_adapters_config_names_modules_by_the_ends_of_their_names(
+    copied_study: Path, results: Results
+) -> None:
+    attention, parts = results.runs
+    for run, ends in ((attention, ["attn.c_attn", "attn.c_proj"]), (parts, ["c_attn"])):
+        folder = Path(call("export", copied_study, "--run", run.id).out.strip())
+        assert json.loads((folder / CONFIG).read_text())["target_modules"] == ends
 
 
 def test_the_card_says_what_the_record_says(copied_study: Path, results: Results) -> None:

@@ -9,15 +9,20 @@ from typing import Any
 import peft
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from calling import Ended, assert_refused, call
 from lorasweep import Results
+from lorasweep.errors import UserError
 from lorasweep.finished.asking import Panel
+from lorasweep.finished.sharing.importing import import_adapter
 from lorasweep.folder.store import Store
 from lorasweep.model.peft_format import CONFIG, WEIGHTS
+from lorasweep.running import driver
 from lorasweep.running.kept import MODEL_FACT
 from lorasweep.running.worker.examine import Examiner
 
@@ -226,6 +231,38 @@ def test_an_import_that_is_cut_short_leaves_the_folder_as_it_was(
             assert imported(adapter, copied_study, "--quiet").code in (2, 130)
         assert contents(copied_study) == before
     assert imported(adapter, copied_study).code == 0
+
+
+KEYS = st.sampled_from(["c_attn", "c_attn[", "(", "", "*", ".*", "x" * 5000]) | st.text(max_size=4)
+NUMBERS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6)
+VALUES = st.recursive(
+    NUMBERS | st.sampled_from([0, -1, 1e300, 10**400, "x" * 5000, "~nosuchuser/x", "models/x"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=2),
+    max_leaves=4,
+)
+NAMES = ["r", "lora_alpha", "lora_dropout", "use_rslora", "fan_in_fan_out", "rank_pattern",
+         "alpha_pattern", "base_model_name_or_path", "peft_type", "bias", "init_lora_weights",
+         "modules_to_save", "target_modules", "use_dora"]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@given(changes=st.dictionaries(st.sampled_from(NAMES), VALUES, min_size=1, max_size=2))
+def test_no_config_ends_in_anything_but_a_message(
+    changes: dict[str, Any], adapter: Path, gpt2_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of an import, scoring, is not reached by a config that is refused."""
+    monkeypatch.setattr(driver, "join", lambda *given: None)
+    before, sound = contents(gpt2_study), (adapter / CONFIG).read_text()
+    (adapter / CONFIG).write_text(json.dumps({**json.loads(sound), **changes}))
+    try:
+        import_adapter(adapter, gpt2_study)
+    except UserError as error:
+        message = str(error)
+        assert "\n" not in message
+        assert len(message) < 1000
+    finally:
+        (adapter / CONFIG).write_text(sound)
+    assert contents(gpt2_study) == before
 
 
 def damaged_import(adapter: Path, out: Path) -> str:

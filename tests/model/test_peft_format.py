@@ -1,6 +1,8 @@
 """Fact 3 on disk: PEFT loads what we save, and we load what PEFT saves."""
 
 import json
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,11 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from lorasweep.data.trees import Tree
 from lorasweep.errors import UserError
 from lorasweep.hub.architectures import whole_of
+from lorasweep.hub.models import NOTE_FILE
+from lorasweep.model import peft_config as reading
 from lorasweep.model.base import Base, freeze
 from lorasweep.model.lora import Lane
+from lorasweep.model.peft_config import by_module, short_targets
 from lorasweep.model.peft_format import CONFIG, WEIGHTS, SavedAdapter, load_adapter, save_adapter
 from lorasweep.running.selfcheck import training_logits
 from lorasweep.study.plan import resolve_scale
@@ -192,7 +197,7 @@ def test_only_safetensors_are_written_and_read(adapter: SavedAdapter, tmp_path: 
     (tmp_path / WEIGHTS).unlink()
     # A pickle could run anything: it is not even looked at.
     torch.save(tensors, tmp_path / "adapter_model.bin")
-    with pytest.raises(UserError, match=f"no adapter here: {WEIGHTS} is missing"):
+    with pytest.raises(UserError, match=f"no adapter here: {WEIGHTS} is missing; .* is a pickle"):
         load_adapter(tmp_path)
 
 
@@ -226,10 +231,76 @@ def change_weights(folder: Path, change: Callable[[dict[str, Tensor]], None]) ->
     save_file(tensors, folder / WEIGHTS)
 
 
+def change_all(folder: Path, change: Callable[[Tensor], Tensor]) -> None:
+    changed = {key: change(tensor) for key, tensor in load_file(folder / WEIGHTS).items()}
+    save_file(changed, folder / WEIGHTS)
+
+
+def pipe(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+
+
+def folder_for(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 BREAKAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "rank 0": (lambda f: change_config(f, r=0), "r = 0, wanted a whole number from 1"),
+    "a rank too high": (lambda f: change_config(f, r=10**30), r"r = 1000\d+, wanted"),
+    "another rank": (lambda f: change_config(f, r=5), "has rank 3, but .* says 5"),
+    "alpha NaN": (lambda f: change_config(f, lora_alpha=math.nan), "lora_alpha = nan, wanted"),
+    "alpha too high": (lambda f: change_config(f, lora_alpha=1e300), r"lora_alpha = 1e\+300, "),
+    "dropout in words": (lambda f: change_config(f, lora_dropout="x"), "lora_dropout = 'x', "),
+    "a list of patterns": (
+        lambda f: change_config(f, alpha_pattern=["c_attn"]),
+        "alpha_pattern = .*, wanted an object",
+    ),
+    "a word for a number": (
+        lambda f: change_config(f, alpha_pattern={"c_attn": "x"}),
+        "alpha_pattern = .*, wanted an object",
+    ),
+    "no regular expression": (
+        lambda f: change_config(f, alpha_pattern={"c_attn[": 3}),
+        r"alpha_pattern: 'c_attn\[' is no regular expression",
+    ),
+    "a rank of no regular expression": (
+        lambda f: change_config(f, rank_pattern={"(" * 400: 3}),
+        "rank_pattern: .* is no regular expression",
+    ),
+    "a base that is no name": (
+        lambda f: change_config(f, base_model_name_or_path=["x"]),
+        "base_model_name_or_path = ",
+    ),
+    "no tensors": (lambda f: save_file({}, f / WEIGHTS), "holds no tensors"),
+    "empty tensors": (lambda f: change_all(f, lambda t: t[:0]), r"has shape \[0, "),
+    "tensors in no shape": (
+        lambda f: change_all(f, lambda t: torch.zeros(0)),
+        r"has shape \[0\], and a matrix is wanted",
+    ),
+    "flat tensors": (lambda f: change_all(f, Tensor.flatten), "and a matrix is wanted"),
+    "whole numbers": (lambda f: change_all(f, Tensor.long), "holds torch.int64"),
+    "no finite numbers": (lambda f: change_all(f, lambda t: t / 0), "not finite"),
+    "no rank in common": (
+        lambda f: change_all(f, lambda t: t[:2]),
+        "have no rank in common",
+    ),
+    "a long name": (
+        lambda f: change_weights(f, lambda t: t.update({"k" * 5000: torch.ones(1)})),
+        r"k+\.\.\. \(5002 characters\) is no part of a plain LoRA adapter",
+    ),
+    "a pipe for a config": (lambda f: pipe(f / CONFIG), f"{CONFIG}: not a file"),
+    "a pipe for weights": (lambda f: pipe(f / WEIGHTS), f"{WEIGHTS}: not a file"),
+    "a pipe for a note": (lambda f: pipe(f / NOTE_FILE), f"{NOTE_FILE}: says nothing"),
+    "a folder for weights": (lambda f: folder_for(f / WEIGHTS), f"{WEIGHTS}: not a file"),
+    "nested without end": (
+        lambda f: (f / CONFIG).write_text('{"r": ' + "[" * 10**5),
+        "not a PEFT config: nested too deeply",
+    ),
     "biases": (lambda f: change_config(f, bias="lora_only"), "this one sets bias"),
     "biases of B": (lambda f: change_config(f, lora_bias=True), "this one sets lora_bias"),
-    "not lora": (lambda f: change_config(f, peft_type="IA3"), "this one sets peft_type"),
+    "not lora": (lambda f: change_config(f, peft_type="IA3"), "this one sets peft_type to 'IA3'"),
     "pissa": (lambda f: change_config(f, init_lora_weights="pissa"), "init_lora_weights"),
     "no config": (lambda f: (f / CONFIG).unlink(), f"{CONFIG} is missing"),
     "a list": (lambda f: (f / CONFIG).write_text("[1]"), f"{CONFIG}: not a PEFT config"),
@@ -257,6 +328,66 @@ def test_files_that_are_no_plain_adapter_are_refused(
     with pytest.raises(UserError, match=message) as raised:
         load_adapter(tmp_path)
     assert str(tmp_path) in str(raised.value)
+
+
+def test_patterns_are_matched_as_peft_matches_them() -> None:
+    from peft.utils.other import get_pattern_key
+
+    patterns = {
+        r"h\.1\.attn\.c_proj": 1,
+        "c_proj": 2,
+        r"(h|x)\.[0-9]+.*c_fc": 3,
+        "^wte": 4,
+        r".*(?<!mlp)\.c_attn": 5,
+        "0.attn": 6,
+    }
+    kinds = ("attn.c_attn", "attn.c_proj", "mlp.c_proj", "mlp.c_fc", "attn")
+    modules = [f"transformer.h.{i}.{kind}" for i in (0, 1, 11) for kind in kinds]
+    theirs = {m: patterns.get(get_pattern_key(list(patterns), m), 7) for m in modules}
+    assert by_module(patterns, modules, 7, "") == theirs
+    assert set(theirs.values()) == {1, 2, 3, 5, 6, 7}
+
+
+def test_a_regular_expression_that_takes_for_ever_is_refused(
+    adapter: SavedAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_adapter(tmp_path, adapter)
+    change_config(tmp_path, alpha_pattern={"(?:.|..|...)*[!-]": 3})
+    monkeypatch.setattr(reading, "SECONDS_TO_MATCH", 0.01)
+    with pytest.raises(UserError, match="alpha_pattern: its regular expressions take too long"):
+        load_adapter(tmp_path)
+
+
+def test_a_config_with_a_mark_of_its_byte_order_is_read(
+    adapter: SavedAdapter, tmp_path: Path
+) -> None:
+    save_adapter(tmp_path, adapter)
+    text = (tmp_path / CONFIG).read_text()
+    (tmp_path / CONFIG).write_text(text, "utf-8-sig")
+    assert load_adapter(tmp_path).scale == pytest.approx(adapter.scale)
+
+
+SHORT = {
+    ("attn.c_attn", "attn.c_proj"): ("attn.c_attn", "attn.c_proj"),
+    ("attn.c_attn", "mlp.c_fc"): ("c_attn", "c_fc"),
+    ("attn.c_attn", "attn.c_proj", "mlp.c_proj"): ("c_attn", "c_proj"),
+}
+
+
+@pytest.mark.parametrize("kinds", SHORT)
+def test_short_targets_mean_the_same_modules_for_peft(
+    kinds: tuple[str, ...], make_model: MakeModel
+) -> None:
+    model = make_model("gpt2")
+    names = [name for name, _ in model.named_modules()]
+    wanted = {f"transformer.h.{i}.{kind}" for i in range(2) for kind in kinds}
+    short = short_targets(wanted, names)
+    assert short == SHORT[kinds]
+    config = LoraConfig(r=2, target_modules=list(short), fan_in_fan_out=True)
+    found = get_peft_model(model, config).targeted_module_names
+    assert set(found) == wanted
+    one = {"transformer.h.1.attn.c_attn"}
+    assert short_targets(one, names) == ("1.attn.c_attn",), "but never its neighbours"
 
 
 def test_a_saved_module_name_means_that_module_alone(

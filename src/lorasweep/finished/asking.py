@@ -61,7 +61,7 @@ class Panel:
         self.results = Store(out).read_results()
         kept = KeptStudy.of(out)
         self.store, self.lock, self.study = kept.store, kept.lock, kept.study
-        self.folder = kept.base_folder()
+        self.folder, _ = kept.base
 
     @cached_property
     def base(self) -> Base:

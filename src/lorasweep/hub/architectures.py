@@ -1,5 +1,7 @@
 """The linear modules of a causal language model, from its config.json alone."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,8 @@ LLAMA_KEYS = (
     "num_key_value_heads",
 )
 GPT2_KEYS = ("n_embd", "n_layer")
+
+LAYER = re.compile(r"\.\d+\.")
 
 # Blocks of equal size, in this order, of the outputs of a linear map that is several in one.
 FUSED = ("q", "k", "v")
@@ -60,6 +64,12 @@ class LinearModule:
 def whole_of(name: str) -> str:
     """Return the module that a name of a module or of a part stands in."""
     return name.partition(":")[0]
+
+
+def module_kinds(modules: Iterable[str]) -> str:
+    """Return the kinds of modules and how many of each: "h.*.attn.c_attn × 12"."""
+    kinds = Counter(LAYER.sub(".*.", f".{name}").strip(".") for name in modules)
+    return ", ".join(f"{kind} × {number}" for kind, number in kinds.items())
 
 
 def outputs_of(name: str, out_features: int) -> slice:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from lorasweep.model.generation import answer_as_scored
 from lorasweep.model.lora import Lane, TreeDropout
 
 
@@ -57,13 +58,15 @@ class FullWeights:
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A fully trained model with its tokenizer."""
+    """A fully trained model with its tokenizer, and how long the answers were that it gave."""
 
     model: PreTrainedModel
     tokenizer: Any
+    max_new_tokens: int | None = None
 
     def save(self, folder: Path) -> None:
         """Write a folder that transformers loads: config, safetensors and tokenizer."""
+        answer_as_scored(self.model, self.tokenizer, self.max_new_tokens)
         # safetensors refuses views of one buffer, and tied weights must stay one tensor.
         own: dict[int, Tensor] = {}
         state = self.model.state_dict()

@@ -146,6 +146,22 @@ def _fits(pattern: Any, module: str, until: float) -> bool:
     return pattern.match(module, timeout=left) is not None
 
 
+def short_targets(modules: Iterable[str], all_modules: Iterable[str]) -> tuple[str, ...]:
+    """Return the shortest ends of names by which PEFT finds these modules of a model, and no other.
+
+    A bare c_proj, say, would mean GPT-2's MLP too: "attn.c_proj" does not. All ends have as many
+    parts; where none will do, they are the full names.
+    """
+    wanted, known = set(modules), set(all_modules)
+    parts = max(name.count(".") + 1 for name in wanted)
+    for length in range(1, parts):
+        ends = {".".join(name.split(".")[-length:]) for name in wanted}
+        dotted = tuple(f".{end}" for end in ends)
+        if {name for name in known if name in ends or name.endswith(dotted)} == wanted:
+            return tuple(sorted(ends))
+    return tuple(sorted(wanted))
+
+
 def shown(value: Any) -> str:
     """Return a value of others for a message: on one line, without control characters, short."""
     text = value if isinstance(value, str) and value.isprintable() else ascii(value)

@@ -57,7 +57,8 @@ class SavedAdapter:
     """An adapter without its base: A [r, in] and B [out, r] by module, and the scale of B A.
 
     What is to be saved may hold parts of fused modules; what is loaded holds whole modules, each
-    with a rank of its own.
+    with a rank of its own. `targets` are the ends of names by which PEFT finds the same modules;
+    without any, full names are written.
     """
 
     weights: Mapping[str, tuple[Tensor, Tensor]]
@@ -67,6 +68,7 @@ class SavedAdapter:
     base: str
     stored_transposed: bool
     trained_on: TrainedOn | None = None
+    targets: tuple[str, ...] = ()
 
 
 def answering_lane(adapter: SavedAdapter) -> Lane:
@@ -125,8 +127,7 @@ def _config(adapter: SavedAdapter, fused_ranks: Mapping[str, int]) -> dict[str, 
         "r": adapter.rank,
         "lora_alpha": adapter.scale * adapter.rank,
         "lora_dropout": adapter.dropout,
-        # Full names, so that a bare c_proj cannot match another module too.
-        "target_modules": sorted({whole_of(name) for name in adapter.weights}),
+        "target_modules": list(adapter.targets) or sorted({*map(whole_of, adapter.weights)}),
         "rank_pattern": fused_ranks,
         "alpha_pattern": fused_ranks,
         "fan_in_fan_out": adapter.stored_transposed,

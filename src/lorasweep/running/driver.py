@@ -74,13 +74,12 @@ def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = Non
         return _run(kept.study, kept.store, told, kept, resumed=packs)
 
 
-def join(out: Path | str, newcomer: Newcomer, reporter: Reporter | None = None) -> Results:
+def join(kept: KeptStudy, newcomer: Newcomer, reporter: Reporter | None = None) -> Results:
     """Score an adapter trained elsewhere beside the runs of a finished study; return all results.
 
     It is scored aside and joins last: what fails before, or a stop, leaves the folder as it was.
     Raises UserError where it cannot be scored, and for a study that is not finished.
     """
-    kept = KeptStudy.of(out)
     with _reporting(reporter) as told:
         return _run(kept.study, kept.store, told, kept, newcomer=newcomer)
 
@@ -108,7 +107,7 @@ def _run(
     # Before the first product, which may be one that finds the machine's precision.
     keep_few_kernels()
     trackers = Trackers(track, store.out, reporter.note)
-    prepared = prepare(study, kept.base_files() if kept else None)
+    prepared = prepare(study, kept.base[1] if kept else None)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
     with holding(store.out), callers_threads(), stop_switch(reporter.note) as stop:

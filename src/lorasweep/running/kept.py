@@ -1,6 +1,7 @@
 """A study that a folder keeps: its decisions, and the base model that its runs were trained on."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +17,7 @@ MODEL_FACT = "model.base (its files)"
 
 @dataclass(frozen=True)
 class KeptStudy:
-    """A study as the lock of its folder keeps it; raises UserError where there is none."""
+    """A study as the lock of its folder keeps it."""
 
     store: Store
     lock: Lock
@@ -24,30 +25,25 @@ class KeptStudy:
 
     @classmethod
     def of(cls, out: Path | str) -> Self:
-        """Return the study that a folder keeps."""
+        """Return the study that a folder keeps; raises UserError where there is none."""
         store = Store(Path(out))
         lock = store.read_lock()
         if lock is None:
             raise UserError(f"no study in {out}: run `lorasweep run STUDY --out {out}` first")
         return cls(store, lock, Study.parse(lock.study, str(store.lock_file)))
 
-    def base_folder(self) -> Path:
-        """Return the folder of the base model, whose files are those that the runs trained on.
+    @cached_property
+    def base(self) -> tuple[Path, str]:
+        """The base model's folder, with the fingerprint of its files: the runs trained on these.
 
-        Raises UserError for other files; nothing is loaded to find out.
+        All that is done with a finished study and its base model begins here. Raises UserError for
+        other files; nothing is loaded to find out.
         """
-        self.base_files()
-        return locate(self.study.model.base)
-
-    def base_files(self) -> str:
-        """Return the fingerprint of the base model's files; raises UserError where they changed.
-
-        All that is done with a finished study and its base model begins here.
-        """
-        base, before = self.study.model.base, self.lock.facts.get(MODEL_FACT)
-        if (found := fingerprint_of(locate(base))) != before:
+        name, before = self.study.model.base, self.lock.facts.get(MODEL_FACT)
+        folder = locate(name)
+        if (found := fingerprint_of(folder)) != before:
             raise UserError(
-                f"{base}: not the weights that the runs trained on: the fingerprint of its files "
+                f"{name}: not the weights that the runs trained on: the fingerprint of its files "
                 f"is {found[:12]}, and {self.store.lock_file} has {str(before)[:12]}"
             )
-        return found
+        return folder, found

@@ -2,19 +2,22 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from lorasweep.analysis.results import run_called
 from lorasweep.data.trees import TreeBuilder
 from lorasweep.errors import UserError
-from lorasweep.finished.sharing.card import card
+from lorasweep.finished.sharing.card import Shared, card
 from lorasweep.finished.sharing.merging import merged_model
 from lorasweep.folder.files import replaced_folder
-from lorasweep.folder.records import Lock, Results, RunRecord
+from lorasweep.folder.records import Results, RunRecord
 from lorasweep.folder.store import Store
+from lorasweep.hub import models
 from lorasweep.hub.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
 from lorasweep.model.base import UNBOUNDED, load_tokenizer
+from lorasweep.model.generation import answer_as_scored, answering_config
 from lorasweep.model.peft_format import (
     CONFIG,
     UNQUANTISED,
@@ -23,45 +26,66 @@ from lorasweep.model.peft_format import (
     TrainedOn,
     load_adapter,
 )
+from lorasweep.running.kept import KeptStudy
 from lorasweep.running.selfcheck import bundled_trees, probe_of
-from lorasweep.study.study import Study
+
+# What a folder of a fully trained model may hold beside its weights.
+MODEL_FILES = (
+    *(models.CONFIG, models.WEIGHTS_INDEX, "chat_template.jinja", "chat_template.json"),
+    *models.TOKENIZER_FILES,
+)
 
 
 def export(out: Path, name: str, target: Path | None = None, is_merged: bool = False) -> Path:
     """Write a run's adapter, its merged weights or its fully trained model, with a card.
 
     `target` is by default the folder exports/<run id> in the study's. Raises UserError for a
-    target that holds files, and for merged weights whose logits drift; then nothing is written.
+    target that holds files, for links among the run's files, and, with merged weights, for a base
+    model other than the study's and for logits that drift; then nothing is written.
     """
-    store = Store(out)
-    results, lock = store.read_results(), store.read_lock()
-    if lock is None:
-        raise UserError(f"no {store.lock_file}, which says what the runs were trained on")
+    results, kept = Store(out).read_results(), KeptStudy.of(out)
     run = run_called(results, name)
     is_full = run.configuration.method == "full"
     if is_full and is_merged:
         raise UserError(f"{run.label}: trained in full, there is nothing to merge; leave --merged")
     if target is not None and target.exists() and (target.is_file() or any(target.iterdir())):
         raise UserError(f"{target}: not empty; choose another folder with --out")
-    place = target or store.out / "exports" / (f"{run.id}-merged" if is_merged else run.id)
-    base = Study.parse(lock.study, str(store.lock_file)).model.base
+    place = target or out / "exports" / (f"{run.id}-merged" if is_merged else run.id)
+    files = kept.store.of_run(run.id)
+    source = files.model_folder if is_full else files.adapter_folder
+    refuse_links([kept.store.run_folder(run.id), source, *_entries(source)])
+    adapter = None if is_full else load_adapter(source)
     with replaced_folder(place) as aside:
-        adapter = None if is_full else load_adapter(store.of_run(run.id).adapter_folder)
         if adapter is None:
-            shutil.copytree(store.of_run(run.id).model_folder, aside, dirs_exist_ok=True)
+            _copy_model(source, aside, kept.study.evaluate.max_new_tokens)
         elif is_merged:
-            _write_merged(aside, lock, locate(base), adapter)
+            _write_merged(aside, kept, adapter)
         else:
-            _copy_adapter(store.of_run(run.id).adapter_folder, aside, public_name(base))
-        _write_note(aside, results, run, base)
-        text = card(results, run, public_name(base), _licence(base), adapter, is_merged)
-        (aside / CARD).write_text(text, "utf-8")
+            _copy_adapter(source, aside, run, kept.study.model.base)
+        _write_note(aside, results, run, adapter, kept.study.model.base)
+        base = kept.study.model.base
+        shared = Shared(results, run, base, _licence(base), adapter, is_merged, kept.study.evaluate)
+        (aside / CARD).write_text(card(shared), "utf-8")
     return place
 
 
+def refuse_links(places: Iterable[Path]) -> None:
+    """Raise UserError for a link: a folder from elsewhere must not bring out what lies outside."""
+    for place in places:
+        if place.is_symlink():
+            raise UserError(f"{place}: a link, which is not exported; put the file itself there")
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
 def public_name(base: str) -> str:
-    """Return what others may call a base model: its id on the Hub, or the name of its folder."""
-    return hub_id_of(base) or Path(base).name
+    """Return what others may call a base model: its id on the Hub, or "./" and its folder's name.
+
+    A folder called gpt2 would else be taken for the Hub's model of that name.
+    """
+    return hub_id_of(base) or f"./{Path(base).expanduser().resolve().name}"
 
 
 def _licence(base: str) -> str | None:
@@ -72,25 +96,46 @@ def _licence(base: str) -> str | None:
         return None
 
 
-def _copy_adapter(source: Path, folder: Path, base: str) -> None:
-    shutil.copy(source / WEIGHTS, folder / WEIGHTS)
+def _copy_model(source: Path, folder: Path, max_new_tokens: int) -> None:
+    """Copy the files that a model has; how it answers is written anew, as it was scored."""
+    known = [source / name for name in MODEL_FILES if (source / name).is_file()]
+    for file in [*known, *models.weight_files(source)]:
+        shutil.copyfile(file, folder / file.name)
+    answering_config(load_tokenizer(source), max_new_tokens).save_pretrained(folder)
+
+
+def _copy_adapter(source: Path, folder: Path, run: RunRecord, base: str) -> None:
+    """Copy an adapter; of ours the config names the base as others may call it."""
+    shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
+    if run.imported_from:
+        shutil.copyfile(source / CONFIG, folder / CONFIG)
+        return
     config = json.loads((source / CONFIG).read_text("utf-8"))
-    named = {**config, "base_model_name_or_path": base}
+    named = {**config, "base_model_name_or_path": public_name(base)}
     (folder / CONFIG).write_text(json.dumps(named, indent=2) + "\n", "utf-8")
 
 
-def _write_note(folder: Path, results: Results, run: RunRecord, base: str) -> None:
+def _write_note(
+    folder: Path, results: Results, run: RunRecord, adapter: SavedAdapter | None, base: str
+) -> None:
+    """Write what is known of the base weights that a run was trained on, if anything is."""
     quantisation = results.base.note or UNQUANTISED
-    trained_on = TrainedOn(public_name(base), run.precision, quantisation)
-    (folder / NOTE_FILE).write_text(json.dumps(asdict(trained_on), indent=2) + "\n", "utf-8")
+    trained_on: TrainedOn | None = TrainedOn(public_name(base), run.precision, quantisation)
+    if run.imported_from:
+        trained_on = adapter.trained_on if adapter else None
+    if trained_on:
+        text = json.dumps(asdict(trained_on), indent=2)
+        (folder / NOTE_FILE).write_text(f"{text}\n", "utf-8")
 
 
-def _write_merged(folder: Path, lock: Lock, base: Path, adapter: SavedAdapter) -> None:
+def _write_merged(folder: Path, kept: KeptStudy, adapter: SavedAdapter) -> None:
+    base, _ = kept.base
     tokenizer = load_tokenizer(base)
-    known = lock.facts.get("data.max_tokens", UNBOUNDED)
-    prompt = lock.study["data"]["prompt"]
-    probe = probe_of(bundled_trees(TreeBuilder(tokenizer, prompt, known)))
-    merged_model(base, adapter, probe).save_pretrained(folder)
+    known = kept.lock.facts.get("data.max_tokens", UNBOUNDED)
+    probe = probe_of(bundled_trees(TreeBuilder(tokenizer, kept.study.data.prompt, known)))
+    model = merged_model(base, adapter, probe)
+    answer_as_scored(model, tokenizer, kept.study.evaluate.max_new_tokens)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

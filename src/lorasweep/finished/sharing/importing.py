@@ -36,14 +36,13 @@ def import_adapter(
     """
     kept = KeptStudy.of(out)
     adapter = load_adapter(folder)
-    base = kept.study.model.base
-    _refuse_other_base(folder, adapter, base)
+    _refuse_other_base(folder, adapter, kept)
     record = _record(folder, adapter, kept, _name(name or folder.resolve().name))
     _refuse_unfinished(kept.store, kept.lock)
     known = kept.store.read_run(record.id) if record.id in kept.lock.imported else None
     if known is None or known.state == "failed":
         newcomer = Newcomer(record, folder, tuple(_files_of(folder)))
-        return driver.join(out, newcomer, reporter)
+        return driver.join(kept, newcomer, reporter)
     if name and known.label != record.label and reporter:
         reporter.note(
             f"warning: the same files joined before, as {known.label!r}; that is still their name"
@@ -63,15 +62,18 @@ def _name(name: str) -> str:
     return short
 
 
-def _refuse_other_base(folder: Path, adapter: SavedAdapter, base: str) -> None:
+def _refuse_other_base(folder: Path, adapter: SavedAdapter, kept: KeptStudy) -> None:
     """Raise UserError where the adapter names another base model, or does not fit on this one.
 
     A local folder's name tells nothing of what is in it: then shapes alone decide.
     """
+    base, (where, _) = kept.study.model.base, kept.base
     ours, named = hub_id_of(base), hub_name(adapter.base)
     if ours and named and ours != named:
         raise UserError(f"{folder}: an adapter of {named}, but this study's base model is {ours}")
-    shapes = {m.name: (m.in_features, m.out_features) for m in linear_modules(read_config(base))}
+    shapes = {
+        m.name: (m.in_features, m.out_features) for m in linear_modules(read_config(str(where)))
+    }
     for module, (A, B) in adapter.weights.items():
         if module not in shapes:
             raise UserError(f"{folder}: {base} has no {module}{nearest(module, shapes)}")

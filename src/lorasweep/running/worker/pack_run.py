@@ -9,9 +9,11 @@ from lorasweep.console.stopping import StopSwitch
 from lorasweep.folder.heartbeat import Pulse, has_checkpoint
 from lorasweep.folder.records import LockedPack
 from lorasweep.hub.architectures import whole_of
+from lorasweep.hub.models import hub_id_of
 from lorasweep.model.full import FullWeights, SavedModel
 from lorasweep.model.lora import Adapters, Lane
 from lorasweep.model.machine import peak_memory_bytes, reset_peak_memory
+from lorasweep.model.peft_config import short_targets
 from lorasweep.model.peft_format import UNQUANTISED, SavedAdapter, TrainedOn
 from lorasweep.running.worker.examine import Examiner
 from lorasweep.running.worker.fitting import refuse_too_large
@@ -64,7 +66,8 @@ class PackRun:
             lanes = trained.ended()
             scored = self._score_lanes(1, lanes)
             base.model.zero_grad()  # lets the buffer of gradients go
-            model = SavedModel(base.model, base.tokenizer) if lanes else None
+            room = self.job.evaluate.max_new_tokens
+            model = SavedModel(base.model, base.tokenizer, room) if lanes else None
         (finished,) = self._finished(trained, peak, scored, {})
         return replace(finished, model=model)
 
@@ -90,11 +93,22 @@ class PackRun:
     def _saved(self, adapters: Adapters, k: int) -> SavedAdapter:
         lane, job = adapters.lanes[k], self.job
         weights = {m: (A.clone(), B.clone()) for m, (A, B) in adapters.weights_of(k).items()}
-        linears = self.loaded.base.linears
-        stored = {linears[whole_of(module)].stored_transposed for module in weights}
+        base = self.loaded.base
+        stored = {base.linears[whole_of(module)].stored_transposed for module in weights}
         trained_on = TrainedOn(job.base, job.precision, job.note or UNQUANTISED)
+        name = hub_id_of(job.base) or job.base
+        targets = short_targets(
+            map(whole_of, weights), (name for name, _ in base.model.named_modules())
+        )
         return SavedAdapter(
-            weights, lane.rank, lane.scale, lane.dropout, job.base, stored == {True}, trained_on
+            weights,
+            lane.rank,
+            lane.scale,
+            lane.dropout,
+            name,
+            stored == {True},
+            trained_on,
+            targets,
         )
 
     @property

@@ -1,17 +1,13 @@
 """The grid: every run's adapter, configurations that repeat another, and the plan's warnings."""
 
-import re
-from collections import Counter
-from collections.abc import Sequence
-
 from lorasweep.folder.records import RunRecord
+from lorasweep.hub.architectures import module_kinds
 from lorasweep.report.blocks import Block, Items, Paragraph, Section
 from lorasweep.report.load import Outcome
 from lorasweep.report.tables import Cell, Column, Table
 from lorasweep.report.words.language import Strings
 from lorasweep.study.grid import Configuration, ImportedConfiguration, resolve_alpha
 
-LAYER = re.compile(r"\.\d+\.")
 AXES = ("method", "targets", "rank", "lr", "alpha", "dropout", "scaling", "lr_ratio", "seed")
 
 
@@ -34,12 +30,6 @@ def alpha_of(point: Configuration | ImportedConfiguration) -> float | None:
     if point.alpha is None or point.rank is None:
         return None
     return resolve_alpha(point.alpha, point.rank)
-
-
-def module_kinds(modules: Sequence[str]) -> str:
-    """Return the kinds of modules and how many of each: "h.*.attn.c_attn × 12"."""
-    kinds = Counter(LAYER.sub(".*.", f".{name}").strip(".") for name in modules)
-    return ", ".join(f"{kind} × {number}" for kind, number in kinds.items())
 
 
 def _counts(outcome: Outcome, say: Strings) -> str:
