@@ -28,7 +28,9 @@ def explain(error: ErrorDetails, value: Any) -> str:
     if error["type"] == "missing":
         *parents, key = error["loc"]
         if key == "data" and is_predictions(value):
-            return f"{len(value):,} predictions, {{id: answer}}, and no questions: data is expected"
+            return (
+                f"'data' is missing: {len(value):,} predictions, {{id: answer}}, and no questions"
+            )
         return f"{_path(parents)}{key!r} is missing (found: {_keys(found)}){_hint(str(key), found)}"
     if error["type"] == "value_error":
         return f"{path}{error['msg'].removeprefix('Value error, ')}"
