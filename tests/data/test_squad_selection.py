@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question
+from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question, fingerprint_of
 from lorasweep.data.squad.selection import sample, select
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
@@ -116,6 +116,16 @@ def test_split_by_article_by_default(write: Write) -> None:
     assert {p.article for p in other.paragraphs} != evaluation
 
 
+def test_the_bundled_questions_are_split_as_ever() -> None:
+    """Run ids hash what was drawn: a study of before must find its own runs again."""
+    by_article = select(Data(train=["bundled"], num_train=100, num_eval=60, seed=3))
+    by_question = select(Data(train=["bundled"], split="question"))
+    found = [
+        fingerprint_of(s) for both in (by_article, by_question) for s in (both.train, both.eval)
+    ]
+    assert found == ["24b1f7257411", "8a384a7d9928", "5d9be415d2b1", "70f17e6a92ef"]
+
+
 def test_split_by_article_holds_num_eval_questions(write: Write) -> None:
     selection = select(Data(train=[write("train", 10)], num_eval=13, num_train=7))
     assert (selection.train.num_questions, selection.eval.num_questions) == (8, 14)
@@ -175,6 +185,19 @@ def test_entries_without_titles_are_split_as_articles(tmp_path: Path) -> None:
     assert selection.split == "article"
     articles = {p.article for d in (selection.train, selection.eval) for p in d.paragraphs}
     assert articles == {f"own/{n}" for n in range(5)}
+
+
+def test_several_files_of_entries_without_titles_are_split_by_file_as_before(
+    tmp_path: Path,
+) -> None:
+    sources = []
+    for name in ("a", "b"):
+        entries = [{"paragraphs": [_paragraph(paragraph(f"{name}{n}", 0, 2))]} for n in range(5)]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"data": entries}), encoding="utf-8")
+        sources.append(str(tmp_path / f"{name}.json"))
+    selection = select(Data(train=sources))
+    assert len({p.untitled_file for p in selection.eval.paragraphs}) == 1
+    assert len(selection.eval.paragraphs) == len(selection.train.paragraphs) == 5
 
 
 def test_equal_contexts_stay_on_one_side_of_a_split_by_paragraph(write: Write) -> None:

@@ -101,7 +101,8 @@ def test_many_questions_on_one_text_are_answered_in_parts_as_in_one_row(
     assert len(parts(long, 60)) > 4
     (whole,), (cut,) = decode(base, long, 1), decode(base, long, 1, max_tokens=60)
     assert cut.keys() == whole.keys() == {branch.question_id for branch in branches}
-    assert sum(not agrees(cut[name], whole[name]) for name in whole) <= 1
+    # a tie may fall otherwise where rows have other widths
+    assert sum(cut[name] != whole[name] for name in whole) <= 1
 
 
 def test_a_smaller_allowance_gives_the_beginnings(base: Base, trees: tuple[Tree, ...]) -> None:

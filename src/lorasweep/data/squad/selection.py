@@ -129,12 +129,20 @@ def _split(loaded: Dataset, data: Data, split: Split) -> tuple[Dataset, Dataset]
     if split == "question":
         chosen = _hold_out_questions(loaded, data)
     else:
-        # equal contexts under two titles are one text
-        keys = [p.article if split == "article" else p.context for p in loaded.paragraphs]
+        keys = _articles(loaded) if split == "article" else [p.context for p in loaded.paragraphs]
         chosen = _hold_out(loaded, data, keys, split)
     held_out = _question_ids(chosen)
     stay = _question_ids(loaded.paragraphs) - held_out
     return _restrict(loaded, stay), _restrict(loaded, held_out)
+
+
+def _articles(loaded: Dataset) -> list[str]:
+    """Return each paragraph's article; a file without titles is one where there is another.
+
+    Studies were split so before entries without a title were told apart.
+    """
+    by_file = [paragraph.untitled_file or paragraph.article for paragraph in loaded.paragraphs]
+    return by_file if len(set(by_file)) > 1 else [p.article for p in loaded.paragraphs]
 
 
 def _hold_out(loaded: Dataset, data: Data, keys: Sequence[str], split: Split) -> list[Paragraph]:
