@@ -60,6 +60,16 @@ class Dataset:
         """How many questions there are."""
         return sum(len(paragraph.questions) for paragraph in self.paragraphs)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many questions, paragraphs and articles there are, and what was left out."""
+        return {
+            "questions": self.num_questions,
+            "paragraphs": len({paragraph.source_id for paragraph in self.paragraphs}),
+            "articles": len({paragraph.article for paragraph in self.paragraphs}),
+            "unanswerable": self.unanswerable,
+        }
+
 
 def fingerprint_of(dataset: Dataset) -> str:
     """Return 12 hexadecimal digits for the ids, contexts, questions and answers, in order.

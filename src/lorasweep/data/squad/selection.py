@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from lorasweep.data.squad.dataset import Dataset, Paragraph
 from lorasweep.data.squad.offsets import unplaced_warning
-from lorasweep.data.squad.sources import load
+from lorasweep.data.squad.sources import is_local, load
 from lorasweep.errors import UserError
 from lorasweep.study.fingerprint import fingerprint
 from lorasweep.study.sections import Data
@@ -49,6 +49,27 @@ class Selection:
     test: Dataset | None
     warnings: tuple[str, ...]
     split: Split | None = None
+
+    @property
+    def sets(self) -> dict[Role, Dataset]:
+        """The data set of each role that there is."""
+        found: dict[Role, Dataset] = {"train": self.train, "eval": self.eval}
+        return found | ({"test": self.test} if self.test else {})
+
+
+def look(data: Data) -> Selection | None:
+    """Select as `select` does where all sources are on this machine, else None.
+
+    Files are read all the same beside sources of the Hub, whose client is slow to import. Raises
+    UserError as `select` does.
+    """
+    roles = [data.train, data.eval, data.test]
+    if all(is_local(source) for sources in roles for source in sources):
+        return select(data)
+    for sources in roles:
+        if sources and all(map(is_local, sources)):
+            load(sources)
+    return None
 
 
 def select(data: Data) -> Selection:
