@@ -11,8 +11,10 @@ from lorasweep.data.squad.json_text import shown
 
 # A text and its start, None where it is to be looked for.
 Written = tuple[str, int | None]
-SERIALISED = re.compile(r"""\s*[\[{].*['"](text|answer_start)['"]\s*:""", re.DOTALL)
-LIST_OF_TEXTS = re.compile(r"""\s*\[\s*(['"].*['"]\s*)?\]\s*""", re.DOTALL)
+# A list or an object that was written as text: it begins with a text, is empty, or has our keys.
+PACKED = re.compile(
+    r"""\s*(\[\s*['"]|\[\s*\]\s*$|[\[{].*['"](text|answer_start)['"]\s*:)""", re.DOTALL
+)
 
 
 def read_answers(value: Any, context: str) -> list[Written]:
@@ -22,9 +24,13 @@ def read_answers(value: Any, context: str) -> list[Written]:
     object whose text and answer_start are lists or single. Any of these may stand in a text, as
     tables have it. Raises ValueError that names what is none of them.
     """
-    if isinstance(value, str):
-        value = _unpacked(value, context)
-    return list(_written(value))
+    if isinstance(value, str) and _is_packed(value, context):
+        value = _unpacked(value)
+    written = list(_written(value))
+    for text, _ in written:
+        if _is_packed(text, context):
+            raise ValueError(_looks_packed(text))
+    return written
 
 
 def _written(value: Any) -> Iterator[Written]:
@@ -83,17 +89,23 @@ def _start(value: Any, where: str) -> int | None:
     return value
 
 
-def _unpacked(text: str, context: str) -> Any:
-    """Return what a text holds that is an object or list written as text, else the text."""
-    is_list = LIST_OF_TEXTS.fullmatch(text)
-    if not (is_list or SERIALISED.match(text)) or text in context:
-        return text
+def _is_packed(text: str, context: str) -> bool:
+    """Say whether a text is a list or an object; what stands in its context is a text."""
+    return bool(PACKED.match(text)) and text not in context
+
+
+def _looks_packed(text: str) -> str:
+    return (
+        f"{shown(text)} looks like an object or a list that was written as text, and cannot be "
+        "read as one; write lists as JSON, or each answer as a text"
+    )
+
+
+def _unpacked(text: str) -> Any:
+    """Return what a text holds that is a list or an object written as text."""
     value = _literal(text)
     if value is None:
-        raise ValueError(
-            f"{shown(text)} looks like an object or a list that was written as text, and is "
-            "neither JSON nor Python's; write the table with lists as JSON"
-        )
+        raise ValueError(_looks_packed(text))
     return value
 
 

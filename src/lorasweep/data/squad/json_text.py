@@ -21,8 +21,9 @@ def decode_json(text: str, place: str) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a value as JSON writes it, in one line of bounded length."""
+    """Return a value as JSON writes it, in one line of bounded length that a terminal can show."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
+    text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 

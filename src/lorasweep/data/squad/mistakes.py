@@ -60,14 +60,14 @@ def _is_near_flag(key: Any) -> bool:
 
 
 def _keys(found: Iterable[Any]) -> str:
-    names = [str(key)[:40] for key in found]
+    names = [shown(str(key)[:40])[1:-1] for key in found]
     shown_names = ", ".join(names[:MOST_KEYS]) or "nothing"
     more = len(names) - MOST_KEYS
     return f"{shown_names} and {more:,} more" if more > 0 else shown_names
 
 
 def _hint(key: str, found: Iterable[Any]) -> str:
-    names = [str(name) for name in found]
+    names = [name for name in map(str, found) if name.isprintable()]
     lowered = {name.lower(): name for name in names}
     usual = [lowered[name] for name in OTHER_NAMES.get(key, ()) if name in lowered]
     near = [lowered[name] for name in get_close_matches(key, lowered, n=1, cutoff=0.7)]
