@@ -98,3 +98,18 @@ def test_the_plan_of_hub_data_reads_the_files_beside_them(file: Path, rows: Path
     ended = call("plan", file, *settings(hub, f"data.train={json.dumps(str(rows))}"))
     assert "questions: some are on the Hub" in ended.out
     assert_refused(call("plan", file, *settings(hub, "data.train=nowhere.json")), "no file nowhere")
+
+
+NAMING_A_FOLDER = [
+    ("run", "quickstart", "--out"), ("plan", "quickstart", "--out"), ("status",), ("report",)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", NAMING_A_FOLDER, ids=" ".join)
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_no_folder(
+    command: tuple[str, ...], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_refused(call(*command, name), "a folder's name is empty")
+    assert not list(tmp_path.iterdir())
