@@ -227,3 +227,12 @@ def test_a_study_knows_how_its_data_were_split(file: Path, tmp_path: Path) -> No
     assert prepare(tiny.load(file, f"data.train={rows}")).study.data.split == "paragraph"
     own = prepare(tiny.load(file, f"data.train={rows}", f"data.eval={rows}"))
     assert own.study.data.split == "auto"
+
+
+def test_clusters_by_article_need_several(file: Path, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", *[(f"Bo {n}.", "Bo") for n in range(4)])
+    flags = [f"data.train={rows}", "evaluate.clusters=article"]
+    said = [w for w in prepare(tiny.load(file, *flags)).warnings if "evaluate.clusters" in w]
+    assert len(said) == 1
+    flags = ["evaluate.clusters=article", "data.num_eval=60"]
+    assert not [w for w in prepare(tiny.load(file, *flags)).warnings if "evaluate.clusters" in w]

@@ -85,8 +85,23 @@ def prepare(study: Study, selection: Selection | None = None) -> Prepared:
         sets,
         cards,
         _facts(study, folder, max_tokens, cards),
-        [*plan.warnings, *selection.warnings, *warnings_of(cards, max_tokens), *unreachable],
+        [
+            *plan.warnings,
+            *selection.warnings,
+            *warnings_of(cards, max_tokens),
+            *unreachable,
+            *_cluster_warnings(study, cards),
+        ],
     )
+
+
+def _cluster_warnings(study: Study, cards: dict[str, DataCard]) -> list[str]:
+    if study.evaluate.clusters != "article" or cards["eval"].articles > 1:
+        return []
+    return [
+        'evaluate.clusters = "article", but all evaluation questions are of one article: there '
+        'will be no intervals and no tests; "paragraph" gives some'
+    ]
 
 
 def _with_split(study: Study, selection: Selection) -> Study:
