@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorasweep.data import cuts
-from lorasweep.data.cuts import batches, micro_batches
+from lorasweep.data.cuts import batches, longest_row, micro_batches, parts
 from lorasweep.data.trees import Branch, Tree
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=12)
@@ -94,3 +94,42 @@ def test_padding_to_a_cards_widths_counts() -> None:
     assert len(micro_batches(trees, 2 * 21, device="cpu")) == 1
     assert len(micro_batches(trees, 2 * 21, device="cuda")) == 2
     assert len(micro_batches(trees, 2 * 32, device="cuda")) == 1
+
+
+@st.composite
+def long_trees(draw: st.DrawFn) -> Tree:
+    """A tree of any shape whose tokens are numbered."""
+    trunk = draw(st.integers(1, 6))
+    sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=12))
+    ends = [trunk + sum(sizes[: n + 1]) for n in range(len(sizes))]
+    branches = (
+        Branch(f"q{n}", tuple(range(end - size, end)), (0,))
+        for n, (end, size) in enumerate(zip(ends, sizes, strict=True))
+    )
+    return Tree("t", tuple(range(trunk)), tuple(branches))
+
+
+@given(tree=long_trees(), max_tokens=st.integers(1, 60), num_lanes=st.integers(1, 3))
+@settings(max_examples=60)
+def test_parts_hold_a_trees_questions_once_and_know_where_their_tokens_stand(
+    tree: Tree, max_tokens: int, num_lanes: int
+) -> None:
+    cut = parts([tree], max_tokens, num_lanes)
+    trunk, bound = len(tree.trunk_ids), max_tokens // num_lanes
+    assert [b for part in cut for b in part.branches] == list(tree.branches)
+    if tree.num_tokens <= max(bound, 2 * trunk):
+        assert cut == [tree]
+    for part in cut:
+        assert (part.id, part.trunk_ids) == (tree.id, tree.trunk_ids)
+        assert part.num_tokens <= max(bound, 2 * trunk) or len(part.branches) == 1
+        own = [token for branch in part.branches for token in branch.input_ids]
+        assert own[0] == trunk + part.skipped
+    assert longest_row([tree]) <= max(part.num_tokens for part in cut)
+
+
+def test_many_questions_on_one_text_take_rows_of_bounded_tokens() -> None:
+    branches = tuple(Branch(f"q{n}", (1,) * 20, (2, 3)) for n in range(2000))
+    cut = parts([Tree("t", (5,) * 30, branches)], 1024)
+    assert max(part.num_tokens for part in cut) <= 1024
+    # the trunk is little of what is computed
+    assert sum(part.num_tokens for part in cut) < 1.05 * 42_030

@@ -163,7 +163,8 @@ def without(key: str) -> dict[str, Any]:
         ("empty.json", " \n", "the file is empty"),
         ("empty.jsonl", "", "the file is empty"),
         ("cut.json", '{"data": [', "Invalid JSON"),
-        ("list.json", "[]", "Input should be an object"),
+        ("list.json", "[]", "no answerable question (0 unanswerable)"),
+        ("text.json", '"Ada"', 'text.json: "Ada" stands where an object is expected'),
         ("other.json", {"rows": []}, "'data' is missing (found: rows)"),
         ("nothing.json", {}, "'data' is missing (found: nothing)"),
         ("none.json", {"data": []}, "no answerable question (0 unanswerable)"),
@@ -182,7 +183,7 @@ def without(key: str) -> dict[str, Any]:
         (
             "type.json",
             squad_file(squad_question(question=3)),
-            "data[0].paragraphs[0].qas[0].question: Input should be a valid string",
+            "data[0].paragraphs[0].qas[0].question: 3 is not a text",
         ),
         (
             "start.json",
@@ -216,7 +217,7 @@ def without(key: str) -> dict[str, Any]:
             row(answers=None, answer="Bob"),
             "field.jsonl:1: 'answers' is missing (found: context, question, answer)",
         ),
-        ("kind.jsonl", row(answers=["Bob", 3]), "answers.text[1]: Input should be a valid string"),
+        ("kind.jsonl", row(answers=["Bob", True]), "kind.jsonl:1: answers[1]: true is not a text"),
         (
             "starts.jsonl",
             row(answers={"text": ["Bob"], "answer_start": [13, 18]}),
@@ -236,12 +237,28 @@ def test_mistakes_in_a_file(write: Write, name: str, content: Any, message: str)
     assert message in str(raised.value)
 
 
-def test_question_id_in_two_sources(write: Write) -> None:
+def ids(dataset: Dataset) -> list[str]:
+    return [question.id for paragraph in dataset.paragraphs for question in paragraph.questions]
+
+
+def test_question_ids_that_two_files_share_get_the_files_name(write: Write) -> None:
+    one = write("xquad.en.json", squad_file(squad_question(), squad_question("own")))
+    two = write("xquad.de.json", squad_file(squad_question(), squad_question("q2", answers=[])))
+    three = write("rows.jsonl", row(id="q2"), row(id="q3"))
+    dataset = load([one, two, three])
+    assert ids(dataset) == ["xquad.en/q1", "own", "xquad.de/q1", "rows/q2", "q3"]
+    assert dataset.unanswerable_ids == {"xquad.de/q2"}
+    assert sorted(ids(load([three, two, one]))) == sorted(ids(dataset))
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(write: Write) -> None:
+    sources = [write(f"{name}/train.json", squad_file(squad_question())) for name in ("en", "de")]
+    assert ids(load(sources)) == [f"{source}/q1" for source in sources]
+
+
+def test_a_source_that_is_named_twice(write: Write) -> None:
     one = write("one.json", squad_file(squad_question()))
-    two = write("two.jsonl", row(id="q1"))
-    with pytest.raises(UserError, match=r"two\.jsonl .*'q1' occurs twice; first in .*one\.json"):
-        load([one, two])
-    with pytest.raises(UserError, match="'q1' occurs twice"):
+    with pytest.raises(UserError, match=r"data source '.*one\.json' is named twice"):
         load([one, one])
 
 
@@ -259,7 +276,7 @@ def test_missing_file(write: Write, tmp_path: Path) -> None:
         load([str(tmp_path / "nowhere" / "train.json")])
 
 
-@pytest.mark.parametrize("source", ["bundeld", "train.csv", "hub:own/set", "hub:", "hub:a:b:c:d"])
+@pytest.mark.parametrize("source", ["bundeld", "train.doc", "hub:own/set", "hub:", "hub:a:b:c:d"])
 def test_unknown_kind_of_source(source: str) -> None:
     with pytest.raises(UserError, match=f'data source {source!r} is none of "bundled", "hub:'):
         load([source])

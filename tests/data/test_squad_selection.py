@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question
+from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question, fingerprint_of
 from lorasweep.data.squad.selection import sample, select
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
@@ -116,6 +116,16 @@ def test_split_by_article_by_default(write: Write) -> None:
     assert {p.article for p in other.paragraphs} != evaluation
 
 
+def test_the_bundled_questions_are_split_as_ever() -> None:
+    """Run ids hash what was drawn: a study of before must find its own runs again."""
+    by_article = select(Data(train=["bundled"], num_train=100, num_eval=60, seed=3))
+    by_question = select(Data(train=["bundled"], split="question"))
+    found = [
+        fingerprint_of(s) for both in (by_article, by_question) for s in (both.train, both.eval)
+    ]
+    assert found == ["24b1f7257411", "8a384a7d9928", "5d9be415d2b1", "70f17e6a92ef"]
+
+
 def test_split_by_article_holds_num_eval_questions(write: Write) -> None:
     selection = select(Data(train=[write("train", 10)], num_eval=13, num_train=7))
     assert (selection.train.num_questions, selection.eval.num_questions) == (8, 14)
@@ -135,6 +145,84 @@ def test_one_article_cannot_be_split(write: Write) -> None:
     source = write("train", 1)
     with pytest.raises(UserError, match=r"one article, 'train-0', .*data\.eval.*data\.split"):
         select(Data(train=[source]))
+
+
+def untitled(tmp_path: Path, contexts: list[str], name: str = "own") -> str:
+    """Write rows without titles, two questions on each context; return the path."""
+    rows = [
+        {"context": context, "question": question, "answers": "one"}
+        for context in contexts
+        for question in ("Which?", "What?")
+    ]
+    path = tmp_path / f"{name}.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return str(path)
+
+
+def test_data_without_titles_are_split_by_paragraph(tmp_path: Path) -> None:
+    source = untitled(tmp_path, [f"one {n}" for n in range(10)])
+    selection = select(Data(train=[source]))
+    train, evaluation = (
+        {p.context for p in d.paragraphs} for d in (selection.train, selection.eval)
+    )
+    assert (len(train), len(evaluation), len(train | evaluation)) == (8, 2, 10)
+    assert (selection.split, selection.warnings) == ("paragraph", ())
+    assert select(Data(train=[source], split="paragraph")) == selection
+    with pytest.raises(UserError, match=r"one article, 'own', .*\"paragraph\", .*\"question\""):
+        select(Data(train=[source], split="article"))
+
+
+def test_two_files_without_titles_are_two_articles_as_before(tmp_path: Path) -> None:
+    sources = [untitled(tmp_path, [f"one {name}"], name) for name in ("a", "b")]
+    selection = select(Data(train=sources))
+    assert (selection.split, len(selection.eval.paragraphs)) == ("article", 1)
+
+
+def test_entries_without_titles_are_split_as_articles(tmp_path: Path) -> None:
+    entries = [{"paragraphs": [_paragraph(paragraph(f"T{n}", 0, 2))]} for n in range(5)]
+    (tmp_path / "own.json").write_text(json.dumps({"data": entries}), encoding="utf-8")
+    selection = select(Data(train=[str(tmp_path / "own.json")]))
+    assert selection.split == "article"
+    articles = {p.article for d in (selection.train, selection.eval) for p in d.paragraphs}
+    assert articles == {f"own/{n}" for n in range(5)}
+
+
+def test_several_files_of_entries_without_titles_are_split_by_file_as_before(
+    tmp_path: Path,
+) -> None:
+    sources = []
+    for name in ("a", "b"):
+        entries = [{"paragraphs": [_paragraph(paragraph(f"{name}{n}", 0, 2))]} for n in range(5)]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"data": entries}), encoding="utf-8")
+        sources.append(str(tmp_path / f"{name}.json"))
+    selection = select(Data(train=sources))
+    assert len({p.untitled_file for p in selection.eval.paragraphs}) == 1
+    assert len(selection.eval.paragraphs) == len(selection.train.paragraphs) == 5
+
+
+def test_equal_contexts_stay_on_one_side_of_a_split_by_paragraph(write: Write) -> None:
+    """Two titles of one text are two paragraphs, and one text all the same."""
+    source = write("train", 1)
+    file = json.loads(Path(source).read_text(encoding="utf-8"))
+    again = json.loads(json.dumps(file["data"][0]).replace("-q", "-again"))
+    file["data"].append({**again, "title": "again"})
+    Path(source).write_text(json.dumps(file), encoding="utf-8")
+    for seed in range(5):
+        selection = select(Data(train=[source], split="paragraph", seed=seed))
+        assert selection.warnings == ()
+        assert (selection.train.num_questions, selection.eval.num_questions) == (8, 4)
+
+
+def test_one_paragraph_cannot_be_split(tmp_path: Path) -> None:
+    source = untitled(tmp_path, ["one"])
+    with pytest.raises(UserError, match=r"one paragraph, 'own/0', which .*\.eval, or .*question"):
+        select(Data(train=[source]))
+
+
+def test_answers_that_do_not_stand_in_their_contexts_are_counted(tmp_path: Path) -> None:
+    source = untitled(tmp_path, ["one", "two", "two two", "three"])
+    warnings = select(Data(train=[source], eval=[untitled(tmp_path, ["one"], "eval")])).warnings
+    assert warnings[-1] == ('6 of 8 train answers do not stand in their contexts, such as "one"')
 
 
 def test_split_by_question_is_flagged(write: Write) -> None:

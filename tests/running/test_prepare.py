@@ -9,6 +9,7 @@ import pytest
 import tiny
 from lorasweep.errors import UserError
 from lorasweep.running.prepare import Prepared, prepare, run_ids
+from lorasweep.running.reach import unreachable_warnings
 
 
 def ids(file: Path, *overrides: str, precision: str = "fp32") -> list[str]:
@@ -172,3 +173,66 @@ def test_questions_drawn_one_by_one_are_sampled_one_by_one(file: Path) -> None:
     sets = prepare(tiny.load(file, "data.sample=question", "data.num_eval=3")).sets
     again, evaluation = sets["train_sample"].forest, sets["eval"].forest
     assert again.num_questions == evaluation.num_questions
+
+
+def write_rows(path: Path, *rows: tuple[str, str]) -> str:
+    """Write a context with an answer each; return the path."""
+    lines = [json.dumps({"context": c, "question": "What?", "answers": a}) for c, a in rows]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return json.dumps(str(path))
+
+
+def test_references_that_no_answer_can_equal_are_counted(file: Path, tmp_path: Path) -> None:
+    long, broken = "one two three four five six", "Take one.\nStir."
+    train = write_rows(tmp_path / "train.jsonl", ("Bo is here.", "Bo"))
+    rows = [("Bo.", "Bo"), (f"It is {long}.", long), (broken, broken)]
+    evaluation = write_rows(tmp_path / "eval.jsonl", *rows)
+    sources = [f"data.train={train}", f"data.eval={evaluation}", f"data.test={evaluation}"]
+    warnings = prepare(tiny.load(file, *sources)).warnings
+    for role in ("eval", "test"):
+        assert (
+            f"1 of 3 {role} references hold a line break, where an answer ends: no answer equals "
+            f"them (such as {json.dumps(broken)})"
+        ) in warnings
+        (cut,) = (w for w in warnings if re.match(f"1 of 3 {role} .* take more", w))
+        assert re.search(
+            r"more than evaluate\.max_new_tokens = 3 tokens, .* longest takes \d+$", cut
+        )
+    assert not [warning for warning in warnings if "train references" in warning]
+    assert not [w for w in prepare(tiny.load(file)).warnings if "line break" in w]
+
+
+class WordsOf:
+    """A tokenizer that knows few words and gives [UNK] for others."""
+
+    def __call__(self, texts: list[str], add_special_tokens: bool) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[int(word == "Bo") for word in text.split()] for text in texts]}
+
+    def decode(self, ids: list[int], clean_up_tokenization_spaces: bool) -> str:
+        return " ".join(("[UNK]", "Bo")[number] for number in ids)
+
+
+def test_characters_that_a_tokenizer_lacks_are_counted(file: Path, tmp_path: Path) -> None:
+    rows = [("Bo and Żak.", "Bo"), ("Bo and Żak.", "Żak")]
+    source = write_rows(tmp_path / "rows.jsonl", *rows)
+    sets = prepare(tiny.load(file, f"data.train={source}", f"data.eval={source}")).sets
+    (said,) = unreachable_warnings(sets, WordsOf(), 3)
+    assert said.startswith("1 of 2 eval references hold characters that the model's tokenizer")
+    assert said.endswith('(such as "Żak")')
+
+
+def test_a_study_knows_how_its_data_were_split(file: Path, tmp_path: Path) -> None:
+    assert prepare(tiny.load(file)).study.data.split == "article"
+    rows = write_rows(tmp_path / "rows.jsonl", *[(f"Bo {n}.", "Bo") for n in range(4)])
+    assert prepare(tiny.load(file, f"data.train={rows}")).study.data.split == "paragraph"
+    own = prepare(tiny.load(file, f"data.train={rows}", f"data.eval={rows}"))
+    assert own.study.data.split == "auto"
+
+
+def test_clusters_by_article_need_several(file: Path, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", *[(f"Bo {n}.", "Bo") for n in range(4)])
+    flags = [f"data.train={rows}", "evaluate.clusters=article"]
+    said = [w for w in prepare(tiny.load(file, *flags)).warnings if "evaluate.clusters" in w]
+    assert len(said) == 1
+    flags = ["evaluate.clusters=article", "data.num_eval=60"]
+    assert not [w for w in prepare(tiny.load(file, *flags)).warnings if "evaluate.clusters" in w]

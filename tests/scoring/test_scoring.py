@@ -288,3 +288,24 @@ def test_a_mistyped_file_name_gets_the_nearest(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_predictions(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text('\ufeff{"a": "x"}', encoding="utf-8")
     assert read_predictions(tmp_path / "p.json") == {"a": "x"}
+
+
+def test_rows_that_are_impossible_are_left_out_and_answers_out_of_place_counted(
+    tmp_path: Path,
+) -> None:
+    context = "The Lune runs through Velmora."
+    rows = [
+        {"answers": {"text": ["The Lune"], "answer_start": [0]}, "is_impossible": False},
+        {"answers": {"text": ["Velmora"], "answer_start": [22]}, "is_impossible": True},
+        {"answers": "a town"},
+    ]
+    lines = (json.dumps({"context": context, "question": "What?", **row}) for row in rows)
+    data, predictions = tmp_path / "klue.jsonl", tmp_path / "p.json"
+    data.write_text("\n".join(lines), encoding="utf-8")
+    predictions.write_text('{"klue-1": "The Lune", "klue-2": "", "klue-3": "a town"}')
+    scored = score_file(predictions, str(data))
+    assert (scored.exact_match.mean, scored.exact_match.num_questions) == (100.0, 2)
+    unplaced = f'{data}: 1 of 2 answers do not stand in their contexts, such as "a town"'
+    assert f"{data}: unanswerable questions left out: 1" in scored.warnings
+    assert unplaced in scored.warnings
+    assert unplaced in compare_files(predictions, predictions, str(data)).warnings

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from lorasweep.data.cuts import parts
 from lorasweep.data.trees import WIDTHS, Tree, lay_out, separate_rows
 from lorasweep.folder.records import EvalEntry, Failure, StepEntry
 from lorasweep.model.base import Base
@@ -111,6 +112,20 @@ def test_a_batch_may_be_cut_anyhow(
         cut = train(exact_base, lanes, trees, micro_tokens)
         for k in range(len(lanes)):
             assert_same_lane(cut, k, whole, k)
+
+
+@pytest.mark.parametrize("dropouts", DROPOUTS)
+def test_many_questions_on_one_text_train_in_parts_as_in_one_row(
+    exact_base: Base, trees: tuple[Tree, ...], dropouts: tuple[float, ...]
+) -> None:
+    """Losses and gradients of every step are the same, and so is the noise of dropout."""
+    branches = tuple(branch for tree in trees for branch in tree.branches)
+    long = [Tree(f"long {n}", trees[n].trunk_ids[:9], branches[n:]) for n in range(2)]
+    lanes = mixed_lanes(exact_base, dropouts)
+    assert len(parts(long, 100, len(lanes))) > 4
+    whole, cut = train(exact_base, lanes, long), train(exact_base, lanes, long, 100)
+    for k in range(len(lanes)):
+        assert_same_lane(cut, k, whole, k)
 
 
 def test_dropout_does_change_training(exact_base: Base, trees: tuple[Tree, ...]) -> None:

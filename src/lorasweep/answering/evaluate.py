@@ -11,7 +11,7 @@ from torch import Tensor
 from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.strategies import decode
-from lorasweep.data.cuts import micro_batches
+from lorasweep.data.cuts import micro_batches, parts
 from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.folder.records import Prediction
@@ -35,7 +35,8 @@ def paragraph_losses(
 
     `paragraph_of` maps the ids of questions to the paragraphs that they are on.
     """
-    groups = micro_batches(trees, micro_tokens, num_lanes, base.device)
+    cut = parts(trees, micro_tokens, num_lanes)
+    groups = micro_batches(cut, micro_tokens, num_lanes, base.device)
     by_tree_KR = torch.cat([_tree_losses(base, group, num_lanes) for group in groups], dim=1)
     paragraphs = dict.fromkeys(_paragraph(tree, paragraph_of) for tree in trees)
     number = {name: n for n, name in enumerate(paragraphs)}

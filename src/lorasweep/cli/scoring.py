@@ -12,7 +12,7 @@ PredictionsArgument = Annotated[
     Path, typer.Argument(help="Predictions in SQuAD's form: {id: answer}.")
 ]
 ClustersOption = Annotated[Unit, typer.Option(help=f"{CLUSTERS_HELP}.")]
-DATA_HELP = "A SQuAD .json file, a .jsonl file, bundled, or hub:NAME:SPLIT."
+DATA_HELP = "A .json, .jsonl, .csv, .tsv or .parquet file, bundled, or hub:NAME:SPLIT."
 
 
 def score(

@@ -45,11 +45,17 @@ def run(
     if dry_run:
         _print_plan(loaded, folder, as_json)
         return
+    from lorasweep.data.squad.selection import look
+
+    # What is wrong with the data is said before anything slow is imported.
+    selection = look(loaded.data)
     from lorasweep.cli.terminal import reporting
     from lorasweep.running.driver import run as run_study
 
     with chosen_executor(executor, address) as where, reporting(quiet) as reporter:
-        results = run_study(loaded, folder, reporter, track=track or (), executor=where)
+        results = run_study(
+            loaded, folder, reporter, track=track or (), executor=where, selection=selection
+        )
     _show(results, folder, loaded.evaluate.decoders, quiet, as_json)
 
 
@@ -207,16 +213,21 @@ def _device() -> str:
 
 
 def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
+    from lorasweep.data.squad.selection import look
     from lorasweep.forecast.remaining import forecast
     from lorasweep.hub.models import read_config
     from lorasweep.study.plan import make_plan, plan_json
 
     planned = make_plan(study, read_config(study.model.base), _device())
+    selection = look(study.data)
+    if selection:
+        planned.warnings.extend(selection.warnings)
     expected = forecast(planned, folder)
     if as_json:
         estimated = {"estimate": expected.as_json() if expected else None}
-        print(json.dumps(plan_json(planned) | estimated, indent=1))
+        counts = {role: s.counts for role, s in selection.sets.items()} if selection else None
+        print(json.dumps(plan_json(planned) | {"data": counts} | estimated, indent=1))
         return
     from lorasweep.cli.terminal import print_plan
 
-    print_plan(planned, expected)
+    print_plan(planned, expected, selection)

@@ -14,6 +14,7 @@ from rich.table import Table
 from lorasweep.analysis.results import ranked
 from lorasweep.console.printing import print_lines, wide_console
 from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent
+from lorasweep.data.squad.selection import Selection
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of, scores_of
@@ -58,8 +59,11 @@ def _print_race(console: Console, race: Race) -> None:
     )
 
 
-def print_plan(plan: Plan, expected: Forecast | None) -> None:
-    """Print a study's runs and packs as a table, its warnings, and what it will take."""
+def print_plan(plan: Plan, expected: Forecast | None, selection: Selection | None) -> None:
+    """Print a study's runs and packs as a table, its questions, warnings, and what it will take.
+
+    The questions are None where they are on the Hub.
+    """
     table = Table(title=f"{plan.study.name}: {len(plan.configurations)} configurations, "
                         f"{len(plan.runs)} runs, {len(plan.packs)} packs")  # fmt: skip
     for name in ("run", "modules", "trainable", "scale", "configurations", "pack"):
@@ -76,6 +80,7 @@ def print_plan(plan: Plan, expected: Forecast | None) -> None:
         )
     console = wide_console()
     console.print(table)
+    print_lines(console, [_questions(selection)])
     if plan.study.race:
         _print_race(console, plan.study.race)
     _print_warnings(console, plan.warnings)
@@ -83,6 +88,22 @@ def print_plan(plan: Plan, expected: Forecast | None) -> None:
         print_lines(console, [NO_ESTIMATE])
     else:
         _print_forecast(console, expected)
+
+
+def _questions(selection: Selection | None) -> str:
+    if selection is None:
+        return "questions: some are on the Hub, and are read when the study runs"
+    parts = "; ".join(_counted(role, data.counts) for role, data in selection.sets.items())
+    split = f" (train data split by {selection.split})" if selection.split else ""
+    return f"questions: {parts}{split}"
+
+
+def _counted(role: str, counts: dict[str, int]) -> str:
+    paragraphs, articles = counts["paragraphs"], counts["articles"]
+    return (
+        f"{role} {counts['questions']:,} on {paragraphs:,} paragraph{'s' * (paragraphs != 1)} of "
+        f"{articles:,} article{'s' * (articles != 1)}"
+    )
 
 
 def _print_forecast(console: Console, expected: Forecast) -> None:

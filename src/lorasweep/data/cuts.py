@@ -1,6 +1,7 @@
-"""Cuts: an epoch's trees into batches, and the trees of a pass into micro-batches."""
+"""Cuts: an epoch's trees into batches, long trees into parts, parts into micro-batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +25,37 @@ def batches(trees: Sequence[Tree], batch_size: int) -> Iterator[tuple[Tree, ...]
             batch = []
     if batch:
         yield tuple(batch)
+
+
+def parts(trees: Iterable[Tree], max_tokens: int, num_lanes: int = 1) -> list[Tree]:
+    """Cut trees that are longer than a micro-batch into parts: the same questions, trunks repeated.
+
+    A row takes memory with the square of its tokens, and any number of questions may be on one
+    text. Losses are the same. A part has at least as many tokens of branches as of its trunk, so
+    that no more than as much again is computed; most paragraphs are never cut.
+    """
+    return [part for tree in trees for part in _parts(tree, max_tokens // num_lanes)]
+
+
+def longest_row(trees: Iterable[Tree]) -> int:
+    """Return the tokens of the longest row where trees are cut as far as they can be."""
+    return max(part.num_tokens for part in parts(trees, 1))
+
+
+def _parts(tree: Tree, max_tokens: int) -> Iterator[Tree]:
+    trunk = len(tree.trunk_ids)
+    if tree.num_tokens <= max(max_tokens, 2 * trunk):
+        yield tree
+        return
+    room = max(max_tokens - trunk, trunk)
+    sizes = [len(branch.input_ids) for branch in tree.branches]
+    start, skipped, taken = 0, tree.skipped, 0
+    for end, size in enumerate(sizes):
+        if taken and taken + size > room:
+            yield replace(tree, branches=tree.branches[start:end], skipped=skipped)
+            start, skipped, taken = end, skipped + taken, 0
+        taken += size
+    yield replace(tree, branches=tree.branches[start:], skipped=skipped)
 
 
 def micro_batches(

@@ -39,11 +39,16 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A trunk and its branches; `id` names the paragraph."""
+    """A trunk and its branches; `id` names the paragraph.
+
+    A tree may be a part of a larger one, of the same id: `skipped` tokens of branches stand before
+    its own there.
+    """
 
     id: str
     trunk_ids: tuple[int, ...]
     branches: tuple[Branch, ...]
+    skipped: int = 0
 
     @property
     def num_tokens(self) -> int:

@@ -107,6 +107,9 @@ def _difference(lock: Lock, study: Study, store: Store) -> str:
     before, now = _deciding(Study.parse(lock.study, str(store.lock_file))), _deciding(study)
     is_auto = now["model.precision"] == "auto"
     before["model.precision"] = "auto" if is_auto else lock.precision
+    if now["data.split"] == "auto":
+        # the folder says what it came to, or was made before there was another
+        before["data.split"] = "auto"
     for name, value in now.items():
         if before[name] != value:
             return (
@@ -135,13 +138,16 @@ def calibration_file(study: Study, device: str) -> Path:
 
     What changes the cost of a question decides the name: model, data, prompt, decoders, machine.
     """
+    data = study.data.model_dump(
+        mode="json", exclude={"num_train", "num_eval", "num_test", "seed", "test"}
+    )
+    if data["split"] == "auto":
+        data["split"] = "article"  # as calibrations of before have it
     deciding = {
         "machine": platform.node(),
         "device": device,
         "model": study.model.model_dump(mode="json"),
-        "data": study.data.model_dump(
-            mode="json", exclude={"num_train", "num_eval", "num_test", "seed", "test"}
-        ),
+        "data": data,
         "evaluate": study.evaluate.model_dump(mode="json"),
         "micro_batch": study.recipe.micro_batch,
     }

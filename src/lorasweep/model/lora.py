@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lorasweep.hub.architectures import outputs_of, whole_of
 from lorasweep.model.ops.frozen import FrozenLinear
-from lorasweep.model.ops.noise import noise_of
+from lorasweep.model.ops.noise import Gap, noise_of
 from lorasweep.study.fingerprint import fingerprint
 
 
@@ -259,16 +259,17 @@ class TreeDropout:
     """Dropout of the adapters' inputs in one micro-batch, keyed by (seed, step, module, tree).
 
     The noise of a tree does not depend on the batch that it is computed in, nor on its padding, nor
-    on the lanes beside it: lanes share the noise and differ in the share that they drop. `read_N`
-    are the tokens whose output is read, of which the last block's MLP computes no others.
-    Noise has 16 bits, so a rate is met to within 1 / 65,536, and kept values are scaled by what
-    is really kept.
+    on the lanes beside it: lanes share the noise and differ in the share that they drop. Where
+    trees are parts, `gaps` says what of the whole each leaves out. `read_N` are the tokens whose
+    output is read, of which the last block's MLP computes no others. Noise has 16 bits, so a rate
+    is met to within 1 / 65,536, and kept values are scaled by what is really kept.
     """
 
     def __init__(self, lanes: Sequence[Lane], tree_ids: Sequence[str], num_tokens: Sequence[int],
-                 step: int, width: int, read_N: Tensor) -> None:  # fmt: skip
+                 step: int, width: int, read_N: Tensor,
+                 gaps: Sequence[Gap] = ()) -> None:  # fmt: skip
         self._seed, self._step, self._width = lanes[0].seed, step, width
-        self._read_N = read_N
+        self._read_N, self._gaps = read_N, gaps
         self._trees, self._num_tokens = [int(fingerprint(i), 16) for i in tree_ids], num_tokens
         self._dropped = [min(round(lane.dropout * 65536), 65535) for lane in lanes]
 
@@ -285,7 +286,8 @@ class TreeDropout:
     def _noise(self, module: int, features: int, device: torch.device) -> Tensor:
         """Return 16 random bits for every number, as whole numbers from -32,768."""
         keys = [(self._seed % 2**64, self._step, module, tree) for tree in self._trees]
-        return noise_of(keys, self._num_tokens, self._width, features, device).flatten(0, 1)
+        sizes, gaps = self._num_tokens, self._gaps
+        return noise_of(keys, sizes, self._width, features, device, gaps).flatten(0, 1)
 
 
 def initial_A(lane: Lane, name: str, in_features: int) -> Tensor:

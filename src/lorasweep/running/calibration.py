@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import stop_switch
+from lorasweep.data.cuts import longest_row
 from lorasweep.data.trees import Forest, Tree
 from lorasweep.errors import UserError
 from lorasweep.folder.files import write_json
@@ -51,7 +52,7 @@ def calibrate(study: Study, reporter: Reporter) -> Costs:
 
 def _run(worker: Worker, lock: Lock, pack: LockedPack) -> list[FinishedRun]:
     """Run a pack, in halves where memory does not hold it, as the study itself will be."""
-    longest = max(tree.num_tokens for tree in worker.loaded.trees["train"])
+    longest = longest_row(worker.loaded.trees["train"])
 
     def halve(part: LockedPack, why: str) -> list[LockedPack]:
         nonlocal lock

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lorasweep.console.progress import Reporter, notebook_reporter
 from lorasweep.console.stopping import stop_switch
+from lorasweep.data.squad.selection import Selection
 from lorasweep.errors import UserError
 from lorasweep.folder.holding import holding
 from lorasweep.folder.records import LockedPack
@@ -32,18 +33,21 @@ def run(
     *,
     track: Sequence[str] = (),
     executor: Executor = HERE,
+    selection: Selection | None = None,
 ) -> Results:
     """Run what a study still lacks in a folder, out/NAME by default, and return all its results.
 
     Without a reporter, a notebook shows the progress.
     Packs run in this process unless an executor takes them elsewhere.
     Everything finished stays on disk if this is interrupted; the next call goes on from there.
-    `track` names experiment trackers that hear of every run when it is finished.
+    `track` names experiment trackers that hear of every run when it is finished. `selection` are
+    the study's questions where they were chosen already.
     Raises UserError for a study that cannot be run, before anything is written.
     """
     folder = Path("out") / study.name if out is None else Path(out)
     with _reporting(reporter) as told:
-        return _run(study, Store(folder), told, track=track, executor=executor)
+        return _run(study, Store(folder), told, track=track, executor=executor,
+                    selection=selection)  # fmt: skip
 
 
 def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None = None) -> Results:
@@ -97,6 +101,7 @@ def _run(
     executor: Executor = HERE,
     resumed: Sequence[LockedPack] = (),
     newcomer: Newcomer | None = None,
+    selection: Selection | None = None,
 ) -> Results:
     """Do what the folder lacks; with `kept`, its own study, which is finished, nothing trains."""
     if study.race and not executor.in_order:
@@ -107,7 +112,7 @@ def _run(
     # Before the first product, which may be one that finds the machine's precision.
     keep_few_kernels()
     trackers = Trackers(track, store.out, reporter.note)
-    prepared = prepare(study, kept.base[1] if kept else None)
+    prepared = prepare(study, selection, kept.base[1] if kept else None)
     for warning in prepared.warnings:
         reporter.note(f"warning: {warning}")
     with holding(store.out), callers_threads(), stop_switch(reporter.note) as stop:

@@ -1,12 +1,12 @@
 """From a study to what a worker needs: model folder, questions, trees, and the facts of both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig
 
-from lorasweep.data.squad.selection import select
+from lorasweep.data.squad.selection import Selection, select
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard
 from lorasweep.hub import models
@@ -21,6 +21,7 @@ from lorasweep.running.question_sets import (
     train_sample,
     warnings_of,
 )
+from lorasweep.running.reach import unreachable_warnings
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.fingerprint import fingerprint
 from lorasweep.study.plan import Plan, make_plan
@@ -60,30 +61,58 @@ class Prepared:
         return self.plan.study
 
 
-def prepare(study: Study, model_files: str | None = None) -> Prepared:
+def prepare(
+    study: Study, selection: Selection | None = None, model_files: str | None = None
+) -> Prepared:
     """Find the model, choose the questions and build their trees.
 
-    `model_files` is the fingerprint of the model's files, where that is known already.
+    `selection` is the study's where it was made already, `model_files` the fingerprint of the
+    model's files where that is known. The study of what is returned says how its data were split.
     Raises UserError for anything that the study names and that cannot be had.
     """
     config = models.read_config(study.model.base)
     plan = make_plan(study, config, default_device())
     folder = models.locate(study.model.base)
     max_tokens = _max_tokens(study, folder)
-    selection = select(study.data)
-    sets = question_sets(study, selection, load_tokenizer(folder), max_tokens)
+    selection = selection or select(study.data)
+    study = _with_split(study, selection)
+    tokenizer = load_tokenizer(folder)
+    sets = question_sets(study, selection, tokenizer, max_tokens)
     _refuse_narrow_window(study, config, sets)
     cards = {role: card_of(role, sets) for role in sets}
+    unreachable = unreachable_warnings(sets, tokenizer, study.evaluate.max_new_tokens)
     sets[TRAIN_SAMPLE] = train_sample(sets, study.data.seed)
     return Prepared(
-        plan,
+        replace(plan, study=study),
         folder,
         models.note_of(folder),
         sets,
         cards,
         _facts(study, model_files or models.fingerprint_of(folder), max_tokens, cards),
-        [*plan.warnings, *selection.warnings, *warnings_of(cards, max_tokens)],
+        [
+            *plan.warnings,
+            *selection.warnings,
+            *warnings_of(cards, max_tokens),
+            *unreachable,
+            *_cluster_warnings(study, cards),
+        ],
     )
+
+
+def _cluster_warnings(study: Study, cards: dict[str, DataCard]) -> list[str]:
+    if study.evaluate.clusters != "article" or cards["eval"].articles > 1:
+        return []
+    return [
+        'evaluate.clusters = "article", but all evaluation questions are of one article: there '
+        'will be no intervals and no tests; "paragraph" gives some'
+    ]
+
+
+def _with_split(study: Study, selection: Selection) -> Study:
+    if selection.split is None:
+        return study
+    data = study.data.model_copy(update={"split": selection.split})
+    return study.model_copy(update={"data": data})
 
 
 def _max_tokens(study: Study, folder: Path) -> int:

@@ -7,6 +7,7 @@ from functools import cached_property
 from lorasweep.analysis.results import for_test, summarise, with_analysis
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
+from lorasweep.data.cuts import longest_row
 from lorasweep.errors import UserError
 from lorasweep.folder.halving import cut_in_half, parts_of
 from lorasweep.folder.heartbeat import died_of_memory
@@ -129,7 +130,7 @@ class Session:
         if pack in self.resumed:
             raise UserError(f"{pack.id}: not enough memory to resume this run ({why})")
         trees = self.prepared.sets["train"].forest.trees
-        self.lock = cut_in_half(self.lock, pack, why, max(tree.num_tokens for tree in trees))
+        self.lock = cut_in_half(self.lock, pack, why, longest_row(trees))
         self.store.write_lock(self.lock)
         self.store.drop_checkpoints(pack.id)
         parts = parts_of(self.lock, pack)

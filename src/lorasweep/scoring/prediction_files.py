@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lorasweep.data.squad.dataset import Dataset
+from lorasweep.data.squad.json_text import decode_json
+from lorasweep.data.squad.offsets import unplaced_warning
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError, nearest
 from lorasweep.scoring.metrics import exact_match, f1
@@ -118,9 +120,11 @@ class Comparison:
 
 def score_file(predictions: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph") -> Score:
     """Score a prediction file on a data source that `squad.load` reads; see `score`."""
-    return score(
-        Predictions(str(predictions), read_predictions(predictions)), _load(data), draws, unit
+    dataset = _load(data)
+    scored = score(
+        Predictions(str(predictions), read_predictions(predictions)), dataset, draws, unit
     )
+    return replace(scored, warnings=_unique([*scored.warnings, *_unplaced(dataset)]))
 
 
 def compare_files(
@@ -133,7 +137,9 @@ def compare_files(
     first, second = (
         Predictions(name, read_predictions(path)) for name, path in zip(names, (a, b), strict=True)
     )
-    return compare(first, second, _load(data), draws, unit, settle)
+    dataset = _load(data)
+    compared = compare(first, second, dataset, draws, unit, settle)
+    return replace(compared, warnings=_unique([*compared.warnings, *_unplaced(dataset)]))
 
 
 def read_predictions(path: Path) -> dict[str, str]:
@@ -271,6 +277,10 @@ def _coverage_warnings(
         yield f"{_title(dataset)}: unanswerable questions left out: {dataset.unanswerable:,}"
 
 
+def _unplaced(dataset: Dataset) -> list[str]:
+    return [f"{_title(dataset)}: {warning}" for warning in unplaced_warning(dataset)]
+
+
 def _some(ids: Sequence[str]) -> str:
     shown = ", ".join(repr(question_id) for question_id in ids[:MOST_IDS_IN_A_WARNING])
     return shown if len(ids) <= MOST_IDS_IN_A_WARNING else f"{shown}, ..."
@@ -300,26 +310,15 @@ def _difference_json(metric: str, difference: Difference) -> dict[str, Any]:
 
 def _read_json(path: Path) -> Any:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text, object_pairs_hook=lambda pairs: _object(path, pairs))
+        return decode_json(path.read_text(encoding="utf-8-sig"), str(path))
     except FileNotFoundError:
         raise UserError(f"no file {path}{_nearest_file(path)}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file in UTF-8") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: not JSON: {error}") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-
-
-def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; json itself would silently keep the last of two equal keys."""
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise UserError(f"{path}: {key!r} occurs twice")
-        values[key] = value
-    return values
 
 
 def _nearest_file(path: Path) -> str:

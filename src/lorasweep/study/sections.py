@@ -62,14 +62,14 @@ class Data(Section):
     max_tokens: Positive | None = None
     too_long: Literal["error", "skip"] = "error"
     sample: Literal["paragraph", "question"] = "paragraph"
-    split: Literal["article", "question"] = "article"
+    split: Literal["auto", "article", "paragraph", "question"] = "auto"
     prompt: str = PROMPT
 
     @model_validator(mode="after")
     def _nothing_is_ignored(self) -> Self:
         if self.num_test is not None and not self.test:
             raise ValueError("num_test is given, but there is no test set: name files in test")
-        if self.split == "question" and self.eval:
+        if self.split in ("paragraph", "question") and self.eval:
             raise ValueError("split says how train is split, but eval names a set of its own")
         return self
 

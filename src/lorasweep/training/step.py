@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from lorasweep.data.cuts import micro_batches
+from lorasweep.data.cuts import micro_batches, parts
 from lorasweep.data.trees import Rows, Tree, lay_out
 from lorasweep.folder.records import Failure
 from lorasweep.model.base import Base
@@ -69,7 +69,8 @@ class Stepper:
         num_answer_tokens = sum(tree.num_answer_tokens for tree in batch)
         num_lanes, device = len(self.lanes), self.base.device
         total_K = torch.zeros(num_lanes, dtype=torch.float64, device=device)
-        for trees in micro_batches(batch, self.micro_tokens, num_lanes, device):
+        whole = parts(batch, self.micro_tokens, num_lanes)
+        for trees in micro_batches(whole, self.micro_tokens, num_lanes, device):
             rows = lay_out(trees, device)
             self.adapters.dropout = self._dropout(rows, step)
             loss_K = answer_loss(self.base, rows, num_lanes) / num_answer_tokens
@@ -85,7 +86,10 @@ class Stepper:
         if not any(lane.dropout for lane in lanes):
             return None
         ids, sizes = [t.id for t in rows.trees], [t.num_tokens for t in rows.trees]
-        return TreeDropout(lanes, ids, sizes, step, rows.input_ids_RT.shape[1], rows.answer_index_N)
+        gaps = [(len(tree.trunk_ids), tree.skipped) for tree in rows.trees]
+        gaps = gaps if any(gap for _, gap in gaps) else []
+        width = rows.input_ids_RT.shape[1]
+        return TreeDropout(lanes, ids, sizes, step, width, rows.answer_index_N, gaps)
 
     def stop_lanes(self, value_K: Tensor, step: int, quantity: str) -> None:
         """Stop lanes whose value is not finite."""

@@ -10,6 +10,7 @@ from lorasweep.answering.decode.answers import Answer, read_answer
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.rows import GrowingRows, prompts_of
 from lorasweep.answering.decode.strategies import decode_greedy
+from lorasweep.data.cuts import parts
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.model.base import Base, freeze
 from reference import agrees, generate, mixed_lanes, questions, randomise_B, with_peft
@@ -90,6 +91,18 @@ def test_answers_do_not_depend_on_the_cut(base: Base, trees: tuple[Tree, ...]) -
             assert decode(base, trees, len(lanes), few, max_tokens) == whole
         assert decode(base, separate_rows(trees), len(lanes), few, 900) == whole
         assert decode(base, trees[::-1], len(lanes), few) == whole
+
+
+def test_many_questions_on_one_text_are_answered_in_parts_as_in_one_row(
+    base: Base, trees: tuple[Tree, ...]
+) -> None:
+    branches = tuple(branch for tree in trees for branch in tree.branches)
+    long = [Tree("long", trees[0].trunk_ids[:9], branches)]
+    assert len(parts(long, 60)) > 4
+    (whole,), (cut,) = decode(base, long, 1), decode(base, long, 1, max_tokens=60)
+    assert cut.keys() == whole.keys() == {branch.question_id for branch in branches}
+    # a tie may fall otherwise where rows have other widths
+    assert sum(cut[name] != whole[name] for name in whole) <= 1
 
 
 def test_a_smaller_allowance_gives_the_beginnings(base: Base, trees: tuple[Tree, ...]) -> None:

@@ -6,18 +6,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorasweep.model.ops.noise import Key, generated_noise, hashed_noise
+from lorasweep.model.ops.noise import Gap, Key, generated_noise, hashed_noise
 
 FEATURES = 64
-Make = Callable[[Sequence[Key], Sequence[int], int], Tensor]
+Make = Callable[..., Tensor]
 
 
-def generated(keys: Sequence[Key], sizes: Sequence[int], width: int) -> Tensor:
-    return generated_noise(keys, sizes, width, FEATURES)
+def generated(
+    keys: Sequence[Key], sizes: Sequence[int], width: int, gaps: Sequence[Gap] = ()
+) -> Tensor:
+    return generated_noise(keys, sizes, width, FEATURES, gaps)
 
 
-def hashed(keys: Sequence[Key], sizes: Sequence[int], width: int) -> Tensor:
-    return hashed_noise(keys, width, FEATURES, "cpu")
+def hashed(
+    keys: Sequence[Key], sizes: Sequence[int], width: int, gaps: Sequence[Gap] = ()
+) -> Tensor:
+    return hashed_noise(keys, width, FEATURES, "cpu", gaps)
 
 
 @pytest.fixture(params=[generated, hashed])
@@ -32,6 +36,14 @@ def test_a_trees_noise_depends_on_no_neighbour_and_no_padding(make: Make) -> Non
     beside = make([(3, 4), (1, 2)], [9, 7], 12)
     assert alone.shape == (1, 7, FEATURES)
     assert beside[1, :7].equal(alone[0])
+
+
+def test_a_part_of_a_tree_has_the_noise_of_its_tokens_in_the_whole(make: Make) -> None:
+    whole = make([(1, 2)], [9], 9)[0]
+    rows = make([(1, 2), (1, 2), (3, 4)], [5, 6, 2], 7, [(2, 0), (2, 3), (1, 0)])
+    assert rows[0, :5].equal(whole[:5])
+    assert rows[1, :6].equal(torch.cat([whole[:2], whole[5:]]))
+    assert rows[2, :2].equal(make([(3, 4)], [2], 2)[0])
 
 
 @pytest.mark.parametrize("key", [(1, 3), (2, 2), (2, 1), (0, 2)])

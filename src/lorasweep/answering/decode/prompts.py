@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 
 from lorasweep.answering.decode.rows import GrowingRows, Prefilled, prompts_of
-from lorasweep.data.cuts import micro_batches
+from lorasweep.data.cuts import micro_batches, parts
 from lorasweep.data.trees import Tree
 from lorasweep.model.base import Base
 from lorasweep.model.machine import device_memory_bytes
@@ -49,7 +49,8 @@ class Prompts:
             self._keep(group, rows.prefilled)
 
     def _groups(self, copies: int) -> Iterator[tuple[Tree, ...]]:
-        trees, device = [prompts_of(tree) for tree in self.trees], self.base.device
+        whole, device = [prompts_of(tree) for tree in self.trees], self.base.device
+        trees = parts(whole, self.max_tokens, self.num_lanes)
         for group in micro_batches(trees, self.max_tokens, self.num_lanes, device, USUAL_PASSES):
             slots = self.num_lanes * copies * max(len(tree.branches) for tree in group)
             rows = max(1, self._max_logits // (slots * self.base.num_logits))

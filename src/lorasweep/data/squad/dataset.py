@@ -27,12 +27,14 @@ class Paragraph:
     """A context with its questions; `id` is "article/index", unique in a data set.
 
     A question that was drawn alone stands in a paragraph of its own: "article/index#question id".
+    `untitled_file` names the file of a paragraph that has no title there.
     """
 
     id: str
     article: str
     context: str
     questions: tuple[Question, ...]
+    untitled_file: str = ""
 
     @property
     def source_id(self) -> str:
@@ -58,7 +60,26 @@ class Dataset:
         """How many questions there are."""
         return sum(len(paragraph.questions) for paragraph in self.paragraphs)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many questions, paragraphs and articles there are, and what was left out."""
+        return {
+            "questions": self.num_questions,
+            "paragraphs": len({paragraph.source_id for paragraph in self.paragraphs}),
+            "articles": len({paragraph.article for paragraph in self.paragraphs}),
+            "unanswerable": self.unanswerable,
+        }
+
 
 def fingerprint_of(dataset: Dataset) -> str:
-    """Return 12 hexadecimal digits for the ids, contexts, questions and answers, in order."""
-    return fingerprint([astuple(paragraph) for paragraph in dataset.paragraphs])
+    """Return 12 hexadecimal digits for the ids, contexts, questions and answers, in order.
+
+    All paragraphs of a file without titles go by its name there, so that studies of when they were
+    one article are known again.
+    """
+    return fingerprint(
+        [
+            (p.id, p.untitled_file or p.article, p.context, [astuple(q) for q in p.questions])
+            for p in dataset.paragraphs
+        ]
+    )

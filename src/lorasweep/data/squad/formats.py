@@ -1,49 +1,64 @@
-"""Two forms of question: SQuAD's nested JSON, and rows (a line of .jsonl, a row of a Hub set).
+"""Two forms of question: SQuAD's nested JSON, and rows (a line, a row of a table or a Hub set).
 
 Both become paragraphs that still hold their unanswerable questions, with no answers.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, Self, TypeVar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ValidationError, model_validator
 
+from lorasweep.data.squad.answers import read_answers
 from lorasweep.data.squad.dataset import Answer, Paragraph, Question
+from lorasweep.data.squad.fields import Flag, Id, OptionalId, QuestionText, Text, Title
+from lorasweep.data.squad.mistakes import explain, refuse_near_flag
+from lorasweep.data.squad.offsets import Offsets
 from lorasweep.errors import UserError
 
-Id = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
+
+class OnText(BaseModel):
+    """What stands on a text, which both forms call a context."""
+
+    context: Text
 
 
-class SquadAnswer(BaseModel):
-    """An answer as SQuAD's files write it."""
+class Asked(BaseModel):
+    """What a question has in both forms; further keys, plausible_answers among them, are ignored.
 
-    text: str
-    answer_start: int
+    An impossible question has no answer, whatever stands in answers.
+    """
+
+    question: QuestionText
+    answers: Any
+    is_impossible: Flag = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _guid_is_an_id(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        refuse_near_flag(value)
+        return value if "guid" not in value or value.get("id") else value | {"id": value["guid"]}
 
 
-class SquadQuestion(BaseModel):
+class SquadQuestion(Asked):
     """A question of v1.1, or of v2.0, where it may be impossible."""
 
     id: Id
-    question: str
-    answers: list[SquadAnswer]
-    is_impossible: bool = False
 
 
-class SquadParagraph(BaseModel):
+class SquadParagraph(OnText):
     """A context and its questions as SQuAD's files write them."""
 
-    context: str
     qas: list[SquadQuestion]
 
 
 class SquadArticle(BaseModel):
     """An article; without a title it goes by the name of its file."""
 
-    title: str | None = None
+    title: Title = None
     paragraphs: list[SquadParagraph]
 
 
@@ -53,136 +68,102 @@ class SquadFile(BaseModel):
     data: list[SquadArticle]
 
 
-class RowAnswers(BaseModel):
-    """The answers of one row, in the Hub's form."""
+class Row(Asked, OnText):
+    """A line of a .jsonl file, a row of a table or of a Hub data set."""
 
-    text: list[str]
-    answer_start: list[int] | None = None
-
-    @model_validator(mode="after")
-    def _as_many_starts_as_texts(self) -> Self:
-        if self.answer_start is not None and len(self.answer_start) != len(self.text):
-            raise ValueError(f"{len(self.text)} text but {len(self.answer_start)} answer_start")
-        return self
-
-
-def _as_row_answers(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"text": [value]}
-    return {"text": value} if isinstance(value, list) else value
-
-
-class Row(BaseModel):
-    """A line of a .jsonl file or a row of a Hub data set."""
-
-    context: str
-    question: str
-    answers: Annotated[RowAnswers, BeforeValidator(_as_row_answers)]
-    id: Id | None = None
-    title: str | None = None
+    id: OptionalId = None
+    title: Title = None
 
 
 Schema = TypeVar("Schema", SquadFile, Row)
 
 
-def parse(schema: type[Schema], value: str | dict[str, Any], place: str) -> Schema:
-    """Check JSON text or a decoded object against a schema; the first error names its place."""
+def parse(schema: type[Schema], value: Any, place: str) -> Schema:
+    """Check a decoded value against a schema; the first error names its place."""
     try:
-        if isinstance(value, str):
-            return schema.model_validate_json(value)
         return schema.model_validate(value)
     except ValidationError as error:
-        raise UserError(f"{place}: {_explain(error.errors()[0])}") from None
+        raise UserError(f"{place}: {explain(error.errors()[0], value)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a paragraph stands: the title it is grouped by, its article, and its untitled file."""
+
+    title: str
+    article: str
+    file: str
 
 
 def paragraphs_of_file(file: SquadFile, place: str, untitled: str) -> Iterator[Paragraph]:
-    """Turn a SQuAD file's paragraphs into ours; `untitled` names an article without a title.
+    """Turn a SQuAD file's paragraphs into ours.
 
-    Some files repeat the context for each question: equal ones of a title are one paragraph.
+    An entry without a title is an article of its own: the file's name, `untitled`, with its number
+    where there are several. Some files repeat the context for each question: equal ones of a title
+    are one paragraph. Raises UserError for answers that do not stand where they should.
     """
-    return _grouped(
-        (article.title or untitled, paragraph.context, _squad_question(q, paragraph.context, place))
-        for article in file.data
+    offsets = Offsets()
+    number_untitled = sum(not article.title for article in file.data) > 1
+    asked = [
+        (where, paragraph.context, _question(q, q.id, paragraph.context, place, offsets))
+        for number, article in enumerate(file.data)
+        for where in [_place(article.title, untitled, number if number_untitled else None)]
         for paragraph in article.paragraphs
         for q in paragraph.qas
-    )
+    ]
+    offsets.refuse_wrong()
+    return _grouped(asked)
 
 
 def paragraphs_of_rows(rows: Iterable[tuple[int, str, Row]], untitled: str) -> Iterator[Paragraph]:
     """Group rows (number, place, row) with equal title and context into paragraphs.
 
-    A row without an id gets one made of `untitled` and its number.
+    A row without an id gets one made of `untitled` and its number, and `untitled` is the article of
+    rows without a title. Raises UserError for answers that do not stand where they should.
     """
-    return _grouped(
+    offsets = Offsets()
+    asked = [
         (
-            row.title or untitled,
+            _place(row.title, untitled),
             row.context,
-            _row_question(row, row.id or f"{untitled}-{number}", place),
+            _question(row, row.id or f"{untitled}-{number}", row.context, place, offsets),
         )
         for number, place, row in rows
-    )
+    ]
+    offsets.refuse_wrong()
+    return _grouped(asked)
 
 
-def _grouped(asked: Iterable[tuple[str, str, Question]]) -> Iterator[Paragraph]:
-    """Yield the paragraphs of questions (title, context, question), in their first order."""
+def _place(title: str | None, untitled: str, number: int | None = None) -> _Place:
+    if title:
+        return _Place(title, title, "")
+    return _Place(untitled, untitled if number is None else f"{untitled}/{number}", untitled)
+
+
+def _grouped(asked: Iterable[tuple[_Place, str, Question]]) -> Iterator[Paragraph]:
+    """Yield the paragraphs of questions (place, context, question), in their first order."""
     grouped: dict[tuple[str, str], list[Question]] = {}
-    for title, context, question in asked:
-        grouped.setdefault((title, context), []).append(question)
+    places: dict[tuple[str, str], _Place] = {}
+    for place, context, question in asked:
+        grouped.setdefault((place.title, context), []).append(question)
+        places.setdefault((place.title, context), place)
     indices: Counter[str] = Counter()
     for (title, context), questions in grouped.items():
-        yield _paragraph(title, indices[title], context, questions)
+        # "#" parts a question drawn alone from its paragraph, so an id must not bring its own
+        paragraph_id = f"{title.replace('#', '%23')}/{indices[title]}"
+        place = places[title, context]
+        yield Paragraph(paragraph_id, place.article, context, tuple(questions), place.file)
         indices[title] += 1
 
 
-def _paragraph(title: str, index: int, context: str, questions: list[Question]) -> Paragraph:
-    # "#" parts a question drawn alone from its paragraph, so an id must not bring its own
-    return Paragraph(f"{title.replace('#', '%23')}/{index}", title, context, tuple(questions))
-
-
-def _squad_question(question: SquadQuestion, context: str, place: str) -> Question:
-    spans = [] if question.is_impossible else question.answers
-    where = f"{place}: question {question.id!r}"
-    answers = [_answer(span.text, span.answer_start, context, where) for span in spans]
-    return Question(question.id, question.question, tuple(answers))
-
-
-def _row_question(row: Row, question_id: str, place: str) -> Question:
-    starts: Sequence[int | None] = row.answers.answer_start or [None] * len(row.answers.text)
+def _question(
+    asked: Asked, question_id: str, context: str, place: str, offsets: Offsets
+) -> Question:
     where = f"{place}: question {question_id!r}"
-    answers = [
-        _answer(text, start, row.context, where)
-        for text, start in zip(row.answers.text, starts, strict=True)
-    ]
-    return Question(question_id, row.question, tuple(answers))
-
-
-def _answer(text: str, start: int | None, context: str, where: str) -> Answer:
-    if not text.strip():
-        raise UserError(f"{where}: an answer is empty; no answer at all is an empty list")
-    if start is None:
-        return Answer(text, context.find(text))
-    if start < 0 or not context.startswith(text, start):
-        raise UserError(f"{where}: {_mismatch(text, start, context)}")
-    return Answer(text, start)
-
-
-def _mismatch(text: str, start: int, context: str) -> str:
-    there = repr(context[start : start + len(text)]) if start >= 0 else "nothing"
-    found = [match.start() for match in re.finditer(re.escape(text), context)]
-    nearest_start = min(found, key=lambda offset: abs(offset - start), default=None)
-    right = f"it starts at {nearest_start}" if found else "the context does not hold it"
-    return f"answer_start {start} does not match {text!r}: {there} stands there; {right}"
-
-
-def _explain(error: ErrorDetails) -> str:
-    """Return one line for one schema error: where, and what is missing or wrong."""
-    if error["type"] == "missing":
-        *parents, key = error["loc"]
-        found = ", ".join(map(str, error["input"])) or "nothing"
-        return f"{_path(parents)}{key!r} is missing (found: {found})"
-    return f"{_path(error['loc'])}{error['msg'].removeprefix('Value error, ')}"
-
-
-def _path(keys: Iterable[int | str]) -> str:
-    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
-    return f"{path.removeprefix('.')}: " if path else ""
+    try:
+        written = [] if asked.is_impossible else read_answers(asked.answers, context)
+    except ValueError as error:
+        # a row is its own place; a file's question is named
+        raise UserError(f"{place if isinstance(asked, Row) else where}: {error}") from None
+    answers: list[Answer] = [offsets.answer(t, start, context, where) for t, start in written]
+    return Question(question_id, asked.question, tuple(answers))

@@ -12,15 +12,19 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from lorasweep.data.squad.dataset import Dataset, Paragraph
-from lorasweep.data.squad.sources import load
+from lorasweep.data.squad.offsets import unplaced_warning
+from lorasweep.data.squad.sources import is_local, load
 from lorasweep.errors import UserError
 from lorasweep.study.fingerprint import fingerprint
 from lorasweep.study.sections import Data
 
 EVAL_SHARE = 0.2
-OPTIONS = (
-    'name other files in data.eval, or set data.split = "question", which puts questions on the '
-    "same paragraph on both sides and so flatters the scores"
+# What else there is where a pool is one article, or one paragraph.
+OTHER_FILES = "name other files in data.eval"
+BY_PARAGRAPH = 'set data.split = "paragraph", which puts whole paragraphs on one side'
+BY_QUESTION = (
+    'set data.split = "question", which puts questions on the same paragraph on both sides and so '
+    "flatters the scores"
 )
 LEAKING_SPLIT = (
     'data.split = "question": paragraphs stand on both the train and the eval side, '
@@ -28,6 +32,7 @@ LEAKING_SPLIT = (
 )
 Role = Literal["train", "eval", "test"]
 Unit = Literal["paragraph", "question"]
+Split = Literal["article", "paragraph", "question"]
 T = TypeVar("T")
 
 
@@ -35,13 +40,36 @@ T = TypeVar("T")
 class Selection:
     """The questions of a study, in the order in which they were drawn, and what is odd about them.
 
-    `eval` is what runs are compared on; `test` is there if the study names test sources.
+    `eval` is what runs are compared on; `test` is there if the study names test sources. `split`
+    is how the train sources were split, None where they were not.
     """
 
     train: Dataset
     eval: Dataset
     test: Dataset | None
     warnings: tuple[str, ...]
+    split: Split | None = None
+
+    @property
+    def sets(self) -> dict[Role, Dataset]:
+        """The data set of each role that there is."""
+        found: dict[Role, Dataset] = {"train": self.train, "eval": self.eval}
+        return found | ({"test": self.test} if self.test else {})
+
+
+def look(data: Data) -> Selection | None:
+    """Select as `select` does where all sources are on this machine, else None.
+
+    Files are read all the same beside sources of the Hub, whose client is slow to import. Raises
+    UserError as `select` does.
+    """
+    roles = [data.train, data.eval, data.test]
+    if all(is_local(source) for sources in roles for source in sources):
+        return select(data)
+    for sources in roles:
+        if sources and all(map(is_local, sources)):
+            load(sources)
+    return None
 
 
 def select(data: Data) -> Selection:
@@ -50,10 +78,15 @@ def select(data: Data) -> Selection:
     `data.seed` alone decides. Evaluation and test questions are drawn by whole paragraphs.
     Raises UserError where a source is wrong or cannot be split.
     """
-    pools = _pools(data)
+    loaded = load(data.train)
+    split = None if data.eval else _split_of(loaded, data)
+    train, evaluation = _split(loaded, data, split) if split else (loaded, load(data.eval))
+    pools: dict[Role, Dataset] = {"train": train, "eval": evaluation}
+    if data.test:
+        pools["test"] = load(data.test)
     drawn = {role: _draw(role, pool, data) for role, pool in pools.items()}
-    warnings = (*_shortages(drawn, data), *_leaks(drawn, data))
-    return Selection(drawn["train"], drawn["eval"], drawn.get("test"), warnings)
+    warnings = (*_shortages(drawn, data), *_leaks(drawn, split), *_unplaced(drawn))
+    return Selection(drawn["train"], drawn["eval"], drawn.get("test"), warnings, split)
 
 
 def sample(
@@ -103,37 +136,61 @@ def _num_wanted(role: Role, data: Data) -> int | None:
     return {"train": data.num_train, "eval": data.num_eval, "test": data.num_test}[role]
 
 
-def _pools(data: Data) -> dict[Role, Dataset]:
-    """Return what the questions of each role are drawn from."""
-    loaded = load(data.train)
-    train, evaluation = (loaded, load(data.eval)) if data.eval else _split(loaded, data)
-    pools: dict[Role, Dataset] = {"train": train, "eval": evaluation}
-    return pools | {"test": load(data.test)} if data.test else pools
+def _split_of(loaded: Dataset, data: Data) -> Split:
+    """Return how the train sources are split: where there are no titles, "auto" is by paragraph."""
+    if data.split != "auto":
+        return data.split
+    articles = {paragraph.article for paragraph in loaded.paragraphs}
+    untitled = all(paragraph.untitled_file for paragraph in loaded.paragraphs)
+    return "paragraph" if len(articles) == 1 and untitled else "article"
 
 
-def _split(loaded: Dataset, data: Data) -> tuple[Dataset, Dataset]:
-    hold_out = _hold_out_articles if data.split == "article" else _hold_out_questions
-    held_out = _question_ids(hold_out(loaded, data))
+def _split(loaded: Dataset, data: Data, split: Split) -> tuple[Dataset, Dataset]:
+    """Return what is trained on and what is evaluated on."""
+    if split == "question":
+        chosen = _hold_out_questions(loaded, data)
+    else:
+        keys = _articles(loaded) if split == "article" else [p.context for p in loaded.paragraphs]
+        chosen = _hold_out(loaded, data, keys, split)
+    held_out = _question_ids(chosen)
     stay = _question_ids(loaded.paragraphs) - held_out
     return _restrict(loaded, stay), _restrict(loaded, held_out)
 
 
-def _hold_out_articles(loaded: Dataset, data: Data) -> list[Paragraph]:
-    """Choose whole articles for evaluation; at least one stays for training."""
-    articles: dict[str, list[Paragraph]] = defaultdict(list)
-    for paragraph in loaded.paragraphs:
-        articles[paragraph.article].append(paragraph)
-    if len(articles) < 2:
-        (only,) = articles
-        raise UserError(
-            f"data.train holds one article, {only!r}, which cannot be split by article; {OPTIONS}"
-        )
+def _articles(loaded: Dataset) -> list[str]:
+    """Return each paragraph's article; a file without titles is one where there is another.
+
+    Studies were split so before entries without a title were told apart.
+    """
+    by_file = [paragraph.untitled_file or paragraph.article for paragraph in loaded.paragraphs]
+    return by_file if len(set(by_file)) > 1 else [p.article for p in loaded.paragraphs]
+
+
+def _hold_out(loaded: Dataset, data: Data, keys: Sequence[str], split: Split) -> list[Paragraph]:
+    """Choose whole articles or contexts, by `keys`, for evaluation; one at least stays."""
+    groups: dict[str, list[Paragraph]] = defaultdict(list)
+    for key, paragraph in zip(keys, loaded.paragraphs, strict=True):
+        groups[key].append(paragraph)
+    if len(groups) < 2:
+        raise UserError(_cannot_be_split(loaded, split))
     held_out: list[Paragraph] = []
-    for article in _shuffled(articles, f"split/{data.seed}", key=str)[:-1]:
+    for key in _shuffled(groups, f"split/{data.seed}", key=str)[:-1]:
         if len(_question_ids(held_out)) >= _num_held_out(loaded, data):
             break
-        held_out += articles[article]
+        held_out += groups[key]
     return held_out
+
+
+def _cannot_be_split(loaded: Dataset, split: Split) -> str:
+    """Say that there is one article, or one paragraph, and what else can be done."""
+    name = loaded.paragraphs[0].article if split == "article" else loaded.paragraphs[0].id
+    options = [OTHER_FILES, BY_QUESTION]
+    if len({paragraph.context for paragraph in loaded.paragraphs}) > 1:
+        options.insert(1, BY_PARAGRAPH)
+    return (
+        f"data.train holds one {split}, {name!r}, which cannot be split by {split}; "
+        f"{', '.join(options[:-1])}, or {options[-1]}"
+    )
 
 
 def _hold_out_questions(loaded: Dataset, data: Data) -> Sequence[Paragraph]:
@@ -172,9 +229,15 @@ def _shortages(drawn: Mapping[Role, Dataset], data: Data) -> Iterator[str]:
             )
 
 
-def _leaks(drawn: Mapping[Role, Dataset], data: Data) -> Iterator[str]:
+def _unplaced(drawn: Mapping[Role, Dataset]) -> Iterator[str]:
+    """Count answers that are not in their texts: `span` and the analysis have no place for them."""
+    for role, dataset in drawn.items():
+        yield from unplaced_warning(dataset, f"{role} ")
+
+
+def _leaks(drawn: Mapping[Role, Dataset], split: Split | None) -> Iterator[str]:
     """Name the contexts that stand in two roles; a split by question does so by design."""
-    by_question = not data.eval and data.split == "question"
+    by_question = split == "question"
     if by_question:
         yield LEAKING_SPLIT
     contexts = {role: {p.context for p in dataset.paragraphs} for role, dataset in drawn.items()}

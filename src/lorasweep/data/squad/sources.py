@@ -1,7 +1,6 @@
 """Where questions come from: files, the Hub, the bundled corpus."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -10,6 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.data.squad.dataset import Dataset, Paragraph
+from lorasweep.data.squad.files import (
+    JSON,
+    SUFFIXES,
+    TABLES,
+    PlacedRow,
+    read_json_file,
+    read_lines_file,
+    read_table,
+    stem_of,
+    suffix_of,
+)
 from lorasweep.data.squad.formats import (
     Row,
     SquadFile,
@@ -17,17 +27,18 @@ from lorasweep.data.squad.formats import (
     paragraphs_of_rows,
     parse,
 )
+from lorasweep.data.squad.identities import with_unique_ids, with_unique_questions
 from lorasweep.errors import UserError, nearest
 
 KINDS = (
     '"bundled", "hub:OWNER/NAME:SPLIT", "hub:OWNER/NAME:CONFIG:SPLIT", '
-    "a .json file in SQuAD's format or a .jsonl file"
+    "or a .json, .jsonl, .csv, .tsv or .parquet file (docs/data.md has their forms)"
 )
 # the split may be a slice, with a colon of its own: train[:100]
 HUB = re.compile(r"hub:(?P<name>[^:]+):((?P<config>[^:[]+):)?(?P<split>[^:[]+(\[[^]]*\])?)")
 OFFLINE = (
     "to work without a network, set HF_HUB_OFFLINE=1 with the set in the cache, or name a local "
-    "folder (hub:FOLDER:SPLIT) or SQuAD JSON files"
+    "folder (hub:FOLDER:SPLIT) or files"
 )
 
 
@@ -37,15 +48,16 @@ def load(sources: Sequence[str]) -> Dataset:
     Unanswerable questions are counted and left out. Raises UserError that names the source and
     the place for whatever cannot be read, does not fit its context or occurs twice.
     """
-    asked: list[Paragraph] = []
-    origins: dict[str, str] = {}
-    for source in sources:
-        paragraphs = _read(source)
-        _refuse_repeated_ids(paragraphs, source, origins)
-        asked += paragraphs
+    _refuse_a_source_twice(sources)
+    asked = with_unique_questions([(source, _read(source)) for source in sources])
     kept = [answerable for paragraph in asked if (answerable := _answerable(paragraph)).questions]
     unanswerable = (q.id for paragraph in asked for q in paragraph.questions if not q.answers)
-    return Dataset(tuple(sources), tuple(_with_unique_ids(kept)), frozenset(unanswerable))
+    return Dataset(tuple(sources), tuple(with_unique_ids(kept)), frozenset(unanswerable))
+
+
+def is_local(source: str) -> bool:
+    """Say whether a source is on this machine as a file, and needs no client of the Hub."""
+    return not source.startswith("hub:")
 
 
 def _read(source: str) -> list[Paragraph]:
@@ -62,12 +74,22 @@ def _read_kind(source: str) -> Iterable[Paragraph]:
         return _read_bundled()
     if source.startswith("hub:"):
         return _read_hub(source)
-    path = Path(source)
-    if path.suffix not in (".json", ".jsonl"):
-        raise UserError(f"data source {source!r} is none of {KINDS}")
-    if not path.is_file():
-        raise UserError(f"no file {source}{_nearest_file(path)}")
-    return _read_squad(path, source) if path.suffix == ".json" else _read_rows(path)
+    path = _path_of(source)
+    suffix = suffix_of(path.name)
+    if suffix not in SUFFIXES:
+        raise UserError(f"data source {source!r} is none of {KINDS}{_folder_hint(path)}")
+    _refuse_missing(path, source)
+    if suffix == JSON:
+        return _read_squad(path, source)
+    rows = read_table(path, source) if suffix in TABLES else read_lines_file(path, source)
+    return _of_rows(rows, stem_of(path.name))
+
+
+def _path_of(source: str) -> Path:
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"data source {source!r}: {error}") from None
 
 
 def _read_bundled() -> Iterator[Paragraph]:
@@ -78,15 +100,15 @@ def _read_bundled() -> Iterator[Paragraph]:
 
 
 def _read_squad(file: Traversable, place: str) -> Iterator[Paragraph]:
-    stem = file.name.removesuffix(".json")
-    return paragraphs_of_file(parse(SquadFile, _text(file, place), place), place, stem)
+    stem, found = stem_of(file.name), read_json_file(file, place)
+    if isinstance(found, list):
+        return _of_rows(found, stem)
+    return paragraphs_of_file(parse(SquadFile, found, place), place, stem)
 
 
-def _read_rows(path: Path) -> Iterator[Paragraph]:
-    lines = enumerate(_text(path, str(path)).split("\n"), start=1)
-    places = ((number, f"{path}:{number}", line) for number, line in lines if line.strip())
-    rows = ((number, place, parse(Row, line, place)) for number, place, line in places)
-    return paragraphs_of_rows(rows, path.stem)
+def _of_rows(found: Iterable[PlacedRow], untitled: str) -> Iterator[Paragraph]:
+    rows = ((number, place, parse(Row, row, place)) for number, place, row in found)
+    return paragraphs_of_rows(rows, untitled)
 
 
 def _read_hub(source: str) -> Iterator[Paragraph]:
@@ -94,12 +116,11 @@ def _read_hub(source: str) -> Iterator[Paragraph]:
     if matched is None:
         raise UserError(f"data source {source!r} is none of {KINDS}")
     name, config, split = matched["name"], matched["config"], matched["split"]
-    places = (
+    found = (
         (number, f"{source}: row {number}", row)
         for number, row in enumerate(_hub_rows(source, name, config, split))
     )
-    rows = ((number, place, parse(Row, row, place)) for number, place, row in places)
-    return paragraphs_of_rows(rows, Path(name).name)
+    return _of_rows(found, Path(name).name)
 
 
 def _hub_rows(source: str, name: str, config: str | None, split: str) -> Iterable[dict[str, Any]]:
@@ -116,36 +137,32 @@ def _hub_rows(source: str, name: str, config: str | None, split: str) -> Iterabl
     return rows
 
 
-def _text(file: Traversable, place: str) -> str:
+def _refuse_missing(path: Path, source: str) -> None:
     try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{place}: not a text file in UTF-8") from None
-    if not text.strip():
-        raise UserError(f"{place}: the file is empty")
-    return text
+        if path.is_file():
+            return
+    except OSError as error:
+        raise UserError(f"data source {source[:80]!r}: {error.strerror}") from None
+    looked = "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
+    raise UserError(f"no file {source}{_nearest_file(path)}{looked}{_folder_hint(path)}")
+
+
+def _folder_hint(path: Path) -> str:
+    return f"; a folder is read as hub:{path}:SPLIT" if path.is_dir() else ""
 
 
 def _nearest_file(path: Path) -> str:
     if not path.parent.is_dir():
         return f"; there is no folder {path.parent}"
-    names = [file.name for file in path.parent.iterdir() if file.suffix in (".json", ".jsonl")]
+    names = [file.name for file in path.parent.iterdir() if suffix_of(file.name) in SUFFIXES]
     return nearest(path.name, names)
 
 
-def _refuse_repeated_ids(
-    paragraphs: Iterable[Paragraph], source: str, origins: dict[str, str]
-) -> None:
-    """Enter each question's place in `origins`; a question id stands for one question."""
-    for paragraph in paragraphs:
-        place = f"{source} ({paragraph.id})"
-        for question in paragraph.questions:
-            if question.id in origins:
-                raise UserError(
-                    f"{place}: question id {question.id!r} occurs twice; "
-                    f"first in {origins[question.id]}"
-                )
-            origins[question.id] = place
+def _refuse_a_source_twice(sources: Sequence[str]) -> None:
+    places = [_path_of(source).absolute() if is_local(source) else source for source in sources]
+    for source, place in zip(sources, places, strict=True):
+        if places.count(place) > 1:
+            raise UserError(f"data source {source!r} is named twice")
 
 
 def _answerable(paragraph: Paragraph) -> Paragraph:
@@ -155,14 +172,3 @@ def _answerable(paragraph: Paragraph) -> Paragraph:
 
 def _num_questions(paragraphs: Iterable[Paragraph]) -> int:
     return sum(len(paragraph.questions) for paragraph in paragraphs)
-
-
-def _with_unique_ids(paragraphs: Sequence[Paragraph]) -> Iterator[Paragraph]:
-    """Tell paragraphs of equal title and index apart by a question, whatever the files' order."""
-    counts = Counter(paragraph.id for paragraph in paragraphs)
-    for paragraph in paragraphs:
-        if counts[paragraph.id] == 1:
-            yield paragraph
-        else:
-            mark = paragraph.questions[0].id.replace("#", "%23")
-            yield replace(paragraph, id=f"{paragraph.id}@{mark}")

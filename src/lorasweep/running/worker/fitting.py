@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lorasweep.data.cuts import parts
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.folder.records import LockedPack
 from lorasweep.model.base import Base
@@ -38,7 +39,8 @@ def refuse_too_large(
 def _bytes_of_a_lane(base: Base, trees: Sequence[Tree], pack: LockedPack, micro_tokens: int) -> int:
     """Measure what one lane takes in a micro-batch of the longest trees."""
     largest = max(pack.runs, key=lambda run: run.trainable_parameters)
-    longest = sorted(trees, key=lambda tree: -tree.num_tokens)
+    cut = parts(trees, micro_tokens, len(pack.runs))
+    longest = sorted(cut, key=lambda tree: -tree.num_tokens)
     group = longest[: max(1, micro_tokens // len(pack.runs) // longest[0].num_tokens)]
     give_back_freed_memory()
     reset_peak_memory()

@@ -11,6 +11,10 @@ from lorasweep.report.words.language import Strings
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Study
 
+# A finished study says what "auto" came to; one that was never prepared has titles, as most do.
+SPLITS = {"auto": "method.by_article", "article": "method.by_article",
+          "paragraph": "method.by_paragraph", "question": "method.by_question"}  # fmt: skip
+
 
 def method(outcome: Outcome, say: Strings) -> Section:
     """Write the method from the study, and list its values."""
@@ -47,10 +51,7 @@ def _questions(study: Study | None, say: Strings) -> str:
     if study is None:
         return masking
     data = study.data
-    if data.eval:
-        split = say("method.own_files")
-    else:
-        split = say("method.by_question" if data.split == "question" else "method.by_article")
+    split = say("method.own_files") if data.eval else say(SPLITS[data.split])
     unit = say("method.drawn_alone" if data.sample == "question" else "method.drawn_whole")
     seed = say("method.data_seed", seed=data.seed)
     return " ".join([split, unit, seed, masking])
