@@ -15,3 +15,9 @@ def nearest(value: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(options)}" if options else ""
+
+
+def quoted(value: object, longest: int = 80) -> str:
+    """Return a value of others as Python writes it, in one line of bounded length."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[:longest]}..."

@@ -37,8 +37,8 @@ def test_as_a_program_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> N
     [
         ("rank =", "rnk =", "unknown key 'grid.0.rnk'; did you mean 'rank'?"),
         ("[recipe]", "[recpe]", "unknown key 'recpe'; did you mean 'recipe'?"),
-        ("num_train = 12", 'num_train = "12"', "data.num_train = '12': Input should be a valid"),
-        ("lr = [", "lr = [nan, ", "grid.0.lr.0 = nan: Input should be a finite number"),
+        ("num_train = 12", 'num_train = "12"', "data.num_train = '12': expected a whole"),
+        ("lr = [", "lr = [nan, ", "grid.0.lr.0 = nan: expected a number above 0"),
         ("rank = [2, 4]", "rank = [2", "not valid TOML"),
     ],
 )
