@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from lorasweep.cli.options import Folder, JsonOption
+from lorasweep.cli.options import RUN_HELP, Folder, JsonOption
 
 RunsOption = Annotated[
     list[str] | None,
-    typer.Option("--run", metavar="ID", help="A run's id or label; default the best run."),
+    typer.Option("--run", metavar="RUN", help=f"{RUN_HELP}, the default."),
 ]
 
 

@@ -9,6 +9,8 @@ import typer
 Unit = Literal["paragraph", "article"]
 CLUSTERS_HELP = "What intervals and tests take for independent"
 
+RUN_HELP = "A run: its id, its label, the beginning of one, or best"
+
 StudyArgument = Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")]
 SetOption = Annotated[
     list[str] | None,

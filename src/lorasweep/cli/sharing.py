@@ -1,16 +1,19 @@
 """Commands that give runs to others: a folder, merged weights, the Hub."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lorasweep.cli.options import Folder, JsonOption, QuietOption
+from lorasweep.cli.options import RUN_HELP, Folder, JsonOption, QuietOption
 
 
 def export(
     folder: Folder,
-    run: Annotated[str, typer.Option(metavar="ID", help="The run's id or label.")],
+    run: Annotated[
+        str | None, typer.Option(metavar="RUN", help=f"{RUN_HELP}, the default.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder to write; default DIR/exports/ID.")
     ] = None,
@@ -26,10 +29,22 @@ def export(
 
     if push is not None:
         exporting.check_repository(push)
-    place = exporting.export(folder, run, out, merged)
+    place = exporting.export(folder, run or _best(folder), out, merged)
     print(place)
     if push is not None:
         print(exporting.push(place, push))
+
+
+def _best(folder: Path) -> str:
+    """Return the id of the best run, and say which that is."""
+    from lorasweep.analysis.naming import BEST
+    from lorasweep.analysis.results import run_called
+    from lorasweep.folder.store import Store
+
+    results = Store(folder).read_results()
+    found = run_called(results, BEST)
+    print(f"the best run: {results.names[found.id]}", file=sys.stderr)
+    return found.id
 
 
 def import_(

@@ -10,6 +10,7 @@ import typer
 
 from lorasweep.cli.options import (
     CLUSTERS_HELP,
+    RUN_HELP,
     Folder,
     JsonOption,
     OutOption,
@@ -86,7 +87,8 @@ def decode(
 def resume(
     folder: Folder,
     run: Annotated[
-        list[str], typer.Option("--run", metavar="ID", help="The id of a run that lost a race.")
+        list[str],
+        typer.Option("--run", metavar="RUN", help="A run that lost a race: its id or label."),
     ],
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -159,8 +161,8 @@ def analyse(
 def failures(
     folder: Folder,
     run: Annotated[
-        str, typer.Option("--run", metavar="RUN", help="A run's id or label; base for the model.")
-    ],
+        str, typer.Option("--run", metavar="RUN", help=f"{RUN_HELP}; base for the base model.")
+    ] = "best",
     against: Annotated[
         str, typer.Option(metavar="RUN", help="What to set beside it, likewise.")
     ] = "base",

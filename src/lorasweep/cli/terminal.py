@@ -30,6 +30,9 @@ NO_ESTIMATE = (
     "--calibrate does that in a minute or two"
 )
 
+TEXT_SUFFIXES = (".txt", ".md", ".rst", ".tex", ".html", ".htm", ".pdf", ".docx", ".json", ".jsonl",
+                 ".csv")  # fmt: skip
+
 if TYPE_CHECKING:
     from lorasweep.finished.asking import Reply
 
@@ -220,13 +223,24 @@ def text_of(source: str) -> str:
     Raises UserError where it looks like the name of a file that is not there.
     """
     try:
-        return Path(source).read_text("utf-8")
+        return Path(source).read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{source}: not a text file in UTF-8") from None
+    except IsADirectoryError:
+        if not source:
+            raise UserError("--context: the text is empty") from None
+        raise UserError(f"{source}: a folder, where a text or its file is expected") from None
     except (OSError, ValueError):  # no file, or a text that no file could be called
-        if not any(map(str.isspace, source)) and Path(source).suffix:
+        if _is_called_like_a_file(source):
             raise UserError(f"no file {source}") from None
         return source
+
+
+def _is_called_like_a_file(text: str) -> bool:
+    """Say whether a text is no sentence: one word with a suffix, or a line with that of texts."""
+    has_spaces = any(map(str.isspace, text))
+    suffix = Path(text).suffix
+    return "\n" not in text and suffix in TEXT_SUFFIXES if has_spaces else bool(suffix)
 
 
 def print_replies(replies: "Sequence[Reply]") -> None:
