@@ -47,7 +47,7 @@ def test_progress_and_warnings_go_to_standard_error(finished: Finished) -> None:
     err = finished.ended.err
     assert "warning: " in err
     assert "loading " in err
-    assert "pack-0: train r2 lr1e-3 attn, r2 lr3e-3 attn: done in " in err
+    assert "pack 1 of 2: train 2 runs: done in " in err
     assert "pack-1: 2 lanes, 2 of 2 packs to run" in err
     assert "Traceback" not in err
 

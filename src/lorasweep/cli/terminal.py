@@ -13,7 +13,7 @@ from rich.table import Table
 
 from lorasweep.analysis.results import ranked
 from lorasweep.console.printing import print_lines, wide_console
-from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent
+from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent, duration
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of, scores_of
@@ -146,14 +146,6 @@ def _packs(status: Status) -> Table:
         f1 = "" if run.f1 is None else f"{run.f1:.1f}"
         table.add_row(run.pack, run.label, run.state, f"{100 * run.share_trained:.0f} %", f1)
     return table
-
-
-def duration(seconds: float) -> str:
-    """Return a number of seconds as people say it: "45 s", "12 min", "3 h 20 min"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -> None:

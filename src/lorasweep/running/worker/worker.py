@@ -51,14 +51,14 @@ class Worker:
         saved = load_adapter(adapter)
         with self.loaded.base.adapted([answering_lane(saved)]) as adapters:
             adapters.put(0, saved.weights)
-            yield from self._examiner.score(missing, role, run.id)
+            yield from self._examiner.score(missing, role, run.label)
 
     def score_model(
         self, run: RunRecord, folder: Path, missing: Sequence[str], role: str
     ) -> Iterator[Scored]:
         """Score a fully trained model from disk on the evaluation or test set."""
         with self.loaded.in_full(folder):
-            yield from self._examiner.score(missing, role, run.id)
+            yield from self._examiner.score(missing, role, run.label)
 
     @property
     def _examiner(self) -> Examiner:
