@@ -24,7 +24,10 @@ def ask(
     ),
     as_json: JsonOption = False,
 ) -> None:
-    """Answer a question about any text, by the base model and several runs side by side."""
+    """Answer a question about any text, runs side by side.
+
+    The base model's answer stands beside them.
+    """
     from lorasweep.cli.terminal import print_replies, text_of
     from lorasweep.finished.asking import Panel
 
@@ -42,8 +45,10 @@ def show(
     host: Annotated[str, typer.Option(help="Who may visit: this machine alone.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")] = 7860,
 ) -> None:
-    """Show a study in the browser: leaderboard, questions, failures, progress."""
+    """Show a study in the browser.
+
+    It has the leaderboard, questions to the runs, their failures, and the progress.
+    """
     from lorasweep.app.page import serve
 
-    print(f"http://{host}:{port}", flush=True)
-    serve(folder, host, port)
+    serve(folder, host, port, lambda address: print(address, flush=True))

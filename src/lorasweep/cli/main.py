@@ -1,7 +1,8 @@
 """The command line: one thin function per command; what it needs is imported when it runs."""
 
 import sys
-from typing import NoReturn
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -30,10 +31,28 @@ NEEDS_LESS = (
 app = typer.Typer(
     help="Train a whole grid of LoRA adapters at once, and know which one really won.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"lorasweep {version('lorasweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
 for command in (
     run, decode, resume, plan, status, analyse, failures, report, ask, export, import_, score,
     compare,

@@ -44,7 +44,10 @@ def compare(
     ] = 1.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether one system's predictions are better than another's on the same questions."""
+    """Say which of two systems' predictions is better.
+
+    Both have answered the same questions.
+    """
     from lorasweep.scoring.prediction_files import compare_files
 
     compared = compare_files(a, b, data, unit=clusters, settle=settle)

@@ -24,7 +24,10 @@ def export(
         str | None, typer.Option(metavar="OWNER/NAME", help="Upload it to the Hub too.")
     ] = None,
 ) -> None:
-    """Write a run as PEFT or transformers loads it, with a card made from its record."""
+    """Write a run as PEFT or transformers loads it.
+
+    A card made from its record goes with it.
+    """
     from lorasweep.finished.sharing import export as exporting
 
     if push is not None:
@@ -58,7 +61,10 @@ def import_(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a PEFT adapter trained elsewhere beside the runs of a finished study."""
+    """Score a PEFT adapter trained elsewhere.
+
+    It joins the runs of a finished study.
+    """
     from lorasweep.cli.terminal import print_leaderboard, reporting
     from lorasweep.finished.sharing.importing import import_adapter
 

@@ -40,7 +40,10 @@ def run(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train, score and report whatever a study still lacks in its folder."""
+    """Train, score and report what a study still lacks.
+
+    Interrupted, the same command goes on; finished, it says how the runs stand.
+    """
     loaded = _load(study, set_)
     folder = out or Path("out") / loaded.name
     if dry_run:
@@ -75,7 +78,10 @@ def decode(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer by more decoders in the folder of a finished study; nothing is trained."""
+    """Answer by more decoders in a finished study.
+
+    Nothing is trained.
+    """
     from lorasweep.cli.terminal import reporting
     from lorasweep.running.driver import decode as decode_study
 
@@ -93,7 +99,10 @@ def resume(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train runs that lost a race to their end after all, and score them."""
+    """Train runs that lost a race to their end.
+
+    They are scored then like the others.
+    """
     from lorasweep.cli.terminal import reporting
     from lorasweep.running.driver import resume as resume_runs
 
@@ -111,7 +120,7 @@ def plan(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a study comes to: runs, packs, warnings, and an estimate of time and memory.
+    """Show a study's runs, packs, warnings, time and memory.
 
     Nothing is loaded, unless --calibrate asks for it.
     """
@@ -126,7 +135,10 @@ def plan(
 
 
 def status(folder: Folder, as_json: JsonOption = False) -> None:
-    """Show how a study's folder stands, also while another process is at work in it."""
+    """Show how a study's folder stands, and what is left.
+
+    Also while another process is at work in it.
+    """
     from lorasweep.forecast.status import status_of
 
     found = status_of(folder)
@@ -145,7 +157,10 @@ def analyse(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Analyse a study's records anew, without training, and write the report."""
+    """Analyse a study's records anew, and write the report.
+
+    Nothing is trained.
+    """
     from lorasweep.analysis.results import analyse_folder
     from lorasweep.cli.terminal import print_leaderboard
     from lorasweep.report.page import write_report
@@ -169,7 +184,10 @@ def failures(
     decoder: Annotated[str, typer.Option(metavar="SPEC", help="Whose answers to take.")] = "greedy",
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a run's answers are wrong, and what changed from another run or the base model."""
+    """Say why a run's answers are wrong.
+
+    Beside them stands what has changed from another run, or from the base model.
+    """
     from lorasweep.finished.wrong_answers import wrong_answers
 
     found = wrong_answers(folder, run, against, decoder)
