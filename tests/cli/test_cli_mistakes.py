@@ -226,3 +226,18 @@ def test_a_disk_that_is_full_when_an_adapter_is_written_loses_nothing(
     assert "No space left on device" in ended.err
     assert not list(out.rglob("*.part"))
     assert call("run", file, "--out", out).code == 0
+
+
+def test_a_message_shows_what_would_act_in_a_terminal(file: Path, out: Path) -> None:
+    ended = call("run", file, "--out", out, *settings("model.base=./\x1b]0;x\x07\u202em"))
+    assert_refused(ended, r"no model '\x1b]0;x\x07\u202em'")
+
+
+def test_names_are_no_markup(file: Path) -> None:
+    mark = ["attn.c_attn"]
+    sets = settings(f"targets.q[/]={mark}", f"targets.attn[out]={mark}", 'grid.targets=["q[/]"]')
+    ended = call("plan", file, *sets)
+    assert (ended.code, ended.err) == (0, "")
+    assert "r2 lr1e-3 q[/]" in ended.out
+    other = call("plan", file, *sets, *settings('grid.targets=["attn[out]"]'))
+    assert "r2 lr1e-3 attn[out]" in other.out

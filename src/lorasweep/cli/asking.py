@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lorasweep.cli.options import RUN_HELP, Folder, JsonOption
+from lorasweep.console.outputs import print_json
 
 RunsOption = Annotated[
     list[str] | None,
@@ -35,7 +36,7 @@ def ask(
     chosen = runs or [run for run in [panel.results.chosen] if run]
     replies = panel.answer(text_of(context), question, chosen, decoder)
     if as_json:
-        print(json.dumps([asdict(reply) for reply in replies], indent=1, ensure_ascii=False))
+        print_json(json.dumps([asdict(reply) for reply in replies], indent=1, ensure_ascii=False))
     else:
         print_replies(replies)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lorasweep.cli.options import JsonOption
+from lorasweep.console.outputs import print_json
 
 models_app = typer.Typer(
     help="""Base models: list, fetch, find.
@@ -29,7 +30,7 @@ def models_list(as_json: JsonOption = False) -> None:
 
     found = list_models()
     if as_json:
-        print(json.dumps([model.as_json() for model in found], indent=1))
+        print_json(json.dumps([model.as_json() for model in found], indent=1))
     else:
         print_models(found)
 

@@ -20,6 +20,8 @@ from lorasweep.cli.studies import (
     run,
     status,
 )
+from lorasweep.console.outputs import never_fail_to_print
+from lorasweep.console.plain_text import visible
 from lorasweep.errors import UserError
 
 INTERRUPTED = 130
@@ -64,25 +66,26 @@ app.add_typer(models_app, name="models")
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one message and exit code 2."""
+    never_fail_to_print()
     try:
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except (UserError, OSError) as error:
+        _refuse(str(error))
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
         first_line = str(error).partition("\n")[0]
-        print(f"error: not enough memory ({first_line}); {NEEDS_LESS}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(f"not enough memory ({first_line}); {NEEDS_LESS}")
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's exit code for KeyboardInterrupt
             print("stopped: what is finished is kept; the same command goes on", file=sys.stderr)
         raise
     sys.exit(0)
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"error: {visible(message)}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from lorasweep.cli.options import RUN_HELP, Folder, JsonOption, QuietOption
+from lorasweep.console.outputs import print_json
+from lorasweep.console.plain_text import visible
 
 
 def export(
@@ -46,7 +48,7 @@ def _best(folder: Path) -> str:
 
     results = Store(folder).read_results()
     found = run_called(results, BEST)
-    print(f"the best run: {results.names[found.id]}", file=sys.stderr)
+    print(f"the best run: {visible(results.names[found.id])}", file=sys.stderr)
     return found.id
 
 
@@ -71,6 +73,6 @@ def import_(
     with reporting(quiet) as reporter:
         results = import_adapter(adapter, study, name, reporter)
     if as_json:
-        print(results.model_dump_json(by_alias=True, indent=1))
+        print_json(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:
         print_leaderboard(results, study, ["greedy"])

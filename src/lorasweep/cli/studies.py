@@ -20,6 +20,7 @@ from lorasweep.cli.options import (
     Unit,
 )
 from lorasweep.cli.where import AddressOption, ExecutorOption, chosen_executor
+from lorasweep.console.outputs import print_json
 
 if TYPE_CHECKING:
     from lorasweep.folder.records import Results
@@ -64,7 +65,7 @@ def _show(
     from lorasweep.cli.terminal import print_leaderboard
 
     if as_json:
-        print(results.model_dump_json(by_alias=True, indent=1))
+        print_json(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:
         print_leaderboard(results, folder, decoders)
 
@@ -143,7 +144,7 @@ def status(folder: Folder, as_json: JsonOption = False) -> None:
 
     found = status_of(folder)
     if as_json:
-        print(json.dumps(found.as_json(), indent=1))
+        print_json(json.dumps(found.as_json(), indent=1))
         return
     from lorasweep.cli.terminal import print_status
 
@@ -168,7 +169,7 @@ def analyse(
     results = analyse_folder(folder, clusters)
     write_report(folder)
     if as_json:
-        print(results.model_dump_json(by_alias=True, indent=1))
+        print_json(results.model_dump_json(by_alias=True, indent=1))
     else:
         print_leaderboard(results, folder, ["greedy"])
 
@@ -192,7 +193,7 @@ def failures(
 
     found = wrong_answers(folder, run, against, decoder)
     if as_json:
-        print(json.dumps(found.as_json(), indent=1))
+        print_json(json.dumps(found.as_json(), indent=1))
         return
     from lorasweep.cli.failures_text import print_wrong_answers
 
@@ -235,7 +236,7 @@ def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
     expected = forecast(planned, folder)
     if as_json:
         estimated = {"estimate": expected.as_json() if expected else None}
-        print(json.dumps(plan_json(planned) | estimated, indent=1))
+        print_json(json.dumps(plan_json(planned) | estimated, indent=1))
         return
     from lorasweep.cli.terminal import print_plan
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from lorasweep.analysis.results import ranked
-from lorasweep.console.printing import print_lines, wide_console
+from lorasweep.console.printing import PlainConsole, print_lines, wide_console
 from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent, duration
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import DecoderAnalysis
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 def reporting(quiet: bool) -> Iterator[Reporter]:
     """Give a reporter: bars on a terminal, plain lines elsewhere, both on standard error."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     if quiet:
         # Read when these libraries are first imported, which is later.
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
@@ -244,7 +243,7 @@ def print_replies(replies: "Sequence[Reply]") -> None:
         least = min(reply.tokens, key=lambda token: token.probability, default=None)
         doubt = "" if least is None else f"{least.probability:.0%} {least.text!r}"
         text = reply.text if reply.ended else f"{reply.text} ..."
-        table.add_row(escape(reply.who), escape(text), escape(doubt))
+        table.add_row(reply.who, text, doubt)
     wide_console().print(table)
 
 

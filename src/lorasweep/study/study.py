@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from lorasweep.console.plain_text import without_acting
+from lorasweep.console.plain_text import visible
 from lorasweep.errors import UserError, nearest
 from lorasweep.study.faults import explain
 from lorasweep.study.grid import Configuration, Grid, points
@@ -36,7 +36,7 @@ def _tables(value: Any) -> Any:
 
 
 def _set_name(name: str) -> str:
-    if without_acting(name) != name or {"\n", "\t"} & set(name) or not name.strip():
+    if visible(name) != name or {"\n", "\t"} & set(name) or not name.strip():
         raise ValueError("a set's name has characters that can be seen, and no line breaks")
     if len(name) > LONGEST_SET_NAME:
         raise ValueError(f"a set's name has at most {LONGEST_SET_NAME} characters")

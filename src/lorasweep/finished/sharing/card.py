@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
+from lorasweep.console.plain_text import visible_on_page
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of
 from lorasweep.model.peft_format import SavedAdapter
 
@@ -34,7 +35,7 @@ def card(
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     is_exact = run.precision == "fp32" and not results.base.note
     analysis = results.analysis.decoders.get("greedy") if results.analysis else None
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+    text = environment.from_string(TEMPLATE.read_text("utf-8")).render(
         metadata=_metadata(results, run, base, licence, adapter is not None and not is_merged),
         study=results.study,
         run=run,
@@ -53,6 +54,7 @@ def card(
         recipe=json.dumps({**results.recipe, **run.configuration.model_dump()}, indent=1),
         prompt=results.prompt,
     )
+    return visible_on_page(text)
 
 
 def _metadata(
