@@ -24,6 +24,7 @@ from lorasweep.console.outputs import print_json
 
 if TYPE_CHECKING:
     from lorasweep.folder.records import Results
+    from lorasweep.forecast.estimate import Costs
     from lorasweep.study.study import Study
 
 
@@ -117,7 +118,8 @@ def plan(
     out: OutOption = None,
     set_: SetOption = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Time a few steps and answers on this machine.")
+        bool,
+        typer.Option("--calibrate", help="Time steps and answers, about two minutes."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -125,14 +127,14 @@ def plan(
 
     Nothing is loaded, unless --calibrate asks for it.
     """
-    loaded = _load(study, set_)
+    loaded, costs = _load(study, set_), None
     if calibrate:
         from lorasweep.cli.terminal import reporting
         from lorasweep.running.calibration import calibrate as measure
 
         with reporting(quiet=as_json) as reporter:
-            measure(loaded, reporter)
-    _print_plan(loaded, out or Path("out") / loaded.name, as_json)
+            costs = measure(loaded, reporter)
+    _print_plan(loaded, out or Path("out") / loaded.name, as_json, costs)
 
 
 def status(folder: Folder, as_json: JsonOption = False) -> None:
@@ -227,13 +229,15 @@ def _device() -> str:
     return default_device()
 
 
-def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
+def _print_plan(
+    study: "Study", folder: Path, as_json: bool, measured: "Costs | None" = None
+) -> None:
     from lorasweep.forecast.remaining import forecast
     from lorasweep.hub.models import read_config
     from lorasweep.study.plan import make_plan, plan_json
 
     planned = make_plan(study, read_config(study.model.base), _device())
-    expected = forecast(planned, folder)
+    expected = forecast(planned, folder, measured)
     if as_json:
         estimated = {"estimate": expected.as_json() if expected else None}
         print_json(json.dumps(plan_json(planned) | estimated, indent=1))

@@ -26,7 +26,7 @@ from lorasweep.training.race import stop_sentence
 
 NO_ESTIMATE = (
     "no estimate of time and memory: nothing was measured on this machine yet; "
-    "--calibrate does that in a minute or two"
+    "--calibrate does that, in about two minutes"
 )
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst", ".tex", ".html", ".htm", ".pdf", ".docx", ".json", ".jsonl",
@@ -105,7 +105,17 @@ def _print_forecast(console: Console, expected: Forecast) -> None:
     if expected.packs:
         peak = f", up to {gigabytes(memory)} of memory" if memory else ""
         lines.append(f"time in total: {total}{peak}; estimated from {expected.source}")
+        lines.append(f"the total counts {_counted(expected)}")
     print_lines(console, lines)
+
+
+def _counted(expected: Forecast) -> str:
+    """Return what a total is of, with the time of what is in no pack."""
+    base = f"the base model ({duration(expected.base_seconds)}), " if expected.base_seconds else ""
+    return (
+        f"{base}training and answers of all packs, and start, check, analysis and report "
+        f"({duration(expected.call_seconds)})"
+    )
 
 
 def _estimated(found: Estimate | None) -> tuple[str, str, str]:

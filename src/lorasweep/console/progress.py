@@ -75,11 +75,16 @@ class Pace:
         self.job, self.total = job, total
         self.done = self.skipped = 0
         self.began = time.monotonic()
+        self.ended: float | None = None
+
+    def stop(self) -> None:
+        """End the job: no more seconds are counted."""
+        self.ended = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Seconds since the job began."""
-        return time.monotonic() - self.began
+        """Seconds since the job began, until it ended."""
+        return (time.monotonic() if self.ended is None else self.ended) - self.began
 
     @property
     def rate(self) -> float | None:
