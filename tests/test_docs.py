@@ -2,11 +2,14 @@
 
 import re
 import runpy
+import shlex
 import tomllib
 from pathlib import Path
 
 import yaml
+from typer.testing import CliRunner
 
+from lorasweep.cli.main import app
 from lorasweep.folder.records import Results
 from test_layers import ROOMS
 
@@ -28,6 +31,17 @@ def recipe_of(target: str) -> list[str]:
 def test_the_page_of_commands_is_current() -> None:
     made = runpy.run_path(str(DOCS / "make_commands.py"))
     assert (DOCS / "commands.md").read_text("utf-8") == made["page"](), "run `make docs`"
+
+
+def test_every_command_has_an_example_of_what_it_takes() -> None:
+    made = runpy.run_path(str(DOCS / "make_commands.py"))
+    commands = {" ".join(words): words for words in made["_commands"](app)}
+    assert made["EXAMPLES"].keys() == commands.keys()
+    for name, example in made["EXAMPLES"].items():
+        said = CliRunner().invoke(app, [*commands[name], "--help"]).output
+        assert example.startswith(f"lorasweep {name}")
+        options = [word for word in shlex.split(example) if word.startswith("--")]
+        assert all(f"{option} " in said for option in options), name
 
 
 def test_the_rooms_in_readme_and_design_are_current() -> None:

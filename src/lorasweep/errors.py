@@ -15,3 +15,17 @@ def nearest(value: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(options)}" if options else ""
+
+
+def quoted(value: object, longest: int = 80) -> str:
+    """Return a value of others as Python writes it, in one line of bounded length."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def how_to_install(extra: str) -> str:
+    """Return the lines that add what an extra of the package needs."""
+    return (
+        f"in a clone: pip install -e '.[{extra}]'; "
+        f"beside a wheel: pip install 'lorasweep-VERSION-py3-none-any.whl[{extra}]'"
+    )

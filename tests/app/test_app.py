@@ -237,6 +237,8 @@ def test_the_app_listens_to_this_machine_alone(
         def launch(self, **how: Any) -> None:
             launched.append(how)
 
+        def block_thread(self) -> None: ...
+
     monkeypatch.setattr(app_page, "build", lambda study: Page())
     assert call("app", gpt2_study).out == "http://127.0.0.1:7860\n"
     assert call("app", gpt2_study, "--host", "0.0.0.0", "--port", "8000").code == 0
@@ -246,10 +248,22 @@ def test_the_app_listens_to_this_machine_alone(
     assert not any(how["share"] for how in launched)
 
 
+def test_an_address_is_said_only_when_it_listens(
+    gpt2_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Taken:
+        def launch(self, **how: Any) -> None:
+            raise OSError("Cannot find empty port in range: 7860-7860.")
+
+    monkeypatch.setattr(app_page, "build", lambda study: Taken())
+    assert_refused(call("app", gpt2_study), "--port 7860: ", "choose another")
+    assert_refused(call("app", tmp_path / "none"), "no study in")
+
+
 def test_without_gradio_the_command_says_what_to_install(
     gpt2_study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     ended = call("app", gpt2_study)
-    assert "pip install 'lorasweep[app]'" in ended.err
+    assert "pip install -e '.[app]'" in ended.err
     assert_refused(ended.__class__(ended.code, "", ended.err), "the app needs gradio")

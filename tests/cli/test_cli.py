@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_progress_and_warnings_go_to_standard_error(finished: Finished) -> None:
     err = finished.ended.err
     assert "warning: " in err
     assert "loading " in err
-    assert "pack-0: train r2 lr1e-3 attn, r2 lr3e-3 attn: done in " in err
+    assert "pack 1 of 2: train 2 runs: done in " in err
     assert "pack-1: 2 lanes, 2 of 2 packs to run" in err
     assert "Traceback" not in err
 
@@ -198,6 +199,27 @@ def test_help_names_every_command_and_says_something_of_each() -> None:
         assert command.callback is not None
         assert f"  {command.name}  " in text
         assert command.callback.__doc__
+
+
+@pytest.mark.parametrize("words", [("-h",), ("models", "-h")])
+def test_no_help_in_a_list_of_commands_is_cut(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = call(*words)
+    assert ended.code == 0
+    assert "..." not in ended.out.partition("Commands:")[2]
+
+
+def test_the_version_is_said() -> None:
+    assert call("--version").out == f"lorasweep {version('lorasweep')}\n"
+
+
+def test_tab_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_LORASWEEP_COMPLETE", "complete_bash"), ("COMP_CWORD", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COMP_WORDS", "lorasweep re")
+    assert call().out.split() == ["resume", "report"]
 
 
 def test_another_studys_folder_is_refused(file: Path, finished: Finished) -> None:

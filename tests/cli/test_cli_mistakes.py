@@ -37,8 +37,8 @@ def test_as_a_program_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> N
     [
         ("rank =", "rnk =", "unknown key 'grid.0.rnk'; did you mean 'rank'?"),
         ("[recipe]", "[recpe]", "unknown key 'recpe'; did you mean 'recipe'?"),
-        ("num_train = 12", 'num_train = "12"', "data.num_train = '12': Input should be a valid"),
-        ("lr = [", "lr = [nan, ", "grid.0.lr.0 = nan: Input should be a finite number"),
+        ("num_train = 12", 'num_train = "12"', "data.num_train = '12': expected a whole"),
+        ("lr = [", "lr = [nan, ", "grid.0.lr.0 = nan: expected a number above 0"),
         ("rank = [2, 4]", "rank = [2", "not valid TOML"),
     ],
 )
@@ -226,3 +226,18 @@ def test_a_disk_that_is_full_when_an_adapter_is_written_loses_nothing(
     assert "No space left on device" in ended.err
     assert not list(out.rglob("*.part"))
     assert call("run", file, "--out", out).code == 0
+
+
+def test_a_message_shows_what_would_act_in_a_terminal(file: Path, out: Path) -> None:
+    ended = call("run", file, "--out", out, *settings("model.base=./\x1b]0;x\x07\u202em"))
+    assert_refused(ended, r"no model '\x1b]0;x\x07\u202em'")
+
+
+def test_names_are_no_markup(file: Path) -> None:
+    mark = ["attn.c_attn"]
+    sets = settings(f"targets.q[/]={mark}", f"targets.attn[out]={mark}", 'grid.targets=["q[/]"]')
+    ended = call("plan", file, *sets)
+    assert (ended.code, ended.err) == (0, "")
+    assert "r2 lr1e-3 q[/]" in ended.out
+    other = call("plan", file, *sets, *settings('grid.targets=["attn[out]"]'))
+    assert "r2 lr1e-3 attn[out]" in other.out

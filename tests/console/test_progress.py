@@ -1,9 +1,12 @@
 import io
+import re
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from lorasweep.console import progress
+from lorasweep.console.bar_line import BarLine
 from lorasweep.console.progress import (
     Bars,
     PlainLines,
@@ -131,3 +134,42 @@ def test_calls_from_python_say_nothing_outside_of_a_notebook(
 def test_long_packs_are_named_by_their_first_runs() -> None:
     assert labels_line(["a", "b"]) == "a, b"
     assert labels_line(list("abcdef")) == "a, b, c, d and 2 more"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 110, 160])
+@pytest.mark.parametrize(
+    "job",
+    ["pack 12 of 13: train 25 runs", "imported a-name-that-is-too-long for a line: answer"],
+)
+def test_a_line_keeps_bar_share_and_time_at_any_width(width: int, job: str) -> None:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system="standard")
+    console.print(BarLine(job, 30, 72, "12 min left", ("loss 10.493 to 10.522", "30/72")))
+    (line,) = text_of(console).splitlines()
+    line = re.sub(r"\x1b\[[\d;]*m", "", line).rstrip()
+    assert cell_len(line) < width
+    assert line.count("━") + line.count("╸") + line.count("╺") >= 10
+    assert " 41 % 12 min left" in line
+    assert line.startswith(job[:5])
+    assert ("loss 10.493 to 10.522" in line) == (width >= 110 or (width == 80 and len(job) < 30))
+
+
+def test_a_label_is_no_markup() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with Bars(console) as bars:
+        bars.start("q[/] r2 [bold]x: train", 4)
+        bars.advance(1, "[/]")
+    assert "q[/] r2 [bold]x: train" in text_of(console)
+
+
+def test_long_times_are_said_as_people_say_them(clock: Clock) -> None:
+    console = Console(file=io.StringIO())
+    reporter = PlainLines(console)
+    reporter.start("job", 100)
+    clock.now = 1000.0
+    reporter.advance(10)
+    clock.now = 10_000.0
+    reporter.finish()
+    assert text_of(console).splitlines()[1:] == [
+        "job: 10/100  0.01 questions/s  2 h 30 min left",
+        "job: done in 2 h 47 min",
+    ]

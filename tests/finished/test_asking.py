@@ -81,6 +81,7 @@ def test_other_decoders_answer(panel: Panel, results: Results, decoder: str, ans
 @pytest.mark.parametrize(
     ("context", "question", "runs", "decoder", "said"),
     [
+        (" ", QUESTION, [], "greedy", "the text is empty"),
         (CONTEXT, " ", [], "greedy", "the question is empty"),
         ("clay " * 600, QUESTION, [], "greedy", "there is room for 512 in all"),
         (CONTEXT, QUESTION, ["r4 lr5e-2 atn"], "greedy", "did you mean 'r4 lr5e-2 attn'?"),
@@ -121,9 +122,25 @@ def test_the_terminal_shows_runs_side_by_side(
     assert all(math.isfinite(t["probability"]) for a in answers for t in a["tokens"])
 
 
-def test_a_missing_file_is_no_text(gpt2_study: Path) -> None:
-    ended = call("ask", gpt2_study, "--question", QUESTION, "--context", "clay.txt")
-    assert_refused(ended, "no file clay.txt")
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ("clay.txt", "no file clay.txt"),
+        ("notes on clay.txt", "no file notes on clay.txt"),
+        (".", ".: a folder, where a text or its file is expected"),
+        ("", "--context: the text is empty"),
+        (" \n", "the text is empty"),
+    ],
+)
+def test_what_is_no_text(gpt2_study: Path, context: str, said: str) -> None:
+    ended = call("ask", gpt2_study, "--question", QUESTION, "--context", context)
+    assert_refused(ended, said)
+
+
+def test_the_base_model_and_the_best_may_be_named(panel: Panel, results: Results) -> None:
+    best = results.names[results.chosen or ""]
+    replies = panel.answer(CONTEXT, QUESTION, ["base", "BEST", best.upper()])
+    assert [reply.who for reply in replies] == [BASE_NAME, best]
 
 
 def test_a_failed_run_does_not_answer(copied_study: Path, results: Results) -> None:

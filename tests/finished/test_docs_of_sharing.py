@@ -56,7 +56,7 @@ def test_the_commands_of_a_page_run(
 ) -> None:
     if page == "app.md":
         # Nothing of gradio's is left open: test_app.py has the page itself.
-        monkeypatch.setattr(app_page, "serve", lambda folder, host, port: None)
+        monkeypatch.setattr(app_page, "serve", lambda folder, host, port, say: None)
     if page == "trackers.md":
         pytest.importorskip("tensorboard")
     found = commands(page)

@@ -102,6 +102,12 @@ def test_merged_weights_that_drift_are_refused_and_leave_nothing(
     assert not (tmp_path / "merged").exists()
 
 
+def test_the_best_run_is_exported_with_a_word(copied_study: Path, results: Results) -> None:
+    ended = call("export", copied_study)
+    assert ended.out == f"{copied_study / 'exports' / (results.chosen or '')}\n"
+    assert ended.err == f"the best run: {results.names[results.chosen or '']}\n"
+
+
 def test_an_export_stands_on_its_own(copied_study: Path, results: Results) -> None:
     """It has a card, the base's precision and quantisation, and no path of this machine."""
     run = results.runs[0]
@@ -204,6 +210,7 @@ def test_a_refused_push_keeps_the_folder(
     ("words", "said"),
     [
         (["--run", "r4 lr5e-2 atn"], "no run 'r4 lr5e-2 atn' in tiny; did you mean"),
+        (["--run", "base"], "'base' is the base model"),
         (["--run", "../../base"], "no run '../../base' in tiny"),
         (["--run", "r4 lr5e-2 attn", "--push", "tuned"], "a repository is called OWNER/NAME"),
         (["--run", "r4 lr5e-2 attn", "--out", "{out}"], "not empty; choose another folder"),

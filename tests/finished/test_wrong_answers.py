@@ -38,10 +38,28 @@ def test_for_people_beside_the_base_model(gpt2_study: Path, results: Results) ->
     [
         (("--run", "r4 lr9"), "no run 'r4 lr9' in tiny"),
         (("--run", "base", "--decoder", "gredy"), "no answers by 'gredy'"),
+        (("--decoder", "beam-4"), "; known: greedy"),
+        (("--run", "Base"), "base model would stand beside itself"),
+        (("--run", "best", "--against", "best"), "would stand beside itself"),
     ],
 )
 def test_mistakes(gpt2_study: Path, options: tuple[str, ...], said: str) -> None:
     assert_refused(call("failures", gpt2_study, *options), said)
+
+
+def test_the_best_run_is_the_default_and_the_base_model_may_come_first(
+    gpt2_study: Path, results: Results
+) -> None:
+    best = results.names[results.chosen or ""]
+    assert f"From base model to {best}: " in call("failures", gpt2_study).out
+    turned = call("failures", gpt2_study, "--run", "base", "--against", best.upper())
+    assert f"From {best} to base model: " in turned.out
+
+
+def test_answers_that_are_gone_are_named(copied_study: Path, results: Results) -> None:
+    file = Store(copied_study).of_run(results.chosen or "").predictions_file("greedy")
+    file.unlink()
+    assert_refused(call("failures", copied_study), f"{file} is gone")
 
 
 def test_runs_on_other_questions_are_not_set_beside_each_other(

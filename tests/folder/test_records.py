@@ -79,3 +79,10 @@ def test_a_line_of_history_is_a_step_or_an_evaluation() -> None:
     ]  # fmt: skip
     assert {type(line) for line in lines} == set(get_args(get_args(HistoryEntry)[0]))
     assert [entry.validate_json(line.model_dump_json()) for line in lines] == lines
+
+
+def test_labels_are_bounded() -> None:
+    record = make_record("a", 1.0).model_dump()
+    RunRecord.model_validate({**record, "label": "x" * 1000})
+    with pytest.raises(ValidationError):
+        RunRecord.model_validate({**record, "label": "x" * 1001})

@@ -191,6 +191,54 @@ def test_a_calibration_is_kept_for_later_plans(file: Path, cache: Path, tmp_path
     assert forecast_of(tiny.load(file, FULL_TOO, "data.max_tokens=400"), out) is None
 
 
+@pytest.mark.parametrize("overrides", [(), (FULL_TOO,)], ids=["one method", "two"])
+def test_a_calibration_ends_when_time_is_up_with_what_was_measured(
+    file: Path, cache: Path, overrides: tuple[str, ...]
+) -> None:
+    study = tiny.load(file, *overrides)
+    heard: list[str] = []
+
+    class Hearing(Silent):
+        def note(self, text: str) -> None:
+            heard.append(text)
+
+    found = calibrate(study, Hearing(), bound=0.0)
+    assert "time is up: what was measured until now is taken" in heard
+    assert list(found.methods) == ["lora"]
+    assert found.methods["lora"].seconds > 0
+    assert found.methods["lora"].peak_memory_bytes > 0
+    assert found.seconds_per_answer > 0
+    assert found.start_seconds is not None
+    expected = forecast_of(study, cache / "none")
+    assert expected is not None
+    assert (expected.seconds is None) == bool(overrides)
+
+
+def test_a_cache_that_takes_nothing_loses_no_estimate(
+    file: Path, cache: Path, tmp_path: Path
+) -> None:
+    cache.mkdir()
+    (cache / "calibrations").write_text("in the way of the folder")
+    ended = call("plan", file, "--calibrate", "--out", tmp_path / "out")
+    assert ended.code == 0
+    assert "warning: not kept for later plans: " in ended.err
+    assert "time in total: about " in ended.out
+
+
+def test_a_total_says_what_it_counts(file: Path, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    costs = calibrate(tiny.load(file), Silent())
+    found = forecast_of(tiny.load(file), out)
+    assert found is not None
+    packs = sum(each.seconds for each in found.packs.values() if each)
+    assert found.seconds == pytest.approx(packs + found.base_seconds + found.call_seconds)
+    assert costs.start_seconds is not None
+    assert found.call_seconds > costs.start_seconds
+    said = call("plan", file, "--out", out).out
+    assert "the total counts the base model (" in said
+    assert "start, check, analysis and report (" in said
+
+
 def test_a_calibration_writes_nothing_of_a_study_that_cannot_run(file: Path, cache: Path) -> None:
     ended = call("plan", file, "--calibrate", *settings("data.train=nothing.json"))
     assert_refused(ended, "no file nothing.json")

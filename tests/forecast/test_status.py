@@ -29,7 +29,7 @@ class StopInTheSecondPack(tiny.StopAfter):
         self.job = job
 
     def advance(self, amount: int, detail: str = "") -> None:
-        if self.job.startswith("pack-1: train"):
+        if self.job.startswith("pack 2 of 2: train"):
             super().advance(amount, detail)
 
 

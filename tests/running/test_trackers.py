@@ -173,5 +173,5 @@ def test_unknown_and_missing_trackers_are_refused_before_anything_is_written(
         call(*words, "tensorbord"), "no tracker 'tensorbord'; did you mean 'tensorboard'"
     )
     monkeypatch.setitem(sys.modules, "wandb", None)
-    assert_refused(call(*words, "wandb"), "pip install 'lorasweep[wandb]'")
+    assert_refused(call(*words, "wandb"), "pip install -e '.[wandb]'")
     assert not (tmp_path / "out").exists()

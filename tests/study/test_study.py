@@ -1,5 +1,7 @@
 import json
+import re
 import tomllib
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,13 @@ from hypothesis import strategies as st
 
 from lorasweep.errors import UserError, nearest
 from lorasweep.hub.models import read_config
+from lorasweep.study.faults import SECTIONS, shown
 from lorasweep.study.fingerprint import canonical_json, fingerprint
 from lorasweep.study.grid import resolve_alpha
 from lorasweep.study.plan import make_plan, plan_json
 from lorasweep.study.sections import PROMPT
 from lorasweep.study.study import Study, shipped_studies
+from lorasweep.study.synonyms import SYNONYMS
 
 SMALL = """
 name = "small"
@@ -74,35 +78,35 @@ def test_configurations_are_the_product_of_the_axes_table_by_table(tmp_path: Pat
         ("grid.rnk=4", "unknown key 'grid.0.rnk'; did you mean 'rank'?"),
         ("recipe.epoch=4", "unknown key 'recipe.epoch'; did you mean 'epochs'?"),
         ("pack.zzz=4", "unknown key 'pack.zzz'; known: "),
-        ('grid.rank="4"', "grid.0.rank.0 = '4': Input should be a valid integer"),
-        ("grid.rank=4.0", "grid.0.rank.0 = 4.0: Input should be a valid integer"),
-        ("grid.rank=true", "grid.0.rank.0 = True: Input should be a valid integer"),
-        ("grid.rank=0", "grid.0.rank.0 = 0: Input should be greater than 0"),
-        ("grid.rank=[]", "grid.0.rank = []: Value should have at least 1 item"),
+        ('grid.rank="4"', "grid.0.rank.0 = '4': expected a whole number above 0; a number"),
+        ("grid.rank=4.0", "grid.0.rank.0 = 4.0: expected a whole number above 0"),
+        ("grid.rank=true", "grid.0.rank.0 = true: expected a whole number above 0"),
+        ("grid.rank=0", "grid.0.rank.0 = 0: expected a whole number above 0"),
+        ("grid.rank=[]", "grid.0.rank = []: expected at least one value: a whole number"),
         ("grid.rank=[4, 8, 4]", "grid.0.rank = [4, 8, 4]: a value occurs twice"),
         ("grid.alpha=[16, 16.0]", "a value occurs twice"),
-        ("grid.lr=0", "grid.0.lr.0 = 0: Input should be greater than 0"),
-        ("grid.lr=inf", "grid.0.lr.0 = inf: Input should be a finite number"),
-        ("grid.dropout=1.0", "grid.0.dropout.0 = 1.0: Input should be less than 1"),
-        ("grid.scaling=dora", "grid.0.scaling.0 = 'dora': Input should be 'standard' or 'rslora'"),
-        ("grid.lr_ratio=0", "grid.0.lr_ratio.0 = 0: Input should be greater than 0"),
-        ("grid.method=dora", "grid.0.method = 'dora': Input should be 'lora' or 'full'"),
-        ("grid=5", "grid = 5: Input should be a valid list"),
-        ("grid=[]", "grid = []: List should have at least 1 item"),
-        ("data.train=[]", "data.train = []: List should have at least 1 item"),
-        ("data.seed=1999-01-01", "data.seed = datetime.date(1999, 1, 1): Input should be a valid"),
-        ("recipe.warmup=1.0", "recipe.warmup = 1.0: Input should be less than 1"),
+        ("grid.lr=0", "grid.0.lr.0 = 0: expected a number above 0"),
+        ("grid.lr=inf", "grid.0.lr.0 = inf: expected a number above 0"),
+        ("grid.dropout=1.0", "grid.0.dropout.0 = 1.0: expected a share from 0 to below 1"),
+        ("grid.scaling=dora", "grid.0.scaling.0 = 'dora': expected \"standard\" or \"rslora\""),
+        ("grid.lr_ratio=0", "grid.0.lr_ratio.0 = 0: expected a number above 0"),
+        ("grid.method=dora", "grid.0.method = 'dora': expected \"lora\" or \"full\""),
+        ("grid=5", "grid = 5: expected a table [[grid]], or several"),
+        ("grid=[]", "grid = []: expected at least one value: a table [[grid]]"),
+        ("data.train=[]", "data.train = []: expected at least one value: files, "),
+        ("data.seed=1999-01-01", "data.seed = 1999-01-01: expected a whole number"),
+        ("recipe.warmup=1.0", "recipe.warmup = 1.0: expected a share of the steps, from 0"),
         ("recipe.micro_batch=many", 'recipe.micro_batch = \'many\': expected a whole number'),
         ("pack.lanes=0", 'pack.lanes = 0: expected a whole number above 0, or "auto"'),
-        ("evaluate.decoders=[]", "evaluate.decoders = []: List should have at least 1 item"),
+        ("evaluate.decoders=[]", "evaluate.decoders = []: expected at least one value: decoders"),
         ("evaluate.decoders=[\"beam\"]", "decoders = ['beam']: no decoder 'beam'; did you mean '"),
         ("evaluate.decoders=[\"top_k(10)\"]", "no decoder 'top_k(10)'; did you mean 'top-k-10'?"),
         ("evaluate.decoders=[\"span\"]", '"greedy" cannot be left out: runs are ranked by it'),
         ("evaluate.decoders=[\"greedy\", \"span\", \"span\"]", "a value occurs twice"),
-        ("evaluate.draws=0", "evaluate.draws = 0: Input should be greater than 0"),
-        ("targets.mine=[]", "targets.mine = []: List should have at least 1 item"),
-        ('name="a b"', "name = 'a b': String should match pattern"),
-        ('name=".."', "name = '..': String should match pattern"),
+        ("evaluate.draws=0", "evaluate.draws = 0: expected a whole number above 0"),
+        ("targets.mine=[]", "targets.mine = []: expected at least one value: modules' names"),
+        ('name="a b"', "such as \"a-b\""),
+        ('name=".."', "such as \"my-study\""),
         ('data.prompt="{context}"', "the prompt needs {question} exactly once"),
         ('data.prompt="{question}{question}{context}"', "the prompt needs {question} exactly once"),
         ('data.prompt="{question} {context}"', "the prompt has the context after the question"),
@@ -312,3 +316,162 @@ def test_nearest_says_what_is_meant_or_what_is_known() -> None:
     assert nearest("rnk", ["rank", "lr"]) == "; did you mean 'rank'?"
     assert nearest("zzz", ["rank", "lr"]) == "; known: lr, rank"
     assert nearest("zzz", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("recipe.learning_rate=1e-3", "unknown key 'recipe.learning_rate'; here that is lr in [[g"),
+        ("grid.r=8", "unknown key 'grid.0.r'; here that is rank in [[grid]]"),
+        ("grid.lora_alpha=8", "; here that is alpha in [[grid]]"),
+        ("grid.lora_dropout=0.1", "; here that is dropout in [[grid]]"),
+        ("grid.target_modules=q_proj", "; here that is targets in [[grid]]"),
+        ("recipe.num_train_epochs=8", "; here that is epochs in [recipe]"),
+        ("recipe.per_device_train_batch_size=8", "; here that is batch_size: of all devices in"),
+        ("recipe.gradient_accumulation_steps=8", "; here that is micro_batch"),
+        ("recipe.warmup-ratio=0.1", "; here that is warmup in [recipe]"),
+        ("recipe.lr_scheduler_type=cosine", "; here that is schedule in [recipe]"),
+        ("data.max_seq_length=512", "; here that is max_tokens in [data]"),
+        ("recipe.output_dir=x", "; here that is the folder of the command line's --out"),
+        ("recipe.lr=1e-3", "unknown key 'recipe.lr'; it belongs to [[grid]]"),
+        ("seed=1", "unknown key 'seed'; it belongs to [data] or [[grid]] or [evaluate]"),
+        ("data.num_train=all", "= 'all': expected a whole number above 0; left out, all questions"),
+        ("grid.rank=4,8", "; several values are a list, such as [1, 2]"),
+        ("model.precision=bf61", "; did you mean 'bf16'?"),
+        ("grid.rank=1" + "0" * 30, "expected a whole number above 0 and below 2,147,483,648"),
+        ("recipe.epochs=10000000", "expected a whole number from 1 to 100,000"),
+        ('name="my study"', 'no spaces, at most 100; such as "my-study"'),
+        ("grid.3.rank=4", "there is one [[grid]] table"),
+        ("=4", "--set =4: expected section.key=value"),
+        ("data.num_test=4", "data: num_test is given, but there is no test set"),
+    ],
+)
+def test_a_message_says_what_is_meant(file: Path, override: str, said: str) -> None:
+    text = message(file, override)
+    assert said in text
+    assert "\n" not in text
+
+
+def test_one_value_stands_for_a_list_of_one(tmp_path: Path) -> None:
+    path = tmp_path / "plain.toml"
+    path.write_text(
+        SMALL.replace("[[grid]]", "[grid]\nrank = 2\n[race]\nrungs = 0.5\n[evaluate]\n")
+        + 'decoders = "greedy"\n[targets]\nmine = "attn.c_attn"\n'
+    )
+    study = Study.load(path, ["grid.0.lr=1e-4", "grid.seed=1"])
+    (point,) = study.configurations()
+    assert (point.rank, point.lr, point.seed) == (2, 1e-4, 1)
+    assert study.evaluate.decoders == ["greedy"]
+    assert study.race is not None
+    assert study.race.rungs == [0.5]
+    assert study.targets == {"mine": ["attn.c_attn"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("name: my-study\nmodel:\n  base: gpt2\n", "this is YAML, and a study is TOML"),
+        ("# a study\n---\n- name: x\n", "this is YAML"),
+        ('{"name": "x"}\n{"name": "y"}\n', "this is JSON, and a study is TOML"),
+        ("[{}]", "this is JSON"),
+        ("name = ", "not valid TOML"),
+        ("[model\n", "not valid TOML"),
+    ],
+)
+def test_a_file_in_another_language_is_named(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(content)
+    assert f"{path}: {said}" in message(path)
+
+
+def test_a_byte_order_mark_is_read(tmp_path: Path, file: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert Study.load(path).name == "small"
+
+
+def test_a_study_beside_is_named(tmp_path: Path, file: Path) -> None:
+    assert "did you mean 'small.toml'?" in message(tmp_path / "smal.toml")
+    assert "did you mean 'small.toml'?" in message(tmp_path / "small")
+    assert "a folder, where a study's file is expected" in message(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["\x1bset", "a\nb", "a\x00", "\u202eset", "\ufffe", " ", "x" * 101]
+)
+def test_what_a_set_cannot_be_called(name: str) -> None:
+    with pytest.raises(UserError, match="a set's name has"):
+        Study.parse(smallest({"targets": {name: ["c_fc"]}}))
+    assert Study.parse(smallest({"targets": {"توجه‌ها ۱": ["c_fc"]}})).targets
+
+
+def smallest(tables: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "s", "model": {"base": "gpt2"}, "data": {"train": "x"}, "grid": [{}], **tables}
+
+
+WRONG = (
+    5,
+    -1,
+    0,
+    1.5,
+    float("nan"),
+    float("inf"),
+    10**40,
+    True,
+    "",
+    "all",
+    "\x1b[31m",
+    "x" * 999,
+    [],
+    [None],
+    [[]],
+    {},
+    {"a": 1},
+    date(2000, 1, 1),
+    datetime(2000, 1, 1),
+    time(1),
+    None,
+)
+FIELDS = [
+    (name, key)
+    for name, section in [("", Study), *SECTIONS.items()]
+    for key in section.model_fields
+]  # fmt: skip
+NOT_OURS = re.compile(
+    r"[Ii]nput should|[Vv]alid|Extra inputs|https?:|pydantic|\bshould\b|instance|dictionary|None"
+)
+
+
+@pytest.mark.parametrize(("section", "key"), FIELDS)
+def test_whatever_is_wrong_is_said_in_our_own_words(section: str, key: str) -> None:
+    """One line a fault, which names the place, and nothing of the library that finds it."""
+    required = {"data": {"train": "x"}, "model": {"base": "gpt2"}}.get(section, {})
+    for value in WRONG:
+        table = {section: {**required, key: value}} if section else {key: value}
+        for line in faults_of(smallest(table)):
+            assert re.match(r"x\.toml: ('?[\w.]|unknown key)", line)
+            said = line.replace(f" = {shown(value)}", "").replace(" = None", "")
+            assert not NOT_OURS.search(said), line
+            assert len(line) < 400
+            assert line.isprintable()
+
+
+def faults_of(tables: dict[str, Any]) -> list[str]:
+    try:
+        Study.parse(tables, "x.toml")
+    except UserError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_every_field_says_what_it_expects() -> None:
+    models = [Study, *SECTIONS.values()]
+    assert all(field.description for model in models for field in model.model_fields.values())
+
+
+def test_every_synonym_names_a_key_that_there_is() -> None:
+    for theirs, ours in SYNONYMS.items():
+        section, _, key = ours.split(":")[0].split(",")[0].partition(".")
+        assert section not in SECTIONS or key in SECTIONS[section].model_fields, theirs
+        known = SECTIONS.get(section, Study).model_fields
+        assert theirs not in known, f"{theirs} is a key of ours"

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lorasweep.analysis.analyse import analyse
+from lorasweep.analysis.naming import id_called
 from lorasweep.analysis.questions import questions_of
 from lorasweep.data.squad.dataset import Paragraph
-from lorasweep.errors import UserError, nearest
+from lorasweep.errors import UserError
 from lorasweep.folder.halving import cuts_of
 from lorasweep.folder.holding import holding
 from lorasweep.folder.records import (
@@ -178,17 +179,12 @@ def for_test(results: Results) -> list[RunRecord]:
 
 
 def run_called(results: Results, name: str) -> RunRecord:
-    """Return the finished run of an id, of the beginning of one id, or of a label.
+    """Return the finished run that a name means: an id, a label, a beginning of either, or "best".
 
     Raises UserError for a name that means no run or several, and for a run that failed.
     """
-    names = results.names
-    exact = [run for run in results.runs if name in (run.id, run.label, names[run.id])]
-    found = exact or [run for run in results.runs if name and run.id.startswith(name)]
-    if len(found) != 1:
-        several = f"; it may mean {', '.join(run.id for run in found)}" if found else ""
-        known = nearest(name, [*names, *names.values()])
-        raise UserError(f"no run {name!r} in {results.study}{several or known}")
-    if found[0].state != "done":
-        raise UserError(f"run {name!r} has {found[0].state}: it left nothing to use")
-    return found[0]
+    wanted = id_called(name, results.names, results.study, results.chosen)
+    run = next(run for run in results.runs if run.id == wanted)
+    if run.state != "done":
+        raise UserError(f"run {name!r} has {run.state}: it left nothing to use")
+    return run

@@ -14,23 +14,30 @@ from lorasweep.app.study import (
     MOST_QUESTION,
     ShownStudy,
 )
-from lorasweep.errors import UserError
+from lorasweep.errors import UserError, how_to_install
 
 SECONDS_BETWEEN_LOOKS = 3
 LONGEST_QUEUE = 16
 LOOPBACK = "127.0.0.1"
 
 
-def serve(out: Path, host: str = LOOPBACK, port: int = 7860) -> None:
+def serve(
+    out: Path, host: str = LOOPBACK, port: int = 7860, say: Callable[[str], None] = print
+) -> None:
     """Show a study's folder at http://HOST:PORT until interrupted.
 
-    Raises UserError where gradio is not installed, the folder holds no study, or the port is taken.
+    `say` is told the address once it listens. Raises UserError where gradio is not installed, the
+    folder holds no study, or the port is taken.
     """
     page = build(ShownStudy(out))
     try:
-        page.launch(server_name=host, server_port=port, **HOW_TO_LAUNCH)
-    except OSError as error:
-        raise UserError(f"--port {port}: {error}") from None
+        page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **HOW_TO_LAUNCH)
+    except OSError:
+        raise UserError(
+            f"--port {port}: {host} cannot listen there, or something else does; choose another"
+        ) from None
+    say(f"http://{host}:{port}")
+    page.block_thread()
 
 
 HOW_TO_LAUNCH: dict[str, Any] = {
@@ -50,7 +57,7 @@ def gradio() -> Any:
     try:
         import gradio as found
     except ImportError:
-        raise UserError("the app needs gradio: pip install 'lorasweep[app]'") from None
+        raise UserError(f"the app needs gradio; {how_to_install('app')}") from None
     return found
 
 

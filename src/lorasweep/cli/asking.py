@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from lorasweep.cli.options import Folder, JsonOption
+from lorasweep.cli.options import RUN_HELP, Folder, JsonOption
+from lorasweep.console.outputs import print_json
 
 RunsOption = Annotated[
     list[str] | None,
-    typer.Option("--run", metavar="ID", help="A run's id or label; default the best run."),
+    typer.Option("--run", metavar="RUN", help=f"{RUN_HELP}, the default."),
 ]
 
 
@@ -24,7 +25,10 @@ def ask(
     ),
     as_json: JsonOption = False,
 ) -> None:
-    """Answer a question about any text, by the base model and several runs side by side."""
+    """Answer a question about any text, runs side by side.
+
+    The base model's answer stands beside them.
+    """
     from lorasweep.cli.terminal import print_replies, text_of
     from lorasweep.finished.asking import Panel
 
@@ -32,7 +36,7 @@ def ask(
     chosen = runs or [run for run in [panel.results.chosen] if run]
     replies = panel.answer(text_of(context), question, chosen, decoder)
     if as_json:
-        print(json.dumps([asdict(reply) for reply in replies], indent=1, ensure_ascii=False))
+        print_json(json.dumps([asdict(reply) for reply in replies], indent=1, ensure_ascii=False))
     else:
         print_replies(replies)
 
@@ -42,8 +46,10 @@ def show(
     host: Annotated[str, typer.Option(help="Who may visit: this machine alone.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")] = 7860,
 ) -> None:
-    """Show a study in the browser: leaderboard, questions, failures, progress."""
+    """Show a study in the browser.
+
+    It has the leaderboard, questions to the runs, their failures, and the progress.
+    """
     from lorasweep.app.page import serve
 
-    print(f"http://{host}:{port}", flush=True)
-    serve(folder, host, port)
+    serve(folder, host, port, lambda address: print(address, flush=True))

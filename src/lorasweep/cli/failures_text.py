@@ -1,6 +1,5 @@
 """What `failures` prints for people."""
 
-from rich.markup import escape
 from rich.table import Table
 
 from lorasweep.console.printing import print_lines, wide_console
@@ -18,11 +17,11 @@ def print_wrong_answers(answers: WrongAnswers) -> None:
 
 
 def _table(breakdown: Breakdown, run: str, against: str) -> Table:
-    table = Table(title=escape(f"by {breakdown.aspect}"))
+    table = Table(title=f"by {breakdown.aspect}")
     table.add_column(breakdown.aspect)
     for name in (run, against):
         for column in (f"{name}: answers", "EM", "F1"):
-            table.add_column(escape(column), justify="right")
+            table.add_column(column, justify="right")
     pairs = [
         {group.value: group for group in groups} for groups in (breakdown.best, breakdown.base)
     ]
@@ -36,7 +35,7 @@ def _table(breakdown: Breakdown, run: str, against: str) -> Table:
                 if value in groups else ("0", "", "")
             )
         ]  # fmt: skip
-        table.add_row(escape(value), *cells)
+        table.add_row(value, *cells)
     return table
 
 

@@ -1,7 +1,8 @@
 """The command line: one thin function per command; what it needs is imported when it runs."""
 
 import sys
-from typing import NoReturn
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -19,6 +20,8 @@ from lorasweep.cli.studies import (
     run,
     status,
 )
+from lorasweep.console.outputs import never_fail_to_print
+from lorasweep.console.plain_text import visible
 from lorasweep.errors import UserError
 
 INTERRUPTED = 130
@@ -30,10 +33,28 @@ NEEDS_LESS = (
 app = typer.Typer(
     help="Train a whole grid of LoRA adapters at once, and know which one really won.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"lorasweep {version('lorasweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
 for command in (
     run, decode, resume, plan, status, analyse, failures, report, ask, export, import_, score,
     compare,
@@ -45,25 +66,26 @@ app.add_typer(models_app, name="models")
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one message and exit code 2."""
+    never_fail_to_print()
     try:
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except (UserError, OSError) as error:
+        _refuse(str(error))
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
         first_line = str(error).partition("\n")[0]
-        print(f"error: not enough memory ({first_line}); {NEEDS_LESS}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(f"not enough memory ({first_line}); {NEEDS_LESS}")
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's exit code for KeyboardInterrupt
             print("stopped: what is finished is kept; the same command goes on", file=sys.stderr)
         raise
     sys.exit(0)
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"error: {visible(message)}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

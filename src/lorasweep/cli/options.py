@@ -11,6 +11,8 @@ from lorasweep.errors import UserError
 Unit = Literal["paragraph", "article"]
 CLUSTERS_HELP = "What intervals and tests take for independent"
 
+RUN_HELP = "A run: its id, its label, the beginning of one, or best"
+
 
 def _folder(name: str) -> Path:
     """Return a folder; an empty name, as of a variable that is not set, would be this folder."""

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lorasweep.cli.options import CLUSTERS_HELP, JsonOption, Unit
+from lorasweep.console.outputs import print_json
 
 PredictionsArgument = Annotated[
     Path, typer.Argument(help="Predictions in SQuAD's form: {id: answer}.")
@@ -26,7 +27,7 @@ def score(
 
     scored = score_file(predictions, data, unit=clusters)
     if as_json:
-        print(json.dumps(scored.as_json(), indent=1))
+        print_json(json.dumps(scored.as_json(), indent=1))
         return
     from lorasweep.cli.scoring_text import print_score
 
@@ -44,12 +45,15 @@ def compare(
     ] = 1.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether one system's predictions are better than another's on the same questions."""
+    """Say which of two systems' predictions is better.
+
+    Both have answered the same questions.
+    """
     from lorasweep.scoring.prediction_files import compare_files
 
     compared = compare_files(a, b, data, unit=clusters, settle=settle)
     if as_json:
-        print(json.dumps(compared.as_json(), indent=1))
+        print_json(json.dumps(compared.as_json(), indent=1))
         return
     from lorasweep.cli.scoring_text import print_comparison
 

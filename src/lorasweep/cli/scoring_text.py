@@ -1,6 +1,5 @@
 """What `score` and `compare` print for people."""
 
-from rich.markup import escape
 from rich.table import Table
 
 from lorasweep.console.printing import print_lines, wide_console
@@ -75,7 +74,7 @@ def _power_sentence(metric: str, power: Power) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=escape(title))
+    table = Table(title=title)
     for index, name in enumerate(columns):
         table.add_column(name, justify="right" if index else "left")
     return table

@@ -10,6 +10,7 @@ import typer
 
 from lorasweep.cli.options import (
     CLUSTERS_HELP,
+    RUN_HELP,
     Folder,
     JsonOption,
     OutOption,
@@ -19,9 +20,11 @@ from lorasweep.cli.options import (
     Unit,
 )
 from lorasweep.cli.where import AddressOption, ExecutorOption, chosen_executor
+from lorasweep.console.outputs import print_json
 
 if TYPE_CHECKING:
     from lorasweep.folder.records import Results
+    from lorasweep.forecast.estimate import Costs
     from lorasweep.study.study import Study
 
 
@@ -39,7 +42,10 @@ def run(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train, score and report whatever a study still lacks in its folder."""
+    """Train, score and report what a study still lacks.
+
+    Interrupted, the same command goes on; finished, it says how the runs stand.
+    """
     loaded = _load(study, set_)
     folder = out or Path("out") / loaded.name
     if dry_run:
@@ -66,7 +72,7 @@ def _show(
     from lorasweep.cli.terminal import print_leaderboard
 
     if as_json:
-        print(results.model_dump_json(by_alias=True, indent=1))
+        print_json(results.model_dump_json(by_alias=True, indent=1))
     elif not quiet:
         print_leaderboard(results, folder, decoders)
 
@@ -80,7 +86,10 @@ def decode(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer by more decoders in the folder of a finished study; nothing is trained."""
+    """Answer by more decoders in a finished study.
+
+    Nothing is trained.
+    """
     from lorasweep.cli.terminal import reporting
     from lorasweep.running.driver import decode as decode_study
 
@@ -92,12 +101,16 @@ def decode(
 def resume(
     folder: Folder,
     run: Annotated[
-        list[str], typer.Option("--run", metavar="ID", help="The id of a run that lost a race.")
+        list[str],
+        typer.Option("--run", metavar="RUN", help="A run that lost a race: its id or label."),
     ],
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train runs that lost a race to their end after all, and score them."""
+    """Train runs that lost a race to their end.
+
+    They are scored then like the others.
+    """
     from lorasweep.cli.terminal import reporting
     from lorasweep.running.driver import resume as resume_runs
 
@@ -111,31 +124,35 @@ def plan(
     out: OutOption = None,
     set_: SetOption = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Time a few steps and answers on this machine.")
+        bool,
+        typer.Option("--calibrate", help="Time steps and answers, about two minutes."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a study comes to: runs, packs, warnings, and an estimate of time and memory.
+    """Show a study's runs, packs, warnings, time and memory.
 
     Nothing is loaded, unless --calibrate asks for it.
     """
-    loaded = _load(study, set_)
+    loaded, costs = _load(study, set_), None
     if calibrate:
         from lorasweep.cli.terminal import reporting
         from lorasweep.running.calibration import calibrate as measure
 
         with reporting(quiet=as_json) as reporter:
-            measure(loaded, reporter)
-    _print_plan(loaded, out or Path("out") / loaded.name, as_json)
+            costs = measure(loaded, reporter)
+    _print_plan(loaded, out or Path("out") / loaded.name, as_json, costs)
 
 
 def status(folder: Folder, as_json: JsonOption = False) -> None:
-    """Show how a study's folder stands, also while another process is at work in it."""
+    """Show how a study's folder stands, and what is left.
+
+    Also while another process is at work in it.
+    """
     from lorasweep.forecast.status import status_of
 
     found = status_of(folder)
     if as_json:
-        print(json.dumps(found.as_json(), indent=1))
+        print_json(json.dumps(found.as_json(), indent=1))
         return
     from lorasweep.cli.terminal import print_status
 
@@ -149,7 +166,10 @@ def analyse(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Analyse a study's records anew, without training, and write the report."""
+    """Analyse a study's records anew, and write the report.
+
+    Nothing is trained.
+    """
     from lorasweep.analysis.results import analyse_folder
     from lorasweep.cli.terminal import print_leaderboard
     from lorasweep.report.page import write_report
@@ -157,7 +177,7 @@ def analyse(
     results = analyse_folder(folder, clusters)
     write_report(folder)
     if as_json:
-        print(results.model_dump_json(by_alias=True, indent=1))
+        print_json(results.model_dump_json(by_alias=True, indent=1))
     else:
         print_leaderboard(results, folder, ["greedy"])
 
@@ -165,20 +185,23 @@ def analyse(
 def failures(
     folder: Folder,
     run: Annotated[
-        str, typer.Option("--run", metavar="RUN", help="A run's id or label; base for the model.")
-    ],
+        str, typer.Option("--run", metavar="RUN", help=f"{RUN_HELP}; base for the base model.")
+    ] = "best",
     against: Annotated[
         str, typer.Option(metavar="RUN", help="What to set beside it, likewise.")
     ] = "base",
     decoder: Annotated[str, typer.Option(metavar="SPEC", help="Whose answers to take.")] = "greedy",
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a run's answers are wrong, and what changed from another run or the base model."""
+    """Say why a run's answers are wrong.
+
+    Beside them stands what has changed from another run, or from the base model.
+    """
     from lorasweep.finished.wrong_answers import wrong_answers
 
     found = wrong_answers(folder, run, against, decoder)
     if as_json:
-        print(json.dumps(found.as_json(), indent=1))
+        print_json(json.dumps(found.as_json(), indent=1))
         return
     from lorasweep.cli.failures_text import print_wrong_answers
 
@@ -212,7 +235,9 @@ def _device() -> str:
     return default_device()
 
 
-def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
+def _print_plan(
+    study: "Study", folder: Path, as_json: bool, measured: "Costs | None" = None
+) -> None:
     from lorasweep.data.squad.selection import look
     from lorasweep.forecast.remaining import forecast
     from lorasweep.hub.models import read_config
@@ -222,11 +247,11 @@ def _print_plan(study: "Study", folder: Path, as_json: bool) -> None:
     selection = look(study.data)
     if selection:
         planned.warnings.extend(selection.warnings)
-    expected = forecast(planned, folder)
+    expected = forecast(planned, folder, measured)
     if as_json:
         estimated = {"estimate": expected.as_json() if expected else None}
         counts = {role: s.counts for role, s in selection.sets.items()} if selection else None
-        print(json.dumps(plan_json(planned) | {"data": counts} | estimated, indent=1))
+        print_json(json.dumps(plan_json(planned) | {"data": counts} | estimated, indent=1))
         return
     from lorasweep.cli.terminal import print_plan
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from lorasweep.analysis.results import ranked
-from lorasweep.console.printing import print_lines, wide_console
-from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent
+from lorasweep.console.printing import PlainConsole, print_lines, wide_console
+from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent, duration
 from lorasweep.data.squad.selection import Selection
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import DecoderAnalysis
@@ -28,8 +27,11 @@ from lorasweep.training.race import stop_sentence
 
 NO_ESTIMATE = (
     "no estimate of time and memory: nothing was measured on this machine yet; "
-    "--calibrate does that in a minute or two"
+    "--calibrate does that, in about two minutes"
 )
+
+TEXT_SUFFIXES = (".txt", ".md", ".rst", ".tex", ".html", ".htm", ".pdf", ".docx", ".json", ".jsonl",
+                 ".csv")  # fmt: skip
 
 if TYPE_CHECKING:
     from lorasweep.finished.asking import Reply
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 def reporting(quiet: bool) -> Iterator[Reporter]:
     """Give a reporter: bars on a terminal, plain lines elsewhere, both on standard error."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     if quiet:
         # Read when these libraries are first imported, which is later.
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
@@ -93,12 +95,12 @@ def print_plan(plan: Plan, expected: Forecast | None, selection: Selection | Non
 def _questions(selection: Selection | None) -> str:
     if selection is None:
         return "questions: some are on the Hub, and are read when the study runs"
-    parts = "; ".join(_counted(role, data.counts) for role, data in selection.sets.items())
+    parts = "; ".join(_size_of(role, data.counts) for role, data in selection.sets.items())
     split = f" (train data split by {selection.split})" if selection.split else ""
     return f"questions: {parts}{split}"
 
 
-def _counted(role: str, counts: dict[str, int]) -> str:
+def _size_of(role: str, counts: dict[str, int]) -> str:
     paragraphs, articles = counts["paragraphs"], counts["articles"]
     return (
         f"{role} {counts['questions']:,} on {paragraphs:,} paragraph{'s' * (paragraphs != 1)} of "
@@ -124,7 +126,17 @@ def _print_forecast(console: Console, expected: Forecast) -> None:
     if expected.packs:
         peak = f", up to {gigabytes(memory)} of memory" if memory else ""
         lines.append(f"time in total: {total}{peak}; estimated from {expected.source}")
+        lines.append(f"the total counts {_counted(expected)}")
     print_lines(console, lines)
+
+
+def _counted(expected: Forecast) -> str:
+    """Return what a total is of, with the time of what is in no pack."""
+    base = f"the base model ({duration(expected.base_seconds)}), " if expected.base_seconds else ""
+    return (
+        f"{base}training and answers of all packs, and start, check, analysis and report "
+        f"({duration(expected.call_seconds)})"
+    )
 
 
 def _estimated(found: Estimate | None) -> tuple[str, str, str]:
@@ -164,14 +176,6 @@ def _packs(status: Status) -> Table:
         f1 = "" if run.f1 is None else f"{run.f1:.1f}"
         table.add_row(run.pack, run.label, run.state, f"{100 * run.share_trained:.0f} %", f1)
     return table
-
-
-def duration(seconds: float) -> str:
-    """Return a number of seconds as people say it: "45 s", "12 min", "3 h 20 min"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -> None:
@@ -241,13 +245,24 @@ def text_of(source: str) -> str:
     Raises UserError where it looks like the name of a file that is not there.
     """
     try:
-        return Path(source).read_text("utf-8")
+        return Path(source).read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{source}: not a text file in UTF-8") from None
+    except IsADirectoryError:
+        if not source:
+            raise UserError("--context: the text is empty") from None
+        raise UserError(f"{source}: a folder, where a text or its file is expected") from None
     except (OSError, ValueError):  # no file, or a text that no file could be called
-        if not any(map(str.isspace, source)) and Path(source).suffix:
+        if _is_called_like_a_file(source):
             raise UserError(f"no file {source}") from None
         return source
+
+
+def _is_called_like_a_file(text: str) -> bool:
+    """Say whether a text is no sentence: one word with a suffix, or a line with that of texts."""
+    has_spaces = any(map(str.isspace, text))
+    suffix = Path(text).suffix
+    return "\n" not in text and suffix in TEXT_SUFFIXES if has_spaces else bool(suffix)
 
 
 def print_replies(replies: "Sequence[Reply]") -> None:
@@ -259,7 +274,7 @@ def print_replies(replies: "Sequence[Reply]") -> None:
         least = min(reply.tokens, key=lambda token: token.probability, default=None)
         doubt = "" if least is None else f"{least.probability:.0%} {least.text!r}"
         text = reply.text if reply.ended else f"{reply.text} ..."
-        table.add_row(escape(reply.who), escape(text), escape(doubt))
+        table.add_row(reply.who, text, doubt)
     wide_console().print(table)
 
 

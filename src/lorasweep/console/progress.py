@@ -7,10 +7,22 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from lorasweep.console.bar_line import BarLine
+from lorasweep.console.printing import print_lines
 
 SECONDS_BETWEEN_LINES = 10.0
+LONG_SECONDS = 100
+
+
+def duration(seconds: float) -> str:
+    """Return a number of seconds as people say it: "45 s", "12 min", "3 h 20 min"."""
+    if seconds < LONG_SECONDS:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Reporter(Protocol):
@@ -63,24 +75,39 @@ class Pace:
         self.job, self.total = job, total
         self.done = self.skipped = 0
         self.began = time.monotonic()
+        self.ended: float | None = None
+
+    def stop(self) -> None:
+        """End the job: no more seconds are counted."""
+        self.ended = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Seconds since the job began."""
-        return time.monotonic() - self.began
+        """Seconds since the job began, until it ended."""
+        return (time.monotonic() if self.ended is None else self.ended) - self.began
+
+    @property
+    def rate(self) -> float | None:
+        """Questions per second in this call; None where that is not known yet."""
+        fresh = self.done - self.skipped
+        return fresh / self.seconds if fresh > 0 and self.seconds else None
+
+    def speed(self) -> str:
+        """Return questions per second, as far as they are known."""
+        return "" if self.rate is None else f"{self.rate:.2g} questions/s"
+
+    def left(self) -> str:
+        """Return the time left, as far as it is known."""
+        return "" if self.rate is None else f"{duration((self.total - self.done) / self.rate)} left"
 
     def line(self, detail: str) -> str:
-        """Return detail, questions per second and seconds left, as far as they are known."""
-        fresh = self.done - self.skipped
-        if fresh <= 0 or not self.seconds:
-            return detail
-        rate = fresh / self.seconds
-        left = (self.total - self.done) / rate
-        return f"{detail}  {rate:.2g} questions/s  {left:.0f} s left".strip()
+        """Return detail, questions per second and time left, as far as they are known."""
+        return "  ".join(text for text in (detail, self.speed(), self.left()) if text)
 
     def summary(self) -> str:
         """Return that the job is done and how long it took."""
-        return f"{self.job}: done in {self.seconds:.1f} s"
+        took = f"{self.seconds:.1f} s" if self.seconds < LONG_SECONDS else duration(self.seconds)
+        return f"{self.job}: done in {took}"
 
 
 class PlainLines:
@@ -93,7 +120,7 @@ class PlainLines:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_lines(self.console, [text])
 
     def start(self, job: str, total: int) -> None:
         """Print that a job begins."""
@@ -124,18 +151,14 @@ class Bars(AbstractContextManager["Bars"]):
     """A bar for the present job on a terminal, and a line for each that is done."""
 
     def __init__(self, console: Console) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}"),
-            console=console,
-        )
         self.pace = Pace("", 0)
-        self.task: TaskID | None = None
+        self.detail = ""
+        self.is_shown = False
+        # Transient: a bar that is interrupted would stay behind as if it went on.
+        self.live = Live(console=console, transient=True, get_renderable=self._line)
 
     def __enter__(self) -> Self:
-        self.progress.start()
+        self.live.start()
         return self
 
     def __exit__(
@@ -144,16 +167,24 @@ class Bars(AbstractContextManager["Bars"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.progress.stop()
+        self.live.stop()
+
+    def _line(self) -> RenderableType:
+        pace = self.pace
+        if not self.is_shown:
+            return ""
+        counted = f"{pace.done:,}/{pace.total:,}"
+        return BarLine(
+            pace.job, pace.done, pace.total, pace.left(), (self.detail, counted, pace.speed())
+        )
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
-        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_lines(self.live.console, [text])
 
     def start(self, job: str, total: int) -> None:
         """Show a bar."""
-        self.pace = Pace(job, total)
-        self.task = self.progress.add_task(job, total=total, detail="")
+        self.pace, self.detail, self.is_shown = Pace(job, total), "", True
 
     def skip(self, amount: int) -> None:
         """Begin the bar where the job is taken up again."""
@@ -163,14 +194,11 @@ class Bars(AbstractContextManager["Bars"]):
     def advance(self, amount: int, detail: str = "") -> None:
         """Move the bar."""
         self.pace.done += amount
-        if self.task is not None:
-            self.progress.update(self.task, advance=amount, detail=self.pace.line(detail))
+        self.detail = detail
 
     def finish(self) -> None:
         """Replace the bar by a line, so that many jobs never fill the screen."""
-        if self.task is not None:
-            self.progress.remove_task(self.task)
-            self.task = None
+        self.is_shown = False
         self.note(self.pace.summary())
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from lorasweep.analysis.naming import is_base
 from lorasweep.analysis.results import run_called
 from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.decode.prompts import Prompts
@@ -79,9 +80,12 @@ class Panel:
     ) -> list[Reply]:
         """Return the base model's answers, then each run's, with the probabilities of their tokens.
 
-        `runs` are ids, beginnings of ids, or labels; a decoder that samples gives several answers.
+        `runs` are ids, labels, beginnings of them, "best", or "base"; a decoder that samples gives
+        several answers.
         """
-        chosen = [run_called(self.results, name) for name in runs]
+        if not context.strip():
+            raise UserError("the text is empty")
+        chosen = [run_called(self.results, name) for name in runs if not is_base(name)]
         parse_decoder(decoder)
         if not question.strip():
             raise UserError("the question is empty")

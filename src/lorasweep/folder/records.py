@@ -16,6 +16,8 @@ from lorasweep.study.sections import Race, Unit
 SCHEMA = 1
 # The name of the evaluation loss among metrics; the others are decoders.
 EVAL_LOSS = "eval_loss"
+# Of the labels that charts and tables have room for, far more than any that a study makes.
+LONGEST_LABEL = 1000
 
 State = Literal["done", "failed", "stopped"]
 
@@ -149,7 +151,7 @@ class RunRecord(Stored):
 
     id: FileName
     state: State
-    label: str
+    label: Annotated[str, Field(max_length=LONGEST_LABEL)]
     configuration: Configuration | ImportedConfiguration
     modules: list[str]
     trainable_parameters: int

@@ -13,7 +13,9 @@ The model, and what it leaves out:
 - **Answers** take the measured seconds a question and lane.
 - **Memory** is the measured peak, and 16 bytes for each number trained more, or less: its value and
   gradient and AdamW's two moments. Activations are bounded by the micro-batch, whatever the pack.
-- Loading, checks, the analysis and the report are left out: seconds to a minute a call.
+- **A call's own time**: start, loading and check take what a calibration measured, else
+  START_SECONDS; the analysis and the report REPORT_SECONDS and more for each run. These are round
+  figures of a processor with two cores.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,6 +27,8 @@ from lorasweep.study.plan import Pack
 
 BYTES_A_TRAINED_NUMBER = 16
 BILLION = 1e9
+START_SECONDS = 20.0
+REPORT_SECONDS, REPORT_SECONDS_A_RUN = 10.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ class MethodCost(Stored):
 class Costs(Stored):
     """What was measured, of a base model of `num_weights`; seconds of answers by all decoders.
 
-    `num_train` and `num_eval` are the questions of the study that was measured.
+    `num_train` and `num_eval` are the questions of the study that was measured; `start_seconds`
+    is what loading and the check took, None where only packs were measured.
     """
 
     num_weights: int
@@ -67,6 +72,7 @@ class Costs(Stored):
     seconds_per_answer: float
     num_train: int
     num_eval: int
+    start_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,19 @@ def estimate(work: Work, size: Size, costs: Costs) -> Estimate | None:
         answer_seconds=costs.seconds_per_answer * size.num_eval * len(work.trained),
         peak_memory_bytes=cost.peak_memory_bytes + BYTES_A_TRAINED_NUMBER * more,
     )
+
+
+def call_seconds(num_runs: int, costs: Costs) -> float:
+    """Estimate a call's time beside packs and answers: start, check, analysis and report."""
+    start = START_SECONDS if costs.start_seconds is None else costs.start_seconds
+    return start + REPORT_SECONDS + REPORT_SECONDS_A_RUN * num_runs
+
+
+def base_seconds(size: Size, costs: Costs) -> float:
+    """Estimate the base model's losses and answers, which come before all packs."""
+    rates = [cost.seconds for cost in costs.methods.values()]
+    losses = size.num_eval * 2 * costs.num_weights / BILLION * min(rates, default=0.0)
+    return losses + costs.seconds_per_answer * size.num_eval
 
 
 def costs_of(records: Sequence[RunRecord], base: BaseRecord) -> Costs | None:

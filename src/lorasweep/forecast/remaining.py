@@ -12,7 +12,16 @@ from pydantic import ValidationError
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Lock, LockedPack, LockedRun, RunRecord
 from lorasweep.folder.store import Store
-from lorasweep.forecast.estimate import Costs, Estimate, Size, costs_of, estimate, work_of
+from lorasweep.forecast.estimate import (
+    Costs,
+    Estimate,
+    Size,
+    base_seconds,
+    call_seconds,
+    costs_of,
+    estimate,
+    work_of,
+)
 from lorasweep.hub.models import home
 from lorasweep.study.fingerprint import canonical_json, fingerprint
 from lorasweep.study.plan import Pack, Plan, PlannedRun, pack_up
@@ -33,15 +42,16 @@ class Forecast:
     num_stopped: int
     base_seconds: float
     packs: dict[str, Estimate | None]
+    call_seconds: float = 0.0
     difference: str = ""
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of all packs and the base model's answers; None where a pack is not known."""
+        """Seconds of all that is left, from start to report; None where a pack is not known."""
         known = [found for found in self.packs.values() if found is not None]
         if len(known) < len(self.packs):
             return None
-        return sum(found.seconds for found in known) + self.base_seconds
+        return sum(found.seconds for found in known) + self.base_seconds + self.call_seconds
 
     @property
     def peak_memory_bytes(self) -> int | None:
@@ -55,15 +65,17 @@ class Forecast:
         return {**asdict(self), **totals}
 
 
-def forecast(plan: Plan, out: Path) -> Forecast | None:
+def forecast(plan: Plan, out: Path, calibrated: Costs | None = None) -> Forecast | None:
     """Estimate what a folder still lacks of a plan; None where nothing was ever measured.
 
-    From the folder's own runs, where packs are finished, else from this machine's calibration.
+    From the folder's own runs, where packs are finished, else from this machine's calibration: the
+    one that is given, or else the one that is kept.
     """
     store = Store(out)
     lock = store.read_lock()
     records = _records(store, lock)
-    source, costs = _costs(plan, store, list(records.values()))
+    kept = calibrated or _calibrated(plan.study, plan.device)
+    source, costs = _costs(store, list(records.values()), kept)
     if costs is None:
         return None
     difference = _difference(lock, plan.study, store) if lock else ""
@@ -76,15 +88,15 @@ def forecast(plan: Plan, out: Path) -> Forecast | None:
     )
     states = Counter(records[key].state for key in map(_work, plan.runs) if key in records)
     has_base = bool(lock and store.read_base())
+    left = _left(plan, lock, records)
     return Forecast(
         source=source,
         num_done=states["done"],
         num_failed=states["failed"],
         num_stopped=states["stopped"],
-        base_seconds=0.0 if has_base else costs.seconds_per_answer * size.num_eval,
-        packs={
-            pack.id: estimate(work_of(pack), size, costs) for pack in _left(plan, lock, records)
-        },
+        base_seconds=0.0 if has_base else base_seconds(size, costs),
+        packs={pack.id: estimate(work_of(pack), size, costs) for pack in left},
+        call_seconds=call_seconds(len(plan.runs), costs) if left else 0.0,
         difference=difference,
     )
 
@@ -154,15 +166,19 @@ def calibration_file(study: Study, device: str) -> Path:
     return home() / "calibrations" / f"{fingerprint(deciding)}.json"
 
 
-def _costs(plan: Plan, store: Store, records: Sequence[RunRecord]) -> tuple[str, Costs | None]:
+def _costs(
+    store: Store, records: Sequence[RunRecord], calibrated: Costs | None
+) -> tuple[str, Costs | None]:
     """Return what was measured, and where, for people."""
     base = store.read_base()
     found = costs_of(records, base) if base else None
-    calibrated = _calibrated(plan.study, plan.device)
     if found is None:
         return "a calibration on this machine", calibrated
     source = f"{len(records)} finished runs in {store.out}"
-    if calibrated is None or set(calibrated.methods) <= set(found.methods):
+    if calibrated is None:
+        return source, found
+    found = found.model_copy(update={"start_seconds": calibrated.start_seconds})
+    if set(calibrated.methods) <= set(found.methods):
         return source, found
     methods = {**calibrated.methods, **found.methods}
     both = found.model_copy(update={"methods": methods})

@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -58,13 +58,32 @@ class ModelInfo:
     folder: Path | None
     note: str = ""
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain values of `models list --json`."""
+        return asdict(self) | {"folder": None if self.folder is None else str(self.folder)}
+
 
 def home() -> Path:
-    """Return lorasweep's own folder: LORASWEEP_HOME, else one in the user's cache directory."""
+    """Return lorasweep's own folder: LORASWEEP_HOME, else one in the user's cache directory.
+
+    Models that are pulled lie in it, and what calibrations have measured.
+    """
     if chosen := os.environ.get("LORASWEEP_HOME"):
-        return Path(chosen).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "lorasweep"
+        return expanded(chosen, "LORASWEEP_HOME")
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return expanded(cache, "XDG_CACHE_HOME") / "lorasweep"
+    return expanded("~/.cache/lorasweep", "LORASWEEP_HOME is not set, and HOME")
+
+
+def expanded(path: str, what: str) -> Path:
+    """Return a path with its ~ replaced; UserError that says `what` it is where nobody has it."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        who = path.partition("/")[0]
+        raise UserError(
+            f"{what}: the home folder of {who!r} is not known here; write the whole path"
+        ) from None
 
 
 def folder_of(alias: str) -> Path:
@@ -78,7 +97,7 @@ def read_config(base: str) -> dict[str, Any]:
     Raises UserError for an unknown name, no network, or a model that brings its own code.
     """
     if _is_path(base):
-        return _checked_config(_config_file(Path(base).expanduser()).read_bytes(), base)
+        return _checked_config(_config_file(_folder(base)).read_bytes(), base)
     if base in SHIPPED_CONFIGS:
         shipped = resources.files("lorasweep.hub") / "configs" / SHIPPED_CONFIGS[base]
         return _checked_config(shipped.read_bytes(), base)
@@ -91,7 +110,7 @@ def locate(base: str) -> Path:
     Raises UserError as read_config does, and for a folder without weights in safetensors.
     """
     if _is_path(base):
-        folder = Path(base).expanduser()
+        folder = _folder(base)
     elif base == SMOLLM2:
         folder = _pulled(base)
     else:
@@ -173,8 +192,8 @@ def licence_of(base: str, folder: Path) -> str | None:
 
 def list_models() -> list[ModelInfo]:
     """Return the aliases and the models in the Hub's cache, each with its state."""
-    cached = _cached_models()
     folder = folder_of(SMOLLM2)
+    cached = _cached_models()
     pulled = folder.is_dir()
     models = [
         ModelInfo(SMOLLM2, "pulled" if pulled else "not pulled", folder if pulled else None,
@@ -187,7 +206,13 @@ def list_models() -> list[ModelInfo]:
 
 
 def _is_path(base: str) -> bool:
-    return Path(base).expanduser().is_dir() or not (base in ALIASES or HUB_ID.fullmatch(base))
+    return _folder(base).is_dir() or not (base in ALIASES or HUB_ID.fullmatch(base))
+
+
+def _folder(base: str) -> Path:
+    if not base.strip():
+        raise UserError("model.base is empty: give an alias, a local folder, or a Hub id")
+    return expanded(base, "model.base")
 
 
 def _config_file(folder: Path) -> Path:
@@ -268,19 +293,28 @@ def _offline(hub_id: str) -> str:
 
 
 def _cached_models() -> dict[str, Path]:
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        repos = scan_cache_dir().repos
+        repos = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         return {}
-    newest = {
-        repo.repo_id: max(repo.revisions, key=lambda r: r.last_modified).snapshot_path
+    found = {
+        repo.repo_id: revision.snapshot_path
         for repo in repos
-        if repo.repo_type == "model" and repo.revisions
+        if repo.repo_type == "model"
+        for revision in sorted(repo.revisions, key=lambda revision: revision.last_modified)
+        if _has_weights(revision.snapshot_path)
     }
-    return {name: newest[name] for name in sorted(newest) if (newest[name] / CONFIG).is_file()}
+    return dict(sorted(found.items()))
+
+
+def _has_weights(folder: Path) -> bool:
+    """Say whether a model could be loaded; of models that were only planned, configs are here."""
+    return (folder / CONFIG).is_file() and any(
+        (folder / name).is_file() for name in (WEIGHTS, WEIGHTS_INDEX)
+    )
 
 
 def _sha256(file: Path) -> str:

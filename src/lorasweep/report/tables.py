@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from lorasweep.console.plain_text import visible_on_page
 from lorasweep.folder.stored import Interval
 
 Cell = str | int | float | Interval | None
@@ -30,6 +31,10 @@ LATEX_SPECIAL = str.maketrans(
 # control characters and invisible marks of direction, which LaTeX refuses
 INVISIBLE = re.compile("[\x00-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+
+# What spreadsheets compute, or skip to find what they compute.
+FORMULA = re.compile(r"[=+\-@\t\n\uff1d\uff0b\uff0d\uff20]")
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 # as wide as the table is, but never wider than the page
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
@@ -83,12 +88,24 @@ def is_missing(cell: Cell) -> bool:
 
 
 def to_csv(table: Table) -> str:
-    """Return plain values for programs; an interval takes two columns, a missing value none."""
+    """Return plain values for programs; an interval takes two columns, a missing value none.
+
+    Texts that a spreadsheet would take for formulas begin with an apostrophe.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(column_names(table))
-    writer.writerows(plain_rows(table))
+    writer.writerows([_defused(value) for value in row] for row in plain_rows(table))
     return text.getvalue()
+
+
+def _defused(value: object) -> object:
+    """Return a value that no spreadsheet computes; numbers stay as they are."""
+    if not isinstance(value, str):
+        return value
+    # The writer does not quote a carriage return, which would end the row.
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def column_names(table: Table) -> list[str]:
@@ -162,7 +179,7 @@ def _markdown_line(cells: Iterable[str]) -> str:
 
 def markdown_text(text: str) -> str:
     """Return a text as Markdown that shows every character as it is, in one line."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = visible_on_page(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return MARKDOWN_SPECIAL.sub(r"\\\1", _one_line(text))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from lorasweep.analysis.naming import run_ids_called
 from lorasweep.console.progress import Reporter, notebook_reporter
 from lorasweep.console.stopping import stop_switch
 from lorasweep.data.squad.selection import Selection
@@ -27,7 +28,7 @@ from lorasweep.study.study import Study
 
 
 def run(
-    study: Study,
+    study: Study | Path | str,
     out: Path | str | None = None,
     reporter: Reporter | None = None,
     *,
@@ -37,6 +38,7 @@ def run(
 ) -> Results:
     """Run what a study still lacks in a folder, out/NAME by default, and return all its results.
 
+    `study` may be a study file or a shipped study's name, as on the command line.
     Without a reporter, a notebook shows the progress.
     Packs run in this process unless an executor takes them elsewhere.
     Everything finished stays on disk if this is interrupted; the next call goes on from there.
@@ -44,9 +46,10 @@ def run(
     the study's questions where they were chosen already.
     Raises UserError for a study that cannot be run, before anything is written.
     """
-    folder = Path("out") / study.name if out is None else Path(out)
+    loaded = study if isinstance(study, Study) else Study.load(study)
+    folder = Path("out") / loaded.name if out is None else Path(out)
     with _reporting(reporter) as told:
-        return _run(study, Store(folder), told, track=track, executor=executor,
+        return _run(loaded, Store(folder), told, track=track, executor=executor,
                     selection=selection)  # fmt: skip
 
 
@@ -69,11 +72,12 @@ def decode(out: Path | str, decoders: Sequence[str], reporter: Reporter | None =
 def resume(out: Path | str, runs: Sequence[str], reporter: Reporter | None = None) -> Results:
     """Train runs that lost a race to their end and score them; return all results of the study.
 
-    Interrupted, the same call goes on. Raises UserError for a run that was not stopped, and for a
+    `runs` are ids, labels, or beginnings of them that mean one run. Interrupted, the same call goes
+    on. Raises UserError for a run that was not stopped, and for a
     study that is not finished.
     """
     kept = KeptStudy.of(out)
-    packs = to_resume(kept.store, runs)
+    packs = to_resume(kept.store, run_ids_called(kept.store, list(runs)))
     with _reporting(reporter) as told:
         return _run(kept.study, kept.store, told, kept, resumed=packs)
 

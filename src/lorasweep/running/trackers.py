@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorasweep.errors import UserError, nearest
+from lorasweep.errors import UserError, how_to_install, nearest
 from lorasweep.folder.records import EvalEntry, RunRecord, Scores, StepEntry
 
 History = Sequence[StepEntry | EvalEntry]
@@ -113,9 +113,7 @@ def _client(name: str) -> Any:
     try:
         return importlib.import_module(TRACKERS[name][0])
     except ImportError as error:
-        raise UserError(
-            f"--track {name}: {error}; install it: pip install 'lorasweep[{name}]'"
-        ) from None
+        raise UserError(f"--track {name}: {error}; to install it, {how_to_install(name)}") from None
 
 
 def _sent(study: str, record: RunRecord, history: History, folder: Path) -> Sent:

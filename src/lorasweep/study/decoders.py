@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from lorasweep.errors import UserError, nearest
+from lorasweep.errors import UserError, nearest, quoted
 
 Kind = Literal["greedy", "span", "top-k", "nucleus", "temperature", "beam"]
 
@@ -50,7 +50,7 @@ def parse_decoder(name: str) -> Decoder:
     kind, number = found.groups() if found else ("", None)
     right = number is None if kind in PLAIN else kind in NUMBERS and _fits(kind, number or "")
     if not right:
-        raise UserError(f"no decoder {name!r}{_suggestion(name)}")
+        raise UserError(f"no decoder {quoted(name)}{_suggestion(name)}")
     return Decoder(cast(Kind, kind), float(number or 0))
 
 

@@ -16,9 +16,11 @@ from pydantic import (
     field_validator,
 )
 
-from lorasweep.study.sections import Positive, Section, as_list
+from lorasweep.study.sections import COUNT, SEED, Positive, Section, Seed, Text, as_list
 
 T = TypeVar("T")
+ALPHA = 'a number above 0, or a multiple of the rank such as "2r"'
+ABOVE_0 = "a number above 0"
 ALPHA_OF_RANK = re.compile(r"(\d+(?:\.\d+)?)?r")
 
 
@@ -39,7 +41,7 @@ def _alpha(value: Any) -> Any:
     else:
         valid = type(value) in (int, float) and 0 < value < math.inf
     if not valid:
-        raise ValueError('alpha is a number above 0, or a multiple of the rank such as "2r"')
+        raise ValueError(f"alpha is {ALPHA}")
     return value
 
 
@@ -47,9 +49,12 @@ Alpha = Annotated[float | str, BeforeValidator(_alpha)]
 Scaling = Literal["standard", "rslora"]
 
 
-def _default(lora: Any, full: Any = None) -> Any:
-    """Return an axis' default by the table's method."""
-    return Field(default_factory=lambda table: full if table.get("method") == "full" else lora)
+def _axis(expected: str, lora: Any, full: Any = None) -> Any:
+    """Return an axis' field: what its values are, and its default by the table's method."""
+    return Field(
+        default_factory=lambda table: full if table.get("method") == "full" else lora,
+        description=expected,
+    )
 
 
 class Grid(Section):
@@ -58,15 +63,17 @@ class Grid(Section):
     Full fine-tuning has the axes lr and seed alone; the others are None there.
     """
 
-    method: Literal["lora", "full"] = "lora"
-    targets: Axis[str] | None = _default(["attn"])
-    rank: Axis[Positive] | None = _default([8])
-    lr: Axis[Annotated[float, Field(gt=0)]] = _default([1e-3], [2e-5])
-    alpha: Axis[Alpha] | None = _default([16.0])
-    dropout: Axis[Annotated[float, Field(ge=0, lt=1)]] | None = _default([0.0])
-    seed: Axis[int] = [0]
-    scaling: Axis[Scaling] | None = _default(["standard"])
-    lr_ratio: Axis[Annotated[float, Field(gt=0)]] | None = _default([1.0])
+    method: Literal["lora", "full"] = Field(default="lora", description='"lora" or "full"')
+    targets: Axis[Text] | None = _axis("the name of a set or of a module", ["attn"])
+    rank: Axis[Positive] | None = _axis(COUNT, [8])
+    lr: Axis[Annotated[float, Field(gt=0)]] = _axis(ABOVE_0, [1e-3], [2e-5])
+    alpha: Axis[Alpha] | None = _axis(ALPHA, [16.0])
+    dropout: Axis[Annotated[float, Field(ge=0, lt=1)]] | None = _axis(
+        "a share from 0 to below 1", [0.0]
+    )
+    seed: Axis[Seed] = Field(default=[0], description=SEED)
+    scaling: Axis[Scaling] | None = _axis('"standard" or "rslora"', ["standard"])
+    lr_ratio: Axis[Annotated[float, Field(gt=0)]] | None = _axis(ABOVE_0, [1.0])
 
     @field_validator("targets", "rank", "alpha", "dropout", "scaling", "lr_ratio", mode="before")
     @classmethod

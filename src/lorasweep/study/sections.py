@@ -24,20 +24,33 @@ def as_list(value: Any) -> Any:
 
 
 def _count_or_auto(value: Any) -> Any:
-    if value != "auto" and (type(value) is not int or value <= 0):
-        raise ValueError('expected a whole number above 0, or "auto"')
+    if value != "auto" and (type(value) is not int or not 0 < value < MOST):
+        raise ValueError(f'expected {COUNT}, or "auto"')
     return value
 
 
-DecoderNames = Annotated[list[str], Field(min_length=1), AfterValidator(checked_names)]
-Sources = Annotated[list[str], BeforeValidator(as_list)]
-Positive = Annotated[int, Field(gt=0)]
+# Beyond these, numbers of torch and of files are no longer what was written.
+MOST = 2**31
+MOST_EPOCHS = 100_000
+COUNT = "a whole number above 0"
+SEED = "a whole number"
+SOURCES = 'files, "hub:OWNER/NAME:SPLIT", or "bundled"'
+Text = Annotated[str, Field(min_length=1)]
+DecoderNames = Annotated[
+    list[str], BeforeValidator(as_list), Field(min_length=1), AfterValidator(checked_names)
+]
+Sources = Annotated[list[Text], BeforeValidator(as_list)]
+Positive = Annotated[int, Field(gt=0, lt=MOST)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Unit = Literal["paragraph", "article"]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
 
 
 class Section(BaseModel):
-    """A table of the study file: no unknown keys, no silent conversions, no infinite numbers."""
+    """A table of the study file: no unknown keys, no silent conversions, no infinite numbers.
+
+    A field's description is what messages say that it expects, of a value or of each in a list.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -45,25 +58,38 @@ class Section(BaseModel):
 class Model(Section):
     """The base model and the precision of its products."""
 
-    base: str
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    base: str = Field(description="an alias such as smollm2-135m, a local folder, or a Hub id")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description='"auto", "fp32", "bf16" or "fp16"'
+    )
+
+
+def _all_or_some(role: str) -> Any:
+    """Return the field of how many questions of a set are taken."""
+    return Field(default=None, description=f"{COUNT}; left out, all questions of {role} are taken")
 
 
 class Data(Section):
     """Where questions come from, how many, and the prompt they are put in."""
 
-    train: Sources = Field(min_length=1)
-    eval: Sources = []
-    test: Sources = []
-    num_train: Positive | None = None
-    num_eval: Positive | None = None
-    num_test: Positive | None = None
-    seed: int = 0
-    max_tokens: Positive | None = None
-    too_long: Literal["error", "skip"] = "error"
-    sample: Literal["paragraph", "question"] = "paragraph"
-    split: Literal["auto", "article", "paragraph", "question"] = "auto"
-    prompt: str = PROMPT
+    train: Sources = Field(min_length=1, description=SOURCES)
+    eval: Sources = Field(default=[], description=SOURCES)
+    test: Sources = Field(default=[], description=SOURCES)
+    num_train: Positive | None = _all_or_some("train")
+    num_eval: Positive | None = _all_or_some("eval")
+    num_test: Positive | None = _all_or_some("test")
+    seed: Seed = Field(default=0, description=SEED)
+    max_tokens: Positive | None = Field(
+        default=None, description=f"{COUNT}; left out, it is what the model has positions for"
+    )
+    too_long: Literal["error", "skip"] = Field(default="error", description='"error" or "skip"')
+    sample: Literal["paragraph", "question"] = Field(
+        default="paragraph", description='"paragraph" or "question"'
+    )
+    split: Literal["auto", "article", "paragraph", "question"] = Field(
+        default="auto", description='"auto", "article", "paragraph" or "question"'
+    )
+    prompt: str = Field(default=PROMPT, description="a text with {context} and {question} in it")
 
     @model_validator(mode="after")
     def _nothing_is_ignored(self) -> Self:
@@ -89,20 +115,26 @@ class Data(Section):
 class Recipe(Section):
     """How every run of the study is trained."""
 
-    epochs: Positive = 3
-    batch_size: Positive = 32
-    micro_batch: CountOrAuto = "auto"
-    warmup: float = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    epochs: Annotated[int, Field(gt=0, le=MOST_EPOCHS)] = Field(
+        default=3, description=f"a whole number from 1 to {MOST_EPOCHS:,}"
+    )
+    batch_size: Positive = Field(default=32, description=f"{COUNT}, of questions")
+    micro_batch: CountOrAuto = Field(default="auto", description=f'{COUNT}, or "auto"')
+    warmup: float = Field(
+        default=0.0, ge=0, lt=1, description="a share of the steps, from 0 to below 1"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="a number from 0")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="a number above 0")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="linear", description='"constant", "linear" or "cosine"'
+    )
 
 
 class Pack(Section):
     """How many runs are trained in lockstep, and how often their state is saved at most."""
 
-    lanes: CountOrAuto = "auto"
-    checkpoint_minutes: float = Field(default=5.0, ge=0)
+    lanes: CountOrAuto = Field(default="auto", description=f'{COUNT}, or "auto"')
+    checkpoint_minutes: float = Field(default=5.0, ge=0, description="a number from 0")
 
 
 class Race(Section):
@@ -112,10 +144,10 @@ class Race(Section):
     runs and rungs together.
     """
 
-    rungs: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
-        default=[0.25, 0.5, 0.75], min_length=1
-    )
-    level: float = Field(default=0.95, gt=0.5, lt=1)
+    rungs: Annotated[
+        list[Annotated[float, Field(gt=0, lt=1)]], BeforeValidator(as_list), Field(min_length=1)
+    ] = Field(default=[0.25, 0.5, 0.75], description="a share of training between 0 and 1")
+    level: float = Field(default=0.95, gt=0.5, lt=1, description="a number between 0.5 and 1")
 
     @field_validator("rungs")
     @classmethod
@@ -131,8 +163,10 @@ class Evaluate(Section):
     `clusters` is what intervals and tests take for independent of each other.
     """
 
-    decoders: DecoderNames = ["greedy"]
-    max_new_tokens: Positive = 32
-    draws: Positive = 5
-    seed: int = 0
-    clusters: Unit = "paragraph"
+    decoders: DecoderNames = Field(
+        default=["greedy"], description="decoders by name, greedy among them"
+    )
+    max_new_tokens: Positive = Field(default=32, description=COUNT)
+    draws: Positive = Field(default=5, description=COUNT)
+    seed: Seed = Field(default=0, description=SEED)
+    clusters: Unit = Field(default="paragraph", description='"paragraph" or "article"')

@@ -3,33 +3,72 @@
 TOML is decoded strictly: an unknown key or a wrong type is an error that names the place.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from lorasweep.console.plain_text import visible
 from lorasweep.errors import UserError, nearest
+from lorasweep.study.faults import explain
 from lorasweep.study.grid import Configuration, Grid, points
 from lorasweep.study.overrides import apply_override
-from lorasweep.study.sections import Data, Evaluate, Model, Pack, Race, Recipe, Section
+from lorasweep.study.sections import (
+    Data,
+    Evaluate,
+    Model,
+    Pack,
+    Race,
+    Recipe,
+    Section,
+    Text,
+    as_list,
+)
+
+
+def _tables(value: Any) -> Any:
+    """Return one table, [grid], as a list of one, [[grid]]."""
+    return [value] if isinstance(value, dict) else value
+
+
+def _set_name(name: str) -> str:
+    if visible(name) != name or {"\n", "\t"} & set(name) or not name.strip():
+        raise ValueError("a set's name has characters that can be seen, and no line breaks")
+    if len(name) > LONGEST_SET_NAME:
+        raise ValueError(f"a set's name has at most {LONGEST_SET_NAME} characters")
+    return name
+
+
+LONGEST_SET_NAME = 100
+YAML = re.compile(r"(- )?[\w-]+:(\s|$)")
+HOW_TOML_LOOKS = "its lines are `key = value` below [section] (docs/studies.md has one)"
+SetName = Annotated[str, AfterValidator(_set_name)]
 
 
 class Study(Section):
     """A study: base model, data, recipe, grid and evaluation."""
 
-    name: str = Field(pattern=r"^\w[\w.-]*$")
-    model: Model
-    data: Data
-    recipe: Recipe = Recipe()
-    pack: Pack = Pack()
-    race: Race | None = None
-    grid: list[Grid] = Field(min_length=1)
-    targets: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
-    evaluate: Evaluate = Evaluate()
+    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)] = Field(
+        description="the study's name: letters, digits, '_', '-' and '.', no spaces, at most 100"
+    )
+    model: Model = Field(description="a table [model] with base, the base model")
+    data: Data = Field(description="a table [data] with train, the questions")
+    recipe: Recipe = Field(default=Recipe(), description="a table [recipe]")
+    pack: Pack = Field(default=Pack(), description="a table [pack]")
+    race: Race | None = Field(default=None, description="a table [race]")
+    grid: Annotated[list[Grid], BeforeValidator(_tables)] = Field(
+        min_length=1, description="a table [[grid]], or several"
+    )
+    targets: dict[SetName, Annotated[list[Text], BeforeValidator(as_list), Field(min_length=1)]] = (
+        Field(
+            default={}, description="modules' names, as a list for each set in the table [targets]"
+        )
+    )
+    evaluate: Evaluate = Field(default=Evaluate(), description="a table [evaluate]")
 
     @classmethod
     def load(cls, source: str | Path, overrides: Iterable[str] = ()) -> Self:
@@ -41,7 +80,9 @@ class Study(Section):
         try:
             tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise UserError(f"{place}: not valid TOML: {error}") from None
+            raise UserError(f"{place}: {_no_toml(text, error)}") from None
+        if "grid" in tables:
+            tables["grid"] = _tables(tables["grid"])
         for override in overrides:
             apply_override(tables, override)
         return cls.parse(tables, place)
@@ -53,7 +94,7 @@ class Study(Section):
             return cls.model_validate(tables)
         except ValidationError as error:
             faults = [e for e in error.errors() if e["type"] != "default_factory_not_called"]
-            raise UserError("\n".join(_explain(fault, place) for fault in faults)) from None
+            raise UserError("\n".join(explain(fault, place, cls) for fault in faults)) from None
 
     def configurations(self) -> list[Configuration]:
         """Return the points of the grid in the order of the file."""
@@ -71,34 +112,33 @@ def _read(source: str | Path) -> tuple[str, str]:
     path = Path(source)
     if path.is_file():
         try:
-            return path.read_text(encoding="utf-8"), str(path)
+            return path.read_text(encoding="utf-8-sig"), str(path)
         except UnicodeDecodeError:
             raise UserError(f"{path}: not a text file in UTF-8") from None
     if str(source) in shipped_studies():
         shipped = resources.files("lorasweep.study") / "shipped" / f"{source}.toml"
         return shipped.read_text(encoding="utf-8"), str(source)
+    if path.is_dir():
+        raise UserError(f"{path}: a folder, where a study's file is expected")
     raise UserError(
-        f"no study {str(source)!r}: no such file, nor a shipped study"
-        + nearest(str(source), shipped_studies())
+        f"no study {str(source)!r}: no such file, nor a shipped study{_nearest_study(path)}"
     )
 
 
-def _explain(error: ErrorDetails, place: str) -> str:
-    """Return one line for one schema error, with the nearest known key for an unknown one."""
-    where = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        *parents, key = error["loc"]
-        return f"{place}: unknown key {where!r}{nearest(str(key), _known_keys(parents))}"
-    if error["type"] == "missing":
-        return f"{place}: {where!r} is missing"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{place}: {where} = {error['input']!r}: {message}"
+def _nearest_study(path: Path) -> str:
+    """Return the study file beside a name that is none, or else what is shipped."""
+    files = [file.name for file in path.parent.glob("*.toml")]
+    name = path.name if path.suffix else f"{path.name}.toml"
+    hint = nearest(name, files)
+    return hint if "?" in hint else nearest(str(path), shipped_studies())
 
 
-def _known_keys(parents: Iterable[int | str]) -> list[str]:
-    sections: dict[str, type[Section]] = {
-        "model": Model, "data": Data, "recipe": Recipe, "pack": Pack, "race": Race,
-        "grid": Grid, "evaluate": Evaluate,
-    }  # fmt: skip
-    names = [part for part in parents if isinstance(part, str)]
-    return list((sections[names[0]] if names else Study).model_fields)
+def _no_toml(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """Return why a text is no TOML, and what it is in its place where that can be seen."""
+    lines = (line.strip() for line in text.splitlines())
+    first = next((line for line in lines if line.strip("- ") and line[0] != "#"), "")
+    if first.startswith(("{", '["', "[{")):
+        return f"this is JSON, and a study is TOML; {HOW_TOML_LOOKS}"
+    if YAML.match(first):
+        return f"this is YAML, and a study is TOML; {HOW_TOML_LOOKS}"
+    return f"not valid TOML: {error}"

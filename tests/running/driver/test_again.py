@@ -122,8 +122,9 @@ class Interrupting(Silent):
 @pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize(
     ("start_of", "num_kept"),
-    [("base model", 0), ("pack-0: train", 0), ("pack-0: answer", 0), ("pack-1: train", 2),
-     ("pack-1: answer", 2)],
+    [("base model", 0), ("pack 1 of 2: train", 0), ("pack 1 of 2: answer", 0),
+     ("pack 2 of 2: train", 2),
+     ("pack 2 of 2: answer", 2)],
 )  # fmt: skip
 def test_an_interrupted_call_is_completed_by_the_next(
     study: Study, finished: Path, tmp_path: Path, start_of: str, num_kept: int

@@ -42,7 +42,7 @@ def test_only_the_new_decoders_answer(out: Path, packs_run: list[set[str]]) -> N
     heard = Listening()
     results = driver.decode(out, NEW, heard)
     assert packs_run == []
-    names = ["base model", *(one.id for one in before.runs)]
+    names = ["base model", *(one.label for one in before.runs)]
     assert sorted(heard.jobs) == sorted(f"{name}: answer, {d}" for name in names for d in NEW)
     assert results == results_of(out)
     for old, new in zip([before.base, *before.runs], [results.base, *results.runs], strict=True):

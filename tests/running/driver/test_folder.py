@@ -252,3 +252,11 @@ def test_a_model_that_lacks_a_weight_is_refused(file: Path, tmp_path: Path) -> N
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"lack transformer\.h\.1\.attn\.c_attn\.weight"):
         run(tiny.load(file, f"model.base={folder}"), tmp_path / "out")
+
+
+@pytest.mark.usefixtures("no_worker", "no_report")
+def test_a_studys_file_or_name_stands_for_the_study(file: Path, out: Path) -> None:
+    expected = results_of(out).runs
+    assert run(file, out).runs == run(str(file), out).runs == expected
+    with pytest.raises(UserError, match="no study 'no-such-study'"):
+        run("no-such-study", out)

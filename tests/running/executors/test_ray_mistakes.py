@@ -29,7 +29,7 @@ def closed_port() -> Iterator[int]:
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ray_executor, "find_spec", lambda name: None)
     ended = call(*ON_RAY, "--out", tmp_path / "out")
-    assert_refused(ended, "pip install 'lorasweep[ray]'")
+    assert_refused(ended, "pip install -e '.[ray]'")
     assert not (tmp_path / "out").exists()
 
 

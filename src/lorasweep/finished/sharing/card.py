@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
+from lorasweep.console.plain_text import visible_on_page
 from lorasweep.data.squad.sources import HUB
 from lorasweep.finished.sharing.importing import hub_name
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of
@@ -71,7 +72,7 @@ def card(shared: Shared) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     environment.filters["inline"] = inline
     analysis = results.analysis.decoders.get("greedy") if results.analysis else None
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+    text = environment.from_string(TEMPLATE.read_text("utf-8")).render(
         metadata=_metadata(shared),
         study=results.study,
         run=run,
@@ -95,6 +96,7 @@ def card(shared: Shared) -> str:
         pulled=SMOLLM2 if shared.base == SMOLLM2 else None,
         loaded=repr(hub_id_of(shared.base) or "the folder of the base model"),
     )
+    return visible_on_page(text)
 
 
 def inline(text: object) -> str:

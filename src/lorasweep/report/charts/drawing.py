@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from lorasweep.console.plain_text import without_acting
 from lorasweep.report import fonts
 from lorasweep.report.words.language import Strings
 
@@ -104,14 +105,16 @@ def _directed(value: Any, say: Strings) -> Any:
     """Return a specification whose texts in letters from right to left are isolated.
 
     A chart's texts are set from left to right, whatever the page is; names of data, and lists that
-    sort by them, are changed alike.
+    sort by them, are changed alike. Characters that act are left out: pictures cannot hold them.
     """
     if isinstance(value, dict):
         return {key: _directed(inner, say) for key, inner in value.items()}
     if isinstance(value, list):
         return [_directed(inner, say) for inner in value]
-    is_own = isinstance(value, str) and say.direction_of(value) == "rtl"
-    return say.isolated(value) if is_own else value
+    if not isinstance(value, str):
+        return value
+    shown = without_acting(value)
+    return say.isolated(shown) if say.direction_of(shown) == "rtl" else shown
 
 
 def colour(groups: Sequence[str], title: str, palette: Sequence[str] = PALETTE) -> Any:

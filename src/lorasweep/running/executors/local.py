@@ -4,6 +4,7 @@ import gc
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
+from lorasweep.console.progress import labels_line
 from lorasweep.folder.records import Lock, LockedPack
 from lorasweep.model.machine import is_out_of_memory
 from lorasweep.running.executors.executor import Halve, labels_of
@@ -34,11 +35,13 @@ class LocalExecutor:
             pack = waiting.popleft()
             num_done += 1
             total = num_done + len(waiting)
+            called = labels_of(pack, labels)
             worker.reporter.note(
-                f"{pack.id}: {len(pack.runs)} lanes, {num_done} of {total} packs to run"
+                f"{pack.id}: {len(pack.runs)} lanes, {num_done} of {total} packs to run: "
+                f"{labels_line(called)}"
             )
             try:
-                finished = worker.run_pack(pack, labels_of(pack, labels))
+                finished = worker.run_pack(pack, called)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from lorasweep.errors import UserError
+from lorasweep.errors import UserError, how_to_install
 from lorasweep.folder.records import Lock, LockedPack
 from lorasweep.running.executors.executor import Halve
 from lorasweep.running.executors.remote import Place, place_here
@@ -27,7 +27,7 @@ def connected(address: str | None) -> Iterator["RayExecutor"]:
     Raises UserError where Ray is not installed, and where no cluster answers.
     """
     if find_spec("ray") is None:
-        raise UserError("--executor ray needs Ray: pip install 'lorasweep[ray]'")
+        raise UserError(f"--executor ray needs Ray; {how_to_install('ray')}")
     # Set before Ray is imported: it reports its use to its makers unless told not to, and warns of
     # what it will do with cards that an actor did not ask for.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

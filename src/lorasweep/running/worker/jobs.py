@@ -1,5 +1,6 @@
 """What goes into a worker and what comes out of it: plain data, nothing of it on disk yet."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,7 @@ class Job:
     checkpoints: Path
     checkpoint_minutes: float
     race: RaceJob | None = None
+    num_packs: int = 1
 
 
 def job_of(prepared: Prepared, lock: Lock, checkpoints: Path) -> Job:
@@ -75,7 +77,23 @@ def job_of(prepared: Prepared, lock: Lock, checkpoints: Path) -> Job:
         micro_tokens=lock.micro_tokens,
         checkpoints=checkpoints,
         checkpoint_minutes=study.pack.checkpoint_minutes,
+        num_packs=len({number_of(pack) for pack in lock.packs}),
     )
+
+
+def title_of(pack: LockedPack, labels: Sequence[str], job: Job) -> str:
+    """Return what people call a pack: "pack 1 of 13"; halves have letters, a lone run its label."""
+    number = number_of(pack)
+    if number is None:
+        return labels[0]
+    letters = pack.id.removeprefix(f"pack-{number}")
+    return f"pack {number + 1}{letters} of {max(job.num_packs, number + 1)}"
+
+
+def number_of(pack: LockedPack) -> int | None:
+    """Return a pack's place in its study, from 0; None of one in which a single run is resumed."""
+    found = re.match(r"pack-(\d+)", pack.id)
+    return int(found[1]) if found else None
 
 
 @dataclass(frozen=True)

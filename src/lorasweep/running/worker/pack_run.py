@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lorasweep.console.progress import Reporter, labels_line
+from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.folder.heartbeat import Pulse, has_checkpoint
 from lorasweep.folder.records import LockedPack
@@ -17,7 +17,14 @@ from lorasweep.model.peft_config import short_targets
 from lorasweep.model.peft_format import UNQUANTISED, SavedAdapter, TrainedOn
 from lorasweep.running.worker.examine import Examiner
 from lorasweep.running.worker.fitting import refuse_too_large
-from lorasweep.running.worker.jobs import FinishedRun, Scored, lane_of, race_of, records_of
+from lorasweep.running.worker.jobs import (
+    FinishedRun,
+    Scored,
+    lane_of,
+    race_of,
+    records_of,
+    title_of,
+)
 from lorasweep.running.worker.loaded import Loaded
 from lorasweep.study.fingerprint import fingerprint
 from lorasweep.training.checkpoint import Checkpoint, Checkpoints
@@ -45,6 +52,7 @@ class PackRun:
     ) -> None:
         self.loaded, self.job = loaded, loaded.job
         self.pack, self.labels = pack, labels
+        self.title = title_of(pack, labels, self.job)
         self.reporter, self.stop = reporter, stop
         self.on_checkpoint, self.pulse = on_checkpoint, pulse
         self.micro_tokens = max(1, self.job.micro_tokens >> len(pack.cuts))
@@ -122,7 +130,7 @@ class PackRun:
         # A pack resumed behind its last step has not evaluated in this process.
         known = self.latest or self._examiner.losses(num_lanes, "eval")
         decoders = self.job.evaluate.decoders
-        found = self._examiner.score_lanes(num_lanes, decoders, "eval", self.pack.id, known)
+        found = self._examiner.score_lanes(num_lanes, decoders, "eval", self.title, known)
         return {place: found[k] for place, k in lanes.items()}
 
     def _finished(
@@ -148,7 +156,8 @@ class PackRun:
 
     def _train(self, trained: Trainable, micro_tokens: int) -> Trained:
         total = self.job.recipe.epochs * self.job.sets["train"].forest.num_questions
-        self.reporter.start(f"{self.pack.id}: train {labels_line(self.labels)}", total)
+        what = self.labels[0] if len(self.labels) == 1 else f"{len(self.labels)} runs"
+        self.reporter.start(f"{self.title}: train {what}", total)
         outcome = train_pack(
             self.loaded.base, trained, self.loaded.trees["train"], self.job.recipe, micro_tokens,
             self._hooks(trained), self._checkpoints(self.pack),
