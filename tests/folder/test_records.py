@@ -12,6 +12,7 @@ from lorasweep.folder.records import (
     Prediction,
     Results,
     RunRecord,
+    Scores,
     StepEntry,
     eval_loss_of,
     scores_of,
@@ -79,3 +80,11 @@ def test_a_line_of_history_is_a_step_or_an_evaluation() -> None:
     ]  # fmt: skip
     assert {type(line) for line in lines} == set(get_args(get_args(HistoryEntry)[0]))
     assert [entry.validate_json(line.model_dump_json()) for line in lines] == lines
+
+
+def test_an_interval_of_width_0_of_an_older_record_is_none() -> None:
+    written = make_scores(50.0).model_dump() | {
+        "f1_interval": (0.0, 0.0), "exact_match_interval": (40.0, 60.0)
+    }  # fmt: skip
+    found = Scores.model_validate(written)
+    assert (found.f1_interval, found.exact_match_interval) == (None, (40.0, 60.0))

@@ -288,3 +288,14 @@ def test_a_mistyped_file_name_gets_the_nearest(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_predictions(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text('\ufeff{"a": "x"}', encoding="utf-8")
     assert read_predictions(tmp_path / "p.json") == {"a": "x"}
+
+
+@pytest.mark.parametrize(("answer", "ends"), [("dog", (0, 24.2)), ("cat", (75.8, 100))])
+def test_all_wrong_or_all_right_has_an_interval_by_paragraph(
+    answer: str, ends: tuple[float, float]
+) -> None:
+    answers = {f"q{i}": ["cat"] for i in range(36)}
+    scored = score(Predictions("p", dict.fromkeys(answers, answer)), dataset_of(answers, 3))
+    for metric in ("exact_match", "f1"):
+        assert scored.as_json()[f"{metric}_interval"] == pytest.approx(ends, abs=0.05)
+    assert scored.warnings == ()
