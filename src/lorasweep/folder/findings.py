@@ -14,7 +14,8 @@ Value = int | float | str
 class TiedBest(Stored):
     """The runs that the questions cannot tell from the best (the model confidence set of F1).
 
-    `p_values` has all compared runs by id; a run is a member where its p value is at least 0.05.
+    `p_values` has all compared runs by id; a run is a member where its p value is above 0.05. It is
+    also the corrected p value of its difference in F1 from the best run.
     """
 
     members: list[str]
@@ -27,8 +28,9 @@ class Difference(Stored):
     """A mean paired difference with its interval and permutation p value.
 
     `adjusted_p_value` is corrected over all comparisons on the same metric: with the run that
-    scored best, for its choice by these scores (`stats/all_pairs.py`); on the test set by Holm.
-    `is_shown` says whether interval and corrected test both speak for a difference.
+    scored best, for its choice by these scores, and so is the interval (`stats/all_pairs.py`); on
+    the test set by Holm, beside an interval of this difference alone. `is_shown` says whether
+    interval and corrected test both speak for a difference.
     """
 
     mean: float

@@ -47,12 +47,12 @@ class Bar:
 
 def difference_chart(
     points: Sequence[DifferencePoint], groups: Sequence[str], x_title: str, group_title: str,
-    say: Strings, digits: int = 1,
+    say: Strings, digits: int = 1, palette: Sequence[str] = PALETTE,
 ) -> Spec:  # fmt: skip
     """Return differences with their intervals, a row per point in the given order, a rule at 0."""
     number = f"+.{digits}f"
     shown = [group for group in groups if any(point.group == group for point in points)]
-    colours = [PALETTE[groups.index(group)] for group in shown]
+    colours = [palette[groups.index(group)] for group in shown]
     dense = len(points) > MAX_TALL_ROWS
     x = alt.X(
         "difference:Q",
