@@ -23,6 +23,7 @@ from lorasweep.report.sections.conclusions.limitations import limitations
 from lorasweep.report.sections.method.grid import grid, module_kinds
 from lorasweep.report.sections.method.lora import lora
 from lorasweep.report.sections.order import SECTIONS
+from lorasweep.report.sections.results.ablation import _rounded
 from lorasweep.report.sections.results.cost import cost
 from lorasweep.report.sections.results.decoding import decoding
 from lorasweep.report.sections.results.full import full
@@ -202,3 +203,9 @@ def test_a_study_without_a_lock_is_analysed_and_reported(tmp_path: Path) -> None
     outcome = Outcome(Store(tmp_path), Store(tmp_path).read_results())
     assert outcome.study is None
     assert all(make(outcome, SAY).blocks for make in SECTIONS)
+
+
+def test_shares_of_variance_add_up_as_they_are_written() -> None:
+    written = _rounded({"a": 0.33349, "b": 0.33349, "c": 0.33302, "d": 0.0})
+    assert written == {"a": 0.334, "b": 0.333, "c": 0.333, "d": 0.0}
+    assert sum(round(1000 * share) for share in written.values()) == 1000

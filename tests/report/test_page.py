@@ -179,7 +179,7 @@ def test_the_summary_says_who_is_tied_and_what_the_best_run_gains(page: str) -> 
     assert "The best run was chosen and scored on the same questions" in text
     assert "weights dequantised from 4 bits" in text
     assert "1 run failed." in text
-    assert "r16 lr0.0003 attn was stopped at step 7: gradient was nan." in text
+    assert "r16 lr0.0003 attn was stopped at step 8: gradient was nan." in text
 
 
 def test_runs_that_are_tied_for_best_have_a_star(out: Path) -> None:

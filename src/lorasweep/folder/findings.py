@@ -124,7 +124,8 @@ class Ablation(Stored):
 
     `residual` is the share of interactions and chance in training in the variance between runs,
     `evaluation` that of the choice of the questions. `seeds` is that of chance in training, and
-    `residual` without it, where configurations were run with several seeds.
+    `residual` without it, where configurations were run with several seeds. With the axes' they
+    add up to 1, a part that is estimated below 0 being taken for 0.
     """
 
     axes: list[Axis] = []

@@ -1,5 +1,6 @@
 """Training health: gradient norms, clipping, and lanes that failed or were stopped."""
 
+from lorasweep.analysis.results import failed_step
 from lorasweep.folder.records import RunRecord, StepEntry
 from lorasweep.report.blocks import Block, Figure, Items, Notice, Paragraph, Section
 from lorasweep.report.charts.run_charts import bucket_size, line_chart, thin
@@ -31,7 +32,7 @@ def _figure(outcome: Outcome, steps: dict[str, list[StepEntry]], say: Strings) -
     size = bucket_size(max(map(len, steps.values()), default=0), len(steps))
     norms = {
         run_id: thin(
-            [(float(e.step), e.grad_norm) for e in entries if e.grad_norm is not None], size
+            [(float(e.step + 1), e.grad_norm) for e in entries if e.grad_norm is not None], size
         )
         for run_id, entries in steps.items()
     }
@@ -101,7 +102,7 @@ def _failed(outcome: Outcome, say: Strings) -> list[str]:
         say(
             "health.failure",
             name=outcome.names[run.id],
-            step=say.integer(run.failure.step),
+            step=say.integer(failed_step(run.failure)),
             quantity=term(run.failure.quantity, say),
             value=run.failure.value,
         )
