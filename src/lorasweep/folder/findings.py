@@ -155,12 +155,13 @@ class SeedSpread(Stored):
 
 
 class Group(Stored):
-    """The answers that share a value."""
+    """The answers that share a value; earlier versions gave no interval."""
 
     value: str
     count: int
     exact_match: float
     f1: float
+    f1_interval: Interval | None = None
 
 
 class Breakdown(Stored):

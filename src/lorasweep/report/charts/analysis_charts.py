@@ -38,11 +38,16 @@ class HeatCell:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a chart: bars of one name stand beside each other, one for each group."""
+    """A bar of a chart: bars of one name stand beside each other, one for each group.
+
+    A line goes from `low` to `high`, the ends of its interval.
+    """
 
     name: str
     group: str
     value: float
+    low: float | None = None
+    high: float | None = None
 
 
 def difference_chart(
@@ -131,6 +136,11 @@ def bar_chart(
     bars = chart.mark_bar().encode(
         color=colours if len(groups) > 1 else alt.value(PALETTE[0]),
     )
-    figures = chart.mark_text(align="left", dx=4).encode(text=alt.Text("value:Q", format=number))
-    layers = alt.layer(bars, figures).properties(height=BAR_HEIGHT * len(names))
-    return with_points(layers, [vars(each) for each in values])
+    figures = chart.mark_text(align="left", dx=4).encode(
+        x=alt.X("end:Q"), text=alt.Text("value:Q", format=number)
+    )
+    spans = chart.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q")
+    lines = [spans] if any(each.low is not None for each in values) else []
+    layers = alt.layer(bars, *lines, figures).properties(height=BAR_HEIGHT * len(names))
+    rows = [{**vars(each), "end": max(each.value, each.high or each.value)} for each in values]
+    return with_points(layers, rows)

@@ -45,6 +45,10 @@ def cost(outcome: Outcome, say: Strings) -> Section:
 
 def _front(outcome: Outcome, kind: Cost, costs: Costs | None, say: Strings) -> list[Block]:
     front = kind.front(costs) if costs else []
+    values = {kind.of(each.run) for each in scored_runs(outcome.results)}
+    if len(values) == 1:
+        title, value = say(f"cost.{kind.key}"), say.plain(values.pop())
+        return [Paragraph(say("cost.same", cost=title, value=value))]
     blocks: list[Block] = [_figure(outcome, kind, front, say)]
     if front:
         names = say.list([outcome.names[run_id] for run_id in front])

@@ -12,6 +12,7 @@ from lorasweep.report.charts.run_charts import ScorePoint, score_chart
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import DECODER, Scored, Standing, analysis_of, best_group, standing
 from lorasweep.report.sections.method.grid import alpha_of
+from lorasweep.report.sections.results.top import agreement
 from lorasweep.report.tables import Cell, Column, Kind, Table
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.sentences import f1_sentence, tied_sentence
@@ -39,7 +40,7 @@ def leaderboard(outcome: Outcome, say: Strings) -> Section:
     how_to_read = say("leaderboard.how_to_read", clusters=say(f"clusters.{unit}"))
     blocks: list[Block] = [Paragraph(how_to_read)]
     blocks.append(_score_figure(outcome, say) or Notice(say("leaderboard.no_chart")))
-    blocks.append(_table(outcome, say))
+    blocks += [_table(outcome, say), *agreement(outcome, say)]
     return Section("leaderboard", say("leaderboard.title"), blocks)
 
 
