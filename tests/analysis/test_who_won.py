@@ -148,3 +148,21 @@ def test_results_of_two_rules_are_called_outdated(tmp_path: Path) -> None:
     assert SAY("comparisons.outdated") in says
     now = [getattr(block, "text", "") for block in comparisons(outcome, SAY).blocks]
     assert SAY("comparisons.outdated") not in now
+
+
+def test_a_standing_has_one_colour_and_one_mark_in_both_charts(tmp_path: Path) -> None:
+    outcome = analysed(tmp_path, 1, 0.6)
+    scales = []
+    for section, figure in ((leaderboard, "f1"), (comparisons, "differences")):
+        (found,) = [
+            b for b in section(outcome, SAY).blocks if isinstance(b, Figure) and b.id == figure
+        ]
+        dots = found.spec["layer"][-1]["encoding"]
+        scales.append([
+            dict(zip(scale["domain"], scale["range"], strict=True))
+            for scale in (dots["color"]["scale"], dots["shape"]["scale"])
+        ])  # fmt: skip
+    for both in zip(*scales, strict=True):
+        shared = set.intersection(*map(set, both))
+        assert {"behind the best", "base model"} <= shared
+        assert all(len({of[group] for of in both}) == 1 for group in shared)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from lorasweep.report.charts.drawing import PALETTE, Spec, colour, rule, with_points
+from lorasweep.report.charts.drawing import PALETTE, Spec, colour, rule, shape, with_points
 from lorasweep.report.charts.run_charts import DENSE_ROW_HEIGHT, MAX_TALL_ROWS, ROW_HEIGHT
 from lorasweep.report.words.language import Strings
 
@@ -77,8 +77,9 @@ def difference_chart(
     )
     zero = rule(x=alt.X("difference:Q"), values=[{"difference": 0.0}])
     spans = chart.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
-    shape = alt.Shape("group:N", sort=shown, legend=None)
-    dots = chart.mark_point(filled=True, size=90, opacity=1).encode(x=x, shape=shape)
+    dots = chart.mark_point(filled=True, size=90, opacity=1).encode(
+        x=x, shape=shape(shown, groups, group_title)
+    )
     height = (DENSE_ROW_HEIGHT if dense else ROW_HEIGHT) * len(points)
     layers = alt.layer(*zero, spans, dots).properties(height=height)
     return with_points(layers, [vars(point) for point in points])
@@ -136,11 +137,9 @@ def bar_chart(
     bars = chart.mark_bar().encode(
         color=colours if len(groups) > 1 else alt.value(PALETTE[0]),
     )
-    figures = chart.mark_text(align="left", dx=4).encode(
-        x=alt.X("end:Q"), text=alt.Text("value:Q", format=number)
-    )
+    figures = chart.mark_text(align="left", dx=4).encode(text=alt.Text("value:Q", format=number))
     spans = chart.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q")
-    lines = [spans] if any(each.low is not None for each in values) else []
-    layers = alt.layer(bars, *lines, figures).properties(height=BAR_HEIGHT * len(names))
-    rows = [{**vars(each), "end": max(each.value, each.high or each.value)} for each in values]
-    return with_points(layers, rows)
+    # A number at the end of a bar would stand on the line of its interval.
+    over = spans if any(each.low is not None for each in values) else figures
+    layers = alt.layer(bars, over).properties(height=BAR_HEIGHT * len(names))
+    return with_points(layers, [vars(each) for each in values])

@@ -47,8 +47,9 @@ def _front(outcome: Outcome, kind: Cost, costs: Costs | None, say: Strings) -> l
     front = kind.front(costs) if costs else []
     values = {kind.of(each.run) for each in scored_runs(outcome.results)}
     if len(values) == 1:
-        title, value = say(f"cost.{kind.key}"), say.plain(values.pop())
-        return [Paragraph(say("cost.same", cost=title, value=value))]
+        (value,) = values
+        shown = say.integer(int(value)) if value == int(value) else say.figures(f"{value:.3g}")
+        return [Paragraph(say("cost.same", cost=say(f"cost.{kind.key}"), value=shown))]
     blocks: list[Block] = [_figure(outcome, kind, front, say)]
     if front:
         names = say.list([outcome.names[run_id] for run_id in front])
