@@ -112,13 +112,16 @@ def test_the_order_of_the_rows_decides_nothing(tmp_path: Path) -> None:
 
 def test_equal_scores_are_all_tied(tmp_path: Path) -> None:
     runs = [make_run(index) for index in range(4)]
-    for name, right in (("same", shares_right([0.5])[0]), ("wrong", [False] * 80)):
+    for name, right, says in (
+        ("same", shares_right([0.5])[0], "All 4 runs are tied for best"),
+        ("wrong", [False] * 80, "No run gives a right answer: exact match is 0"),
+    ):
         rows = {run.id: predictions(right) for run in runs} | {"base": predictions(right)}
         found = of_greedy(write(tmp_path / name, runs, rows))
         assert found.best == "run0"
         assert found.tied_best is not None
         assert len(found.tied_best.members) == 4
-        assert found.tied_best.sentence.startswith("All 4 runs are tied for best")
+        assert found.tied_best.sentence.startswith(says)
         assert not any(each.f1.is_shown for each in found.comparisons)
         assert found.power is None
         assert found.ablation is not None

@@ -7,7 +7,7 @@ from invented_answers import make_run, paragraphs, predictions, write
 
 from lorasweep import UserError
 from lorasweep.analysis.answers import Answers, answers_of
-from lorasweep.analysis.failures import failures
+from lorasweep.analysis.failures import classified, failures, failures_of
 from lorasweep.scoring.failures.breakdown import Aspect
 
 
@@ -44,3 +44,13 @@ def test_examples_are_at_most_three_of_a_class(tmp_path: Path) -> None:
 def test_an_answer_to_an_unknown_question_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is in none of the paragraphs"):
         failures(answers(tmp_path, [True] * 8, [True] * 8), paragraphs(4))
+
+
+def test_groups_of_several_paragraphs_have_an_interval_and_n() -> None:
+    rows = classified(predictions([i % 3 > 0 for i in range(40)]), paragraphs(40))
+    found = failures_of(rows, [])
+    (by_kind,) = (each for each in found.breakdowns if each.aspect == "question kind")
+    (group,) = by_kind.best
+    assert group.count == 40
+    assert group.f1_interval is not None
+    assert group.f1_interval[0] < group.f1 < group.f1_interval[1]

@@ -1,6 +1,6 @@
 import pytest
 
-from lorasweep.analysis.results import ranked, summarise
+from lorasweep.analysis.results import failed_step, ranked, summarise
 from lorasweep.folder.records import Failure, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.study.plan import Plan, make_plan
@@ -64,7 +64,7 @@ def test_failed_runs_stay_in_the_results_with_a_warning(store: Store, plan: Plan
     results = summary(store, plan, failed)
     assert results.chosen is None
     assert ranked(results) == []
-    assert results.warnings == ["w", "r4 lr1e-3 attn failed: its loss was nan at step 3"]
+    assert results.warnings == ["w", "r4 lr1e-3 attn failed: its loss was nan at step 4"]
     results = summary(store, plan, make_record("b", 0.0))
     assert results.chosen == "b"
 
@@ -73,3 +73,8 @@ def test_before_the_first_run_there_is_the_base_alone(store: Store, plan: Plan) 
     results = summary(store, plan)
     assert (results.runs, results.chosen) == ([], None)
     assert results.base == make_base()
+
+
+def test_a_step_is_counted_from_1_and_an_evaluation_comes_after_as_many() -> None:
+    assert failed_step(Failure(step=0, quantity="gradient norm", value="inf")) == 1
+    assert failed_step(Failure(step=3, quantity="evaluation loss", value="nan")) == 3

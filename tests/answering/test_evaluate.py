@@ -220,3 +220,12 @@ def test_every_decoder_answers_every_question(
             rows = predictions_of(paragraphs, answers)
             ids = [q.id for p in paragraphs for q in p.questions]
             assert [(r.id, r.draw) for r in rows] == [(i, n) for i in ids for n in range(draws)]
+
+
+def test_where_all_is_wrong_the_interval_knows_how_many_paragraphs_there_were() -> None:
+    wrong = predictions()[0].model_copy(update={"exact_match": 0.0, "f1": 0.0})
+    rows = [wrong.model_copy(update={"id": f"q{i}", "paragraph": f"p{i}"}) for i in range(12)]
+    scores = scores_of(rows, None)
+    assert scores.f1_interval == scores.exact_match_interval == pytest.approx((0, 24.2), abs=0.05)
+    halves = [row.model_copy(update={"f1": 0.5}) for row in rows]
+    assert scores_of(halves, None).f1_interval is None

@@ -12,6 +12,7 @@ from lorasweep.folder.records import (
     Prediction,
     Results,
     RunRecord,
+    Scores,
     StepEntry,
     eval_loss_of,
     scores_of,
@@ -86,3 +87,11 @@ def test_labels_are_bounded() -> None:
     RunRecord.model_validate({**record, "label": "x" * 1000})
     with pytest.raises(ValidationError):
         RunRecord.model_validate({**record, "label": "x" * 1001})
+
+
+def test_an_interval_of_width_0_of_an_older_record_is_none() -> None:
+    written = make_scores(50.0).model_dump() | {
+        "f1_interval": (0.0, 0.0), "exact_match_interval": (40.0, 60.0)
+    }  # fmt: skip
+    found = Scores.model_validate(written)
+    assert (found.f1_interval, found.exact_match_interval) == (None, (40.0, 60.0))

@@ -10,6 +10,7 @@ from invented import (
     make_run,
     make_scores,
     write_analysis,
+    write_history,
     write_results,
 )
 from safetensors.numpy import save_file
@@ -19,14 +20,18 @@ from lorasweep.folder.records import PackInfo, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Block, Items, Section
 from lorasweep.report.load import Outcome
+from lorasweep.report.page import make_sections
 from lorasweep.report.sections.conclusions.limitations import limitations
 from lorasweep.report.sections.method.grid import grid, module_kinds
 from lorasweep.report.sections.method.lora import lora
 from lorasweep.report.sections.order import SECTIONS
+from lorasweep.report.sections.results.ablation import _rounded
 from lorasweep.report.sections.results.cost import cost
 from lorasweep.report.sections.results.decoding import decoding
 from lorasweep.report.sections.results.full import full
 from lorasweep.report.sections.results.heat import heat_maps
+from lorasweep.report.sections.results.scores import leaderboard
+from lorasweep.report.sections.training.losses import losses
 from lorasweep.report.tables import Table
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.sentences import f1_sentence
@@ -105,7 +110,7 @@ def test_decoders_stand_beside_each_other(tmp_path: Path) -> None:
 def full_and_lora() -> list[RunRecord]:
     trained = make_run(
         1, 55.0, configuration=FULL, label="full", trainable_parameters=10_000_000,
-        pack=PackInfo(id="p1", lanes=1, seconds=30.0),
+        pack=PackInfo(id="p1", lanes=1, seconds=60.0), train_seconds=60.0,
     )  # fmt: skip
     return [make_run(0, 50.0, trainable_parameters=100_000), trained]
 
@@ -121,7 +126,7 @@ def test_full_fine_tuning_and_lora_are_compared_by_a_test_alone(tmp_path: Path) 
 
 
 def test_costs_that_lie_far_apart_take_a_logarithm(tmp_path: Path) -> None:
-    parameters, seconds, _ = cost(outcome_of(tmp_path, full_and_lora()), SAY).figures()
+    parameters, seconds = cost(outcome_of(tmp_path, full_and_lora()), SAY).figures()
     scales = [each.spec["layer"][-1]["encoding"]["x"]["scale"] for each in (parameters, seconds)]
     assert [scale.get("type") for scale in scales] == ["log", None]
 
@@ -202,3 +207,47 @@ def test_a_study_without_a_lock_is_analysed_and_reported(tmp_path: Path) -> None
     outcome = Outcome(Store(tmp_path), Store(tmp_path).read_results())
     assert outcome.study is None
     assert all(make(outcome, SAY).blocks for make in SECTIONS)
+
+
+def test_shares_of_variance_add_up_as_they_are_written() -> None:
+    written = _rounded({"a": 0.33349, "b": 0.33349, "c": 0.33302, "d": 0.0})
+    assert written == {"a": 0.334, "b": 0.333, "c": 0.333, "d": 0.0}
+    assert sum(round(1000 * share) for share in written.values()) == 1000
+
+
+def test_a_cost_that_all_runs_share_is_said_and_not_drawn(tmp_path: Path) -> None:
+    section = cost(outcome_of(tmp_path, [make_run(0, 50.0), make_run(1, 60.0)]), SAY)
+    assert [figure.id for figure in section.figures()] == ["f1_parameters"]
+    assert "Training time (s): 30 for every scored run, so F1 is not drawn against it." in words(
+        section
+    )
+
+
+def test_what_is_empty_is_left_out_of_the_report(tmp_path: Path) -> None:
+    few, many = (
+        {section.id for section in make_sections(outcome_of(tmp_path / str(n), runs), SAY)}
+        for n, runs in ((4, runs_of(4)), (11, runs_of(11)))
+    )
+    assert many - few == {"top"}
+    assert not {"race", "full", "decoding"} & many
+    assert "comes first by evaluation loss and by F1" in words(
+        leaderboard(outcome_of(tmp_path, runs_of(4)), SAY)
+    )
+
+
+def runs_of(number: int) -> list[RunRecord]:
+    return [make_run(index, 60.0 - index) for index in range(number)]
+
+
+def test_decoders_that_do_not_sample_are_a_table_without_a_chart(tmp_path: Path) -> None:
+    metrics = {"greedy": make_scores(50.0), "span": make_scores(44.0), "eval_loss": 1.0}
+    section = decoding(outcome_of(tmp_path, [make_run(0, 50.0, metrics=metrics)]), SAY)
+    assert (len(section.tables()), section.figures()) == (1, [])
+
+
+def test_losses_of_one_epoch_are_no_line(tmp_path: Path) -> None:
+    run = make_run(0, 50.0)
+    write_history(tmp_path, run, 20)
+    section = losses(outcome_of(tmp_path, [run]), SAY)
+    assert [figure.id for figure in section.figures()] == ["train_loss"]
+    assert "after one epoch alone" in words(section)

@@ -309,3 +309,14 @@ def test_rows_that_are_impossible_are_left_out_and_answers_out_of_place_counted(
     assert f"{data}: unanswerable questions left out: 1" in scored.warnings
     assert unplaced in scored.warnings
     assert unplaced in compare_files(predictions, predictions, str(data)).warnings
+
+
+@pytest.mark.parametrize(("answer", "ends"), [("dog", (0, 24.2)), ("cat", (75.8, 100))])
+def test_all_wrong_or_all_right_has_an_interval_by_paragraph(
+    answer: str, ends: tuple[float, float]
+) -> None:
+    answers = {f"q{i}": ["cat"] for i in range(36)}
+    scored = score(Predictions("p", dict.fromkeys(answers, answer)), dataset_of(answers, 3))
+    for metric in ("exact_match", "f1"):
+        assert scored.as_json()[f"{metric}_interval"] == pytest.approx(ends, abs=0.05)
+    assert scored.warnings == ()

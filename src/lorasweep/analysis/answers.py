@@ -13,6 +13,7 @@ from lorasweep.folder.records import Prediction, Results, RunRecord, scores_of
 from lorasweep.folder.store import Store
 from lorasweep.scoring.answer_scores import by_question, clusters_of
 from lorasweep.scoring.stats.clusters import Clusters, Floats
+from lorasweep.scoring.stats.confidence_set import TiedBest, tied_best
 from lorasweep.study.sections import Unit
 
 # The draws of every question; a decoder that does not sample gives one.
@@ -59,6 +60,11 @@ class Answers:
     def ranking(self) -> list[int]:
         """The rows of the runs from the highest F1 to the lowest; equal ones in their order."""
         return [int(row) for row in np.argsort(-self.f1_of_runs.mean(axis=1), kind="stable")]
+
+    @cached_property
+    def tied_best(self) -> TiedBest:
+        """The best run by F1, what ties with it, and how far all else lies behind: decided once."""
+        return tied_best(self.f1, self.clusters, apart=len(self.f1) - len(self.runs))
 
     @property
     def ids(self) -> list[str]:

@@ -9,9 +9,10 @@ from lorasweep.folder.findings import Comparison, Costs, Difference, Power, Seed
 from lorasweep.folder.records import Prediction, RunRecord
 from lorasweep.folder.stored import Interval
 from lorasweep.scoring.answer_scores import by_question, clusters_of
-from lorasweep.scoring.stats import confidence_set, paired, seeds
-from lorasweep.scoring.stats.all_pairs import differences_from_chosen
+from lorasweep.scoring.stats import paired, seeds
+from lorasweep.scoring.stats.all_pairs import differences_at, differences_from_chosen
 from lorasweep.scoring.stats.clusters import Floats
+from lorasweep.scoring.stats.intervals import within
 from lorasweep.scoring.stats.power import Power as Settling
 from lorasweep.scoring.stats.power import questions_to_settle
 from lorasweep.study.sections import Unit
@@ -19,11 +20,16 @@ from lorasweep.study.sections import Unit
 # A difference in points that would matter, chosen beforehand.
 DIFFERENCE_TO_SETTLE = 1.0
 MOST_NAMES = 6
+NOTHING_RIGHT = (
+    "No run gives a right answer: exact match is 0 on all questions. What helps: more steps "
+    "(recipe.epochs, or more data), a higher learning rate, a look at the prompt (data.prompt) and "
+    "at what the runs answer."
+)
 
 
 def tied_best(answers: Answers) -> TiedBest:
     """Return the set of runs that may be the best by F1, and what it says in a sentence."""
-    found = confidence_set.tied_best(answers.f1_of_runs, answers.clusters)
+    found = answers.tied_best
     members = [row for row in answers.ranking if row in found.members]
     return TiedBest(
         members=[answers.ids[row] for row in members],
@@ -31,7 +37,7 @@ def tied_best(answers: Answers) -> TiedBest:
             run.id: p for run, p in zip(answers.runs, found.p_values, strict=True)
         },
         level=found.level,
-        sentence=_tied_sentence(answers, members, found.level),
+        sentence=_best_sentence(answers, members, found.level),
     )  # fmt: skip
 
 
@@ -39,22 +45,19 @@ def comparisons(answers: Answers) -> list[Comparison]:
     """Return every other run, and the base model, minus the run with the highest F1.
 
     From the highest F1 to the lowest, the base model last. p values are corrected for the choice
-    of that run by the same scores.
+    of that run by the same scores; those of F1 are the tied-best set's own.
     """
     best, *others = answers.ranking
     others += [len(answers.runs)] if answers.base else []
-
-    def behind(scores: Floats) -> list[paired.Difference]:
-        found = differences_from_chosen(scores, best, answers.clusters)
-        return [found[row] for row in others]
-
     rows, em = [best, *others], answers.exact_match
+    of_f1 = differences_at(answers.tied_best.steps, answers.f1, answers.clusters)
+    of_em = differences_from_chosen(em, best, answers.clusters, apart=len(em) - len(answers.runs))
     return _compare(
         [answers.ids[row] for row in rows],
         [answers.name(row) for row in rows],
         answers.unit,
-        behind(answers.f1),
-        behind(em),
+        [of_f1[row] for row in others],
+        [of_em[row] for row in others],
         [_mcnemar(em[row], em[best]) for row in others],
     )
 
@@ -198,6 +201,7 @@ def _mcnemar(a: Floats, b: Floats) -> float | None:
 def _difference(
     name: str, against: str, metric: str, found: paired.Difference, unit: Unit
 ) -> Difference:
+    found = within(found, -100.0, 100.0)
     assert found.adjusted_p_value is not None
     return Difference(
         mean=found.mean,
@@ -208,6 +212,14 @@ def _difference(
         reason=found.reason,
         sentence=_capital(paired.sentence(name, against, metric, found, unit)) + ".",
     )
+
+
+def _best_sentence(answers: Answers, members: Sequence[int], level: float) -> str:
+    """Say which runs may be the best one, and where none is right, what helps."""
+    tie, runs = _tied_sentence(answers, members, level), len(answers.runs)
+    if answers.exact_match[:runs].any():
+        return tie
+    return f"{NOTHING_RIGHT} {tie}" if answers.f1_of_runs.any() else NOTHING_RIGHT
 
 
 def _tied_sentence(answers: Answers, members: Sequence[int], level: float) -> str:
@@ -225,7 +237,7 @@ def _tied_sentence(answers: Answers, members: Sequence[int], level: float) -> st
     which = f"All {num_runs} runs" if len(names) == num_runs else f"{len(names)} of {num_runs} runs"
     return (
         f"{which} are tied for best: {names_in_line(names)}; "
-        f"these questions tell no two of them apart at the {percent} level."
+        f"these questions do not tell the others from {names[0]} at the {percent} level."
     )
 
 

@@ -16,6 +16,7 @@ from lorasweep.scoring.failures.breakdown import (
     rows_of,
 )
 from lorasweep.scoring.failures.classes import FailureClass
+from lorasweep.study.sections import Unit
 
 EXAMPLES_PER_CLASS = 3
 
@@ -30,7 +31,7 @@ def failures(answers: Answers, paragraphs: Iterable[Paragraph]) -> Failures:
         classified([draws[0] for draws in questions], known)
         for questions in (answers.predictions[answers.ranking[0]], answers.base)
     )
-    return failures_of(best, base)
+    return failures_of(best, base, answers.unit)
 
 
 def classified(predictions: Iterable[Prediction], paragraphs: Iterable[Paragraph]) -> list[Row]:
@@ -41,14 +42,16 @@ def classified(predictions: Iterable[Prediction], paragraphs: Iterable[Paragraph
         raise UserError(str(error)) from None
 
 
-def failures_of(best: Sequence[Row], base: Sequence[Row]) -> Failures:
+def failures_of(best: Sequence[Row], base: Sequence[Row], unit: Unit = "paragraph") -> Failures:
     """Return one model's answers by class and by question, with another's beside them.
 
     The examples of a class are the answers whose question ids have the smallest SHA-256.
     """
     return Failures(
         breakdowns=[
-            Breakdown(aspect=aspect, best=_groups(best, aspect), base=_groups(base, aspect))
+            Breakdown(
+                aspect=aspect, best=_groups(best, aspect, unit), base=_groups(base, aspect, unit)
+            )
             for aspect in Aspect
         ],
         changes=_changes(base, best) if base else None,
@@ -60,8 +63,8 @@ def failures_of(best: Sequence[Row], base: Sequence[Row]) -> Failures:
     )
 
 
-def _groups(rows: Sequence[Row], aspect: Aspect) -> list[Group]:
-    return [Group(**vars(group)) for group in breakdown(rows, aspect)]
+def _groups(rows: Sequence[Row], aspect: Aspect, unit: Unit) -> list[Group]:
+    return [Group(**vars(group)) for group in breakdown(rows, aspect, unit)]
 
 
 def _changes(base: Sequence[Row], best: Sequence[Row]) -> Changes:

@@ -14,6 +14,7 @@ from lorasweep.folder.holding import holding
 from lorasweep.folder.records import (
     BaseRecord,
     DataCard,
+    Failure,
     Lock,
     Prediction,
     Results,
@@ -146,7 +147,7 @@ def _configurations(plan: Plan, ids: Sequence[str]) -> list[dict[str, Any]]:
 def _failures(runs: Sequence[RunRecord]) -> list[str]:
     trained = [
         f"{run.label} failed: its {run.failure.quantity} was {run.failure.value} "
-        f"at step {run.failure.step}"
+        f"at step {failed_step(run.failure)}"
         for run in runs
         if run.failure is not None
     ]
@@ -157,6 +158,14 @@ def _failures(runs: Sequence[RunRecord]) -> list[str]:
         if run.state == "failed" and run.failure is None and run.warnings
     ]
     return trained + foreign
+
+
+def failed_step(failure: Failure) -> int:
+    """Return the step at which a run failed, counted from 1 as people see it.
+
+    On disk steps are counted from 0; evaluations come after as many steps.
+    """
+    return failure.step + (failure.quantity != "evaluation loss")
 
 
 def _f1(run: RunRecord) -> float:

@@ -179,13 +179,15 @@ def _packs(status: Status) -> Table:
 
 
 def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -> None:
-    """Print all scored runs and the base model by each decoder, and where the report is."""
+    """Print all scored runs, the base model and what is best by each decoder, and the report."""
     console = wide_console()
+    analysed = results.analysis.decoders if results.analysis else {}
     for decoder in decoders:
         console.print(_leaderboard(results, decoder))
-    found = results.analysis.decoders.get("greedy") if results.analysis else None
-    if found:
-        _print_findings(console, found)
+        found = analysed.get(decoder)
+        print_lines(console, [f"* {found.tied_best.sentence}"] if found and found.tied_best else [])
+    if found := analysed.get("greedy" if "greedy" in decoders else decoders[0]):
+        _print_limits(console, found)
     _print_stops(console, results, folder)
     if results.base.note:
         console.print(f"base model: {results.base.note}", markup=False)
@@ -193,11 +195,10 @@ def print_leaderboard(results: Results, folder: Path, decoders: Sequence[str]) -
     console.print(f"report: {folder / 'report' / 'index.html'}", soft_wrap=True, markup=False)
 
 
-def _print_findings(console: Console, found: DecoderAnalysis) -> None:
-    """Say which runs are tied for best, what limits that, and how to extend the grid."""
-    lines = [f"* {found.tied_best.sentence}"] if found.tied_best else []
+def _print_limits(console: Console, found: DecoderAnalysis) -> None:
+    """Say what limits the choice of the best run, and how to extend the grid."""
     edges = found.ablation.edges if found.ablation else []
-    lines += [found.selection_bias] if found.selection_bias else []
+    lines = [found.selection_bias] if found.selection_bias else []
     lines += [f"{edge.sentence} {edge.option}" for edge in edges]
     print_lines(console, lines)
 

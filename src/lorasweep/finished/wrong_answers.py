@@ -64,7 +64,7 @@ def wrong_answers(out: Path, run: str, against: str, decoder: str) -> WrongAnswe
     first, second = (_name(results, record) for record in records)
     if {row.id for row in rows[0]} != {row.id for row in rows[1]}:
         raise UserError(f"{first} and {second} answered other questions")
-    return WrongAnswers(first, second, decoder, failures_of(*rows))
+    return WrongAnswers(first, second, decoder, failures_of(rows[0], rows[1]))
 
 
 def _record(results: Results, name: str) -> BaseRecord | RunRecord:

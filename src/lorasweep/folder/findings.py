@@ -14,7 +14,8 @@ Value = int | float | str
 class TiedBest(Stored):
     """The runs that the questions cannot tell from the best (the model confidence set of F1).
 
-    `p_values` has all compared runs by id; a run is a member where its p value is at least 0.05.
+    `p_values` has all compared runs by id; a run is a member where its p value is above 0.05. It is
+    also the corrected p value of its difference in F1 from the best run.
     """
 
     members: list[str]
@@ -27,8 +28,9 @@ class Difference(Stored):
     """A mean paired difference with its interval and permutation p value.
 
     `adjusted_p_value` is corrected over all comparisons on the same metric: with the run that
-    scored best, for its choice by these scores (`stats/all_pairs.py`); on the test set by Holm.
-    `is_shown` says whether interval and corrected test both speak for a difference.
+    scored best, for its choice by these scores, and so is the interval (`stats/all_pairs.py`); on
+    the test set by Holm, beside an interval of this difference alone. `is_shown` says whether
+    interval and corrected test both speak for a difference.
     """
 
     mean: float
@@ -122,7 +124,8 @@ class Ablation(Stored):
 
     `residual` is the share of interactions and chance in training in the variance between runs,
     `evaluation` that of the choice of the questions. `seeds` is that of chance in training, and
-    `residual` without it, where configurations were run with several seeds.
+    `residual` without it, where configurations were run with several seeds. With the axes' they
+    add up to 1, a part that is estimated below 0 being taken for 0.
     """
 
     axes: list[Axis] = []
@@ -152,12 +155,13 @@ class SeedSpread(Stored):
 
 
 class Group(Stored):
-    """The answers that share a value."""
+    """The answers that share a value; earlier versions gave no interval."""
 
     value: str
     count: int
     exact_match: float
     f1: float
+    f1_interval: Interval | None = None
 
 
 class Breakdown(Stored):

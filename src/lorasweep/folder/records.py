@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from lorasweep.folder.findings import Analysis
-from lorasweep.folder.stored import FileName, Interval, Share, Stored
+from lorasweep.folder.stored import FileName, Interval, Share, Stored, WideInterval
 from lorasweep.study.grid import Configuration, ImportedConfiguration
 from lorasweep.study.sections import Race, Unit
 
@@ -36,8 +36,8 @@ class Scores(Stored):
 
     exact_match: float
     f1: float
-    exact_match_interval: Interval | None = None
-    f1_interval: Interval | None = None
+    exact_match_interval: WideInterval = None
+    f1_interval: WideInterval = None
     clusters: Unit = "paragraph"
     f1_design_effect: float | None = None
     exact_match_wilson_interval: Interval | None = None

@@ -2,9 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Interval = tuple[float, float]
+
+
+def _with_a_width(interval: Interval | None) -> Interval | None:
+    return interval if interval and interval[0] < interval[1] else None
+
+
+# Earlier versions wrote intervals of width 0 where all paragraphs agree; they know nothing.
+WideInterval = Annotated[Interval | None, AfterValidator(_with_a_width)]
 # Neither infinite nor not a number.
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 # What names a file or a folder: a study's folder from elsewhere must not point out of itself.

@@ -85,11 +85,15 @@ Block = Paragraph | Notice | Items | Facts | Code | Figure | Table | Browser
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report, in reading order; `id` is its anchor on the page."""
+    """A part of the report, in reading order; `id` is its anchor on the page.
+
+    One that `is_empty` says only that there is nothing to show, and is left out of the report.
+    """
 
     id: str
     title: str
     blocks: Sequence[Block]
+    is_empty: bool = False
 
     def tables(self) -> list[Table]:
         return [block for block in self.blocks if isinstance(block, Table)]

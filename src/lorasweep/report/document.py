@@ -39,7 +39,7 @@ def written_report(study: str, sections: Sequence[Section], say: Strings) -> str
     parts = [f"# {markdown_text(say('page.title', study=study))}"]
     for chapter, ids in CHAPTERS.items():
         parts.append(f"## {markdown_text(say(f'chapter.{chapter}'))}")
-        for section in (by_id[id] for id in ids):
+        for section in (by_id[id] for id in ids if id in by_id):
             parts += [f"### {markdown_text(section.title)}"] if len(ids) > 1 else []
             parts += [_written(block, say) for block in section.blocks]
     return directed("\n\n".join(part.strip() for part in parts if part.strip()) + "\n", say)

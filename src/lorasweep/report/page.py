@@ -45,8 +45,9 @@ def write_report(out: Path, language: str = "en") -> Path:
 
 
 def make_sections(outcome: Outcome, say: Strings) -> list[Section]:
-    """Return the sections of the report in reading order."""
-    return [section(outcome, say) for section in SECTIONS]
+    """Return the sections of the report in reading order, without empty ones."""
+    made = (section(outcome, say) for section in SECTIONS)
+    return [section for section in made if not section.is_empty]
 
 
 def notebook_html(study: str, sections: list[Section], say: Strings) -> str:

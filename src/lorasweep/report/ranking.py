@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lorasweep.folder.findings import DecoderAnalysis
+from lorasweep.folder.findings import BASE, DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores, scores_of
 
 # scores, intervals and samples of the report are those of this decoder
@@ -36,6 +36,19 @@ def tied_runs(results: Results) -> set[str]:
     """Return the ids of the runs that are tied for best; none where nothing was compared."""
     found = analysis_of(results)
     return set(found.tied_best.members) if found and found.tied_best else set()
+
+
+def is_outdated(found: DecoderAnalysis) -> bool:
+    """Return whether two rules that may contradict each other told the runs apart, as before."""
+    members = found.tied_best.members if found.tied_best else []
+    return any(
+        each.f1.is_shown == (each.run in members) for each in found.comparisons if each.run != BASE
+    )
+
+
+def best_group(results: Results) -> str:
+    """Return the key of what the best runs are called: one alone is the best."""
+    return "chart.best" if len(tied_runs(results)) < 2 else "chart.tied"
 
 
 def scored_runs(results: Results) -> list[Scored]:

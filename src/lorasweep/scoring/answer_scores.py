@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from lorasweep.folder.records import Prediction, Scores
 from lorasweep.scoring.metrics import normalise
 from lorasweep.scoring.stats.clusters import Clusters
-from lorasweep.scoring.stats.intervals import Interval, bootstrap_intervals, wilson_interval, within
+from lorasweep.scoring.stats.intervals import (
+    Interval,
+    bootstrap_intervals,
+    wilson_interval,
+    within_marks,
+)
 from lorasweep.study.sections import Unit
 
 
@@ -18,6 +23,8 @@ def scores_of(
 ) -> Scores:
     """Return mean EM and F1 in 0 to 100, with 95 % intervals by resampling paragraphs or articles.
 
+    Where all marks are 0, or all are 100, the intervals are `within_marks`'.
+
     A question's draws count as one score, their mean; `samples` says that answers were drawn.
     """
     questions = by_question(predictions)
@@ -26,12 +33,12 @@ def scores_of(
         [100 * _mean(getattr(p, metric) for p in draws) for draws in questions]
         for metric in ("exact_match", "f1")
     ]
-    em, f1_ = (within(found, 0.0, 100.0) for found in bootstrap_intervals(marks, clusters))
+    em, f1_ = (within_marks(each, clusters) for each in bootstrap_intervals(marks, clusters))
     return Scores(
         exact_match=em.mean,
         f1=f1_.mean,
-        exact_match_interval=_bounds(em, clusters),
-        f1_interval=_bounds(f1_, clusters),
+        exact_match_interval=_bounds(em),
+        f1_interval=_bounds(f1_),
         clusters=unit,
         f1_design_effect=f1_.design_effect,
         exact_match_wilson_interval=None if samples else _wilson(questions),
@@ -79,8 +86,8 @@ def _mean(values: Iterable[float]) -> float:
     return sum(found) / len(found)
 
 
-def _bounds(interval: Interval, clusters: Clusters) -> tuple[float, float] | None:
-    """Return the ends; without any spread they meet in the mean, and one paragraph has none."""
-    if interval.low is not None and interval.high is not None:
-        return interval.low, interval.high
-    return (interval.mean, interval.mean) if clusters.num_clusters > 1 else None
+def _bounds(interval: Interval) -> tuple[float, float] | None:
+    """Return the ends; one paragraph, or the same marks in all of them, have none."""
+    if interval.low is None or interval.high is None:
+        return None
+    return interval.low, interval.high

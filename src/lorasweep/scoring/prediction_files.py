@@ -15,7 +15,12 @@ from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError, nearest
 from lorasweep.scoring.metrics import exact_match, f1
 from lorasweep.scoring.stats.clusters import DRAWS, Clusters, Floats
-from lorasweep.scoring.stats.intervals import Interval, bootstrap_intervals, wilson_interval, within
+from lorasweep.scoring.stats.intervals import (
+    Interval,
+    bootstrap_intervals,
+    wilson_interval,
+    within_marks,
+)
 from lorasweep.scoring.stats.paired import Difference, mcnemar_exact, paired_differences, sentence
 from lorasweep.scoring.stats.power import Power, questions_to_settle
 from lorasweep.study.sections import Unit
@@ -206,8 +211,9 @@ def bounds(interval: Interval) -> list[float] | None:
 def _score(
     predictions: Predictions, dataset: Dataset, marks: Floats, draws: int, unit: Unit
 ) -> Score:
-    found = bootstrap_intervals(marks, _clusters(dataset, unit), draws=draws)
-    em, f1_ = (within(interval, 0.0, 100.0) for interval in found)
+    clusters = _clusters(dataset, unit)
+    found = bootstrap_intervals(marks, clusters, draws=draws)
+    em, f1_ = (within_marks(interval, clusters) for interval in found)
     low, high = wilson_interval(int(np.count_nonzero(marks[0])), marks.shape[1])
     asked = _question_ids(dataset)
     missing = tuple(q for q in asked if q not in predictions.answers)

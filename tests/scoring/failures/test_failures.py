@@ -211,6 +211,7 @@ def test_breakdown_by_failure_is_in_the_order_of_the_rules() -> None:
     ]  # fmt: skip
     assert (groups[0].exact_match, groups[0].f1) == (100, 100)
     assert groups[2].f1 == pytest.approx(200 / 3)
+    assert {group.f1_interval for group in groups} == {None}, "of one question each"
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,18 @@ def test_equal_runs_leave_nothing_but_evaluation_noise(simulate: Simulate) -> No
     assert np.mean([s.axes["rank"] for s in shares]) < 0.15
 
 
+@pytest.mark.parametrize("points", [POINTS, POINTS[1:], [*POINTS, *POINTS]])
+@pytest.mark.parametrize("seed", range(5))
+def test_shares_add_up_whatever_is_estimated_below_0(
+    simulate: Simulate, points: list[dict[str, object]], seed: int
+) -> None:
+    scores, clusters = simulate(np.random.default_rng(seed), len(points))
+    found = variance_shares(points, scores, clusters)
+    parts = [*found.axes.values(), found.residual, found.seeds or 0.0, found.evaluation]
+    assert min(parts) >= 0
+    assert sum(parts) == pytest.approx(1)
+
+
 def test_identical_runs_share_nothing(graded: Graded) -> None:
     scores, clusters = graded
     shares = variance_shares(POINTS, np.repeat(scores[:1], len(POINTS), axis=0), clusters)

@@ -73,6 +73,8 @@ def test_what_is_shown_to_be_worse_than_the_best_is_not_tied_with_it(
     shown = {row for row, each in enumerate(behind) if each.is_shown}
     assert shown
     assert not shown & set(found.members)
+    assert shown | set(found.members) == set(range(12))
+    assert found.p_values == tuple(each.adjusted_p_value for each in behind)
 
 
 def test_a_gap_in_nearly_all_of_few_paragraphs_counts() -> None:

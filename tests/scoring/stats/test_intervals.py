@@ -9,10 +9,12 @@ from scipy.stats import binom, binomtest
 
 from lorasweep.scoring.stats.clusters import Clusters
 from lorasweep.scoring.stats.intervals import (
+    NO_SPREAD,
     bootstrap_interval,
     bootstrap_intervals,
     wilson_interval,
     within,
+    within_marks,
 )
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
@@ -194,3 +196,24 @@ def test_intervals_cover_the_true_mean_at_the_nominal_rate(
     nominal = 0.05 if num_clusters >= 50 else 0.06
     assert binom.ppf(0.0005, simulations, 0.04) <= missed
     assert missed <= binom.ppf(0.9995, simulations, nominal)
+
+
+@pytest.mark.parametrize(("mark", "low", "high"), [(0.0, 0.0, 24.2), (100.0, 75.8, 100.0)])
+def test_marks_that_are_all_right_or_all_wrong_have_wilson_s_by_paragraph(
+    mark: float, low: float, high: float
+) -> None:
+    clusters = Clusters.of(np.arange(36) // 3)
+    found = within_marks(bootstrap_interval([mark] * 36, clusters), clusters)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.05)
+    assert found.reason == ""
+
+
+def test_the_same_mark_in_between_in_every_paragraph_has_no_interval() -> None:
+    clusters = Clusters.of(np.arange(36) // 3)
+    found = within_marks(bootstrap_interval([40.0] * 36, clusters), clusters)
+    assert (found.low, found.high, found.reason) == (None, None, NO_SPREAD)
+
+
+def test_all_wrong_in_one_paragraph_has_no_interval() -> None:
+    clusters = Clusters.of([0] * 9)
+    assert within_marks(bootstrap_interval([0.0] * 9, clusters), clusters).low is None

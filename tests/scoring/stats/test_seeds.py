@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import binom, t
 
 from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.intervals import NO_SPREAD
 from lorasweep.scoring.stats.seeds import seed_spreads
 
 Simulate = Callable[..., tuple[np.ndarray, Clusters]]
@@ -75,3 +76,8 @@ def test_the_interval_covers_at_least_at_the_nominal_rate(
         (spread,) = seed_spreads(scores, [0] * num_seeds, clusters)
         covered += spread.low <= truth <= spread.high
     assert covered >= binom.ppf(0.001, 1500, 0.95)
+
+
+def test_seeds_that_score_the_same_in_every_paragraph_have_no_interval() -> None:
+    (spread,) = seed_spreads(np.zeros((3, 8)), ["a"] * 3, Clusters.of(range(8)))
+    assert (spread.low, spread.high, spread.reason) == (None, None, NO_SPREAD)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from lorasweep.report.charts.drawing import PALETTE, Spec, colour, rule, with_points
+from lorasweep.report.charts.drawing import PALETTE, Spec, colour, rule, shape, with_points
 from lorasweep.report.charts.run_charts import DENSE_ROW_HEIGHT, MAX_TALL_ROWS, ROW_HEIGHT
 from lorasweep.report.words.language import Strings
 
@@ -38,21 +38,26 @@ class HeatCell:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a chart: bars of one name stand beside each other, one for each group."""
+    """A bar of a chart: bars of one name stand beside each other, one for each group.
+
+    A line goes from `low` to `high`, the ends of its interval.
+    """
 
     name: str
     group: str
     value: float
+    low: float | None = None
+    high: float | None = None
 
 
 def difference_chart(
     points: Sequence[DifferencePoint], groups: Sequence[str], x_title: str, group_title: str,
-    say: Strings, digits: int = 1,
+    say: Strings, digits: int = 1, palette: Sequence[str] = PALETTE,
 ) -> Spec:  # fmt: skip
     """Return differences with their intervals, a row per point in the given order, a rule at 0."""
     number = f"+.{digits}f"
     shown = [group for group in groups if any(point.group == group for point in points)]
-    colours = [PALETTE[groups.index(group)] for group in shown]
+    colours = [palette[groups.index(group)] for group in shown]
     dense = len(points) > MAX_TALL_ROWS
     x = alt.X(
         "difference:Q",
@@ -72,8 +77,9 @@ def difference_chart(
     )
     zero = rule(x=alt.X("difference:Q"), values=[{"difference": 0.0}])
     spans = chart.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
-    shape = alt.Shape("group:N", sort=shown, legend=None)
-    dots = chart.mark_point(filled=True, size=90, opacity=1).encode(x=x, shape=shape)
+    dots = chart.mark_point(filled=True, size=90, opacity=1).encode(
+        x=x, shape=shape(shown, groups, group_title)
+    )
     height = (DENSE_ROW_HEIGHT if dense else ROW_HEIGHT) * len(points)
     layers = alt.layer(*zero, spans, dots).properties(height=height)
     return with_points(layers, [vars(point) for point in points])
@@ -132,5 +138,8 @@ def bar_chart(
         color=colours if len(groups) > 1 else alt.value(PALETTE[0]),
     )
     figures = chart.mark_text(align="left", dx=4).encode(text=alt.Text("value:Q", format=number))
-    layers = alt.layer(bars, figures).properties(height=BAR_HEIGHT * len(names))
+    spans = chart.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q")
+    # A number at the end of a bar would stand on the line of its interval.
+    over = spans if any(each.low is not None for each in values) else figures
+    layers = alt.layer(bars, over).properties(height=BAR_HEIGHT * len(names))
     return with_points(layers, [vars(each) for each in values])

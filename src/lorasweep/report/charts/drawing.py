@@ -14,6 +14,7 @@ from lorasweep.report.words.language import Strings
 # Okabe and Ito's palette, safe for colour-blind readers, in an order that keeps neighbours
 # apart; its black and yellow are left out, since one of them vanishes on either background
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#808080"]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "cross"]
 FILE_WIDTH = 640
 FILE_INK = "#20242a"
 # the SVG on the page takes the colour of its text from the style sheet, light or dark
@@ -96,6 +97,7 @@ def _configured(spec: Spec, width: int | str, ink: str, background: str, say: St
                 "columns": {"expr": "max(1, floor(width / 190))"},
             },
             "text": {"fill": ink, "fontSize": 11},
+            "rule": {"color": ink},
             "view": {"stroke": None},
         },
     }  # fmt: skip
@@ -115,6 +117,17 @@ def _directed(value: Any, say: Strings) -> Any:
         return value
     shown = without_acting(value)
     return say.isolated(shown) if say.direction_of(shown) == "rtl" else shown
+
+
+def shape(shown: Sequence[str], groups: Sequence[str], title: str) -> Any:
+    """Return the marks of the groups that are shown: a group has the same one in every chart.
+
+    Under the title that the colours have, both are one legend.
+    """
+    marks = [SHAPES[groups.index(group) % len(SHAPES)] for group in shown]
+    return alt.Shape(
+        "group:N", scale=alt.Scale(domain=list(shown), range=marks), legend=alt.Legend(title=title)
+    )
 
 
 def colour(groups: Sequence[str], title: str, palette: Sequence[str] = PALETTE) -> Any:

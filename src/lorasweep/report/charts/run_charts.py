@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from lorasweep.report.charts.drawing import PALETTE, Spec, colour, rule, with_points
+from lorasweep.report.charts.drawing import PALETTE, Spec, colour, rule, shape, with_points
 from lorasweep.report.words.language import Strings
 
 GROUPS = ["#0072B2", "#D55E00", "#808080", "#CC79A7"]
@@ -66,8 +66,9 @@ def score_chart(
     )
     base_rule = rule(x=alt.X("f1:Q"), values=[{"f1": p.f1} for p in points if p.name == base])
     spans = chart.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
-    shape = alt.Shape("group:N", sort=shown, legend=None)
-    dots = chart.mark_point(filled=True, size=90, opacity=1).encode(x=x, shape=shape)
+    dots = chart.mark_point(filled=True, size=90, opacity=1).encode(
+        x=x, shape=shape(shown, groups, say("chart.group"))
+    )
     layers = alt.layer(*base_rule, spans, dots).properties(
         height=(DENSE_ROW_HEIGHT if dense else ROW_HEIGHT) * len(points)
     )

@@ -1,8 +1,9 @@
 """What the analysis found, in sentences that claim no more than it does."""
 
 from lorasweep.folder.findings import BASE, Comparison, DecoderAnalysis, Difference, Edge, Power
-from lorasweep.folder.records import Results
+from lorasweep.folder.records import Results, scores_of
 from lorasweep.report.words.language import Strings
+from lorasweep.scoring.stats.intervals import NO_SPREAD
 
 MOST_NAMES = 6
 
@@ -13,7 +14,17 @@ def name_of(run: str, results: Results, say: Strings) -> str:
 
 
 def tied_sentence(found: DecoderAnalysis, results: Results, say: Strings) -> str:
-    """Say which runs may be the best one."""
+    """Say which runs may be the best one, and where none is right, what helps."""
+    done = (run for run in results.runs if run.state == "done")
+    scores = [s for run in done if (s := scores_of(run.metrics, "greedy"))]
+    if any(each.exact_match for each in scores) or not scores:
+        return _tie(found, results, say)
+    nothing = say("sentences.nothing_right")
+    has_f1 = any(each.f1 for each in scores)
+    return f"{nothing} {_tie(found, results, say)}" if has_f1 else nothing
+
+
+def _tie(found: DecoderAnalysis, results: Results, say: Strings) -> str:
     assert found.tied_best is not None
     members, number = found.tied_best.members, len(found.tied_best.p_values)
     names = [results.names[run] for run in members]
@@ -25,7 +36,7 @@ def tied_sentence(found: DecoderAnalysis, results: Results, say: Strings) -> str
         return say("sentences.one_best", name=names[0], all=say.integer(number))
     key = "sentences.all_tied" if len(names) == number else "sentences.tied"
     tied, listed = say.integer(len(names)), say.list(names, most=MOST_NAMES)
-    return say(key, number=tied, all=say.integer(number), names=listed)
+    return say(key, number=tied, all=say.integer(number), names=listed, best=names[0])
 
 
 def difference_sentence(
@@ -34,23 +45,26 @@ def difference_sentence(
     """Say what one metric's difference between two runs shows."""
     pair = [name_of(run, results, say) for run in (each.run, each.against)]
     better, worse = pair if found.mean > 0 else pair[::-1]
-    size = say.decimal(abs(found.mean))
-    if found.interval is None:
-        key = "shown_everywhere" if found.is_shown else "no_interval"
-        words = say(f"sentences.{key}", name=pair[0], against=pair[1], metric=metric,
-                    better=better, worse=worse, size=size)  # fmt: skip
-    elif not found.is_shown:
-        words = say(
-            "sentences.not_shown", name=pair[0], against=pair[1], metric=metric,
-            difference=say.signed(found.mean), interval=say.signed_interval(found.interval),
-            p=say.p_value(found.adjusted_p_value),
-        )  # fmt: skip
-    else:
-        low, high = sorted(map(abs, found.interval))
-        interval = say.interval((low, high))
-        words = say("sentences.shown", better=better, worse=worse, size=size, metric=metric,
-                    interval=interval)  # fmt: skip
+    low, high = found.interval or (0.0, 0.0)
+    sides = sorted(map(abs, (low, high))) if found.is_shown else (low, high)
+    write = say.interval if found.is_shown else say.signed_interval
+    words = say(
+        f"sentences.{_key(found)}", name=pair[0], against=pair[1], metric=metric, better=better,
+        worse=worse, size=say.decimal(abs(found.mean)), difference=say.signed(found.mean),
+        interval=write((sides[0], sides[1])), p=say.p_value(found.adjusted_p_value),
+    )  # fmt: skip
     return _capital(words, say)
+
+
+def _key(found: Difference) -> str:
+    """Return which sentence a difference takes: whether it is shown, and has an interval."""
+    if found.interval is None:
+        if not found.is_shown:
+            return "no_interval"
+        return "shown_everywhere" if found.reason == NO_SPREAD else "shown_without_interval"
+    if found.is_shown:
+        return "shown"
+    return "not_shown_alone" if found.interval[0] * found.interval[1] > 0 else "not_shown"
 
 
 def f1_sentence(each: Comparison, results: Results, say: Strings) -> str:

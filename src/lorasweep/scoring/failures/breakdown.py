@@ -15,12 +15,17 @@ from lorasweep.scoring.failures.question_types import (
     expected_type,
     kind_of,
 )
+from lorasweep.scoring.stats.clusters import Clusters
+from lorasweep.scoring.stats.intervals import bootstrap_interval, within_marks
+from lorasweep.study.sections import Unit
 
 RIGHT = "right"
 NO_SPAN = "no span"
 ANSWER_WORDS = (1, 2, 3, 5, 10)
 CONTEXT_WORDS = (50, 100, 150, 200, 300)
 NUM_POSITIONS = 5
+# Fewer draws than for a run's own scores: there are dozens of groups.
+GROUP_DRAWS = 1000
 
 
 class Aspect(StrEnum):
@@ -46,6 +51,7 @@ class Row:
 
     id: str
     article: str
+    paragraph: str
     question: str
     prediction: str
     answers: tuple[str, ...]
@@ -61,12 +67,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """The answers that share a value of an aspect; EM and F1 from 0 to 100."""
+    """The answers that share a value of an aspect; EM and F1 from 0 to 100.
+
+    `f1_interval` is at the 95 % level by resampling paragraphs or articles; None where it cannot be
+    had, as of one question.
+    """
 
     value: str
     count: int
     exact_match: float
     f1: float
+    f1_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -106,13 +117,16 @@ def rows_of(predictions: Iterable[Prediction], paragraphs: Iterable[Paragraph]) 
     return [_row(prediction, asked) for prediction in predictions]
 
 
-def breakdown(rows: Iterable[Row], by: Aspect) -> list[Group]:
-    """Return the groups that have answers, in the order of the aspect's own values."""
+def breakdown(rows: Iterable[Row], by: Aspect, unit: Unit = "paragraph") -> list[Group]:
+    """Return the groups that have answers, in the order of the aspect's own values.
+
+    `unit` is what intervals resample.
+    """
     grouped: dict[str, list[Row]] = {}
     for row in rows:
         grouped.setdefault(_value(row, by), []).append(row)
     order = _order(by) or sorted(grouped)
-    return [_group(value, grouped[value]) for value in order if value in grouped]
+    return [_group(value, grouped[value], unit) for value in order if value in grouped]
 
 
 def differences(a_rows: Sequence[Row], b_rows: Sequence[Row]) -> Changes:
@@ -147,6 +161,7 @@ def _row(prediction: Prediction, asked: Mapping[str, tuple[Question, Paragraph]]
     return Row(
         id=prediction.id,
         article=prediction.article,
+        paragraph=prediction.paragraph,
         question=question.text,
         prediction=prediction.prediction,
         answers=answers,
@@ -216,12 +231,16 @@ def _position_name(fifth: int | None) -> str:
     return f"{width * (fifth - 1)} to {width * fifth} %"
 
 
-def _group(value: str, rows: Sequence[Row]) -> Group:
+def _group(value: str, rows: Sequence[Row], unit: Unit) -> Group:
+    clusters = Clusters.of([getattr(row, unit) for row in rows])
+    found = bootstrap_interval([100 * row.f1 for row in rows], clusters, draws=GROUP_DRAWS)
+    ends = within_marks(found, clusters)
     return Group(
         value=value,
         count=len(rows),
         exact_match=100 * sum(row.exact_match for row in rows) / len(rows),
-        f1=100 * sum(row.f1 for row in rows) / len(rows),
+        f1=found.mean,
+        f1_interval=None if ends.low is None or ends.high is None else (ends.low, ends.high),
     )
 
 

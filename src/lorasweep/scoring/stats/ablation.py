@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,7 +52,8 @@ class VarianceShares:
     `axes` by main effects, `residual` by interactions and chance in training, and `evaluation` by
     the choice of the questions. Where points were run with several seeds, chance is parted from
     interactions: `seeds` is the share between runs of one point, and None where no point has two.
-    In a complete grid they add up to 1, but for cuts at 0 and 1.
+    They add up to 1: a part that is estimated below 0 is taken for 0, and all but `evaluation` are
+    scaled to what that leaves.
     """
 
     axes: dict[str, float]
@@ -140,7 +141,8 @@ def variance_shares(
     a complete grid that of the classical analysis of variance). Evaluation noise of covariance C
     between the runs' means, which is the cluster bootstrap's in its limit of infinitely many
     draws, adds trace(M C) to a sum of squares y' M y; this is taken off every part and shown as
-    `evaluation` (the correction of omega squared; Hays 1963).
+    `evaluation` (the correction of omega squared; Hays 1963). What that takes below 0, and what the
+    axes of an incomplete grid share, is shared out by scaling (`_adding_up`).
     """
     matrix = _checked(points, scores, clusters)
     axes = varied_axes(points)
@@ -156,20 +158,34 @@ def variance_shares(
     }
     alone, of_points = np.eye(len(points)), _projection_onto_points(points)
     is_repeated = not np.array_equal(of_points, alone)
-    return VarianceShares(
+    evaluation = float(np.sum((alone - 1 / len(points)) * noise) / (observed @ observed))
+    found = VarianceShares(
         axes={axis: _share(full - without[axis], observed, noise) for axis in axes},
         residual=_share(of_points - full, observed, noise),
         seeds=_share(alone - of_points, observed, noise) if is_repeated else None,
-        evaluation=min(
-            1.0, float(np.sum((alone - 1 / len(points)) * noise) / (observed @ observed))
-        ),
+        evaluation=min(1.0, evaluation),
+    )
+    return _adding_up(found)
+
+
+def _adding_up(found: VarianceShares) -> VarianceShares:
+    """Scale all but the share of the questions' choice to what that leaves of 1."""
+    total = sum(found.axes.values()) + found.residual + (found.seeds or 0.0)
+    if total == 0:
+        return replace(found, evaluation=1.0)
+    scale = (1 - found.evaluation) / total
+    return VarianceShares(
+        axes={axis: scale * share for axis, share in found.axes.items()},
+        residual=scale * found.residual,
+        seeds=None if found.seeds is None else scale * found.seeds,
+        evaluation=found.evaluation,
     )
 
 
 def _share(projection: Floats, observed: Floats, noise: Floats) -> float:
     """Return the share of a sum of squares in the total one, without what noise adds to it."""
     squares = observed @ projection @ observed - np.sum(projection * noise)
-    return float(np.clip(squares / (observed @ observed), 0, 1))
+    return max(0.0, float(squares / (observed @ observed)))
 
 
 def _doubly_centred(cells: Floats) -> Floats:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lorasweep.scoring.stats.all_pairs import AllPairs, share_as_large
-from lorasweep.scoring.stats.clusters import DRAWS, Clusters, Floats, means, score_matrix
+from lorasweep.scoring.stats.all_pairs import Steps, steps_from_chosen
+from lorasweep.scoring.stats.clusters import DRAWS, Clusters, means, score_matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,75 +14,51 @@ class TiedBest:
     """The runs that the data cannot tell from the best, as row numbers of the score matrix.
 
     `p_values` [runs] are the set's own: a run belongs to the set at every level with
-    p > 1 - level. `order` lists all runs from the first eliminated to the last one left.
+    p > 1 - level. `order` lists all runs from the first eliminated to the last one left. `steps`
+    is what both come from, and also knows of the rows that are no runs.
     """
 
     members: tuple[int, ...]
     p_values: tuple[float, ...]
     order: tuple[int, ...]
     level: float
+    steps: Steps
 
 
 def tied_best(
-    scores: ArrayLike, clusters: Clusters, level: float = 0.95, draws: int = DRAWS, seed: int = 0
+    scores: ArrayLike,
+    clusters: Clusters,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 0,
+    apart: int = 0,
 ) -> TiedBest:
     """Return the model confidence set of scores [runs, questions], higher being better.
 
     Hansen, Lunde & Nason 2011, doi:10.3982/ECTA5771: while the hypothesis that all remaining runs
-    are equally good is rejected, the one that falls furthest short of another leaves. The set that
-    stays holds the best run (all of them, where several are equal) with probability `level`, and
-    no two of its runs are shown to differ. The test is T_R, the largest studentised difference of
-    any pair, against its distribution under clusters' random signs (`AllPairs`). T_R rather than
-    T_max, the largest shortfall behind the mean of all: a run that is always a little worse than
-    the best is far from it and near the mean, and T_max keeps it. So a run that
-    `differences_from_chosen` shows to be worse than the best one is never in the set.
+    are equally good is rejected, one of them leaves; the set that stays holds the best run (all of
+    them, where several are equal) with probability `level`. The run that leaves is the one that
+    falls furthest short of the highest mean, by its studentised difference, and the test holds
+    that difference against the largest of any remaining pair under clusters' random signs
+    (`steps_from_chosen`). So the set's p value of a run is its corrected p value against the run
+    with the highest mean: a run is outside exactly where it is shown to be worse than that one.
+    Held against the mean of all instead (the paper's T_max), a run that is always a little worse
+    than the best would stay; and the largest shortfall behind any run (its T_R) throws runs out
+    that are behind another than the one that is named as the best.
 
-    Runs with the same score on every question are one run here: they stay or leave together.
-    With one cluster no spread can be seen, and all runs stay.
+    Runs with the same score on every question stay or leave together. With one cluster no spread
+    can be seen, and all runs stay. The last `apart` rows are no runs, and enter no set.
     """
-    matrix = score_matrix(scores, clusters)
-    distinct, copies = np.unique(matrix, axis=0, return_inverse=True)
-    copies = copies.reshape(-1)
-    p_values, order = _eliminate(distinct, clusters, draws, seed)
-    p_of_run = p_values[copies]
+    runs = score_matrix(scores, clusters)[: len(np.atleast_2d(scores)) - apart]
+    averages = means(runs)
+    best = int(np.argmax(averages))
+    steps = steps_from_chosen(scores, best, clusters, level, draws, seed, apart)
+    # Rounding alone tells copies of a run apart.
+    shortfalls = np.round(steps.statistics[: len(runs)], 9)
     return TiedBest(
-        members=tuple(np.flatnonzero(p_of_run > 1 - level).tolist()),
-        p_values=tuple(p_of_run.tolist()),
-        order=tuple(int(run) for row in order for run in np.flatnonzero(copies == row)),
+        members=tuple(row for row in range(len(runs)) if row not in steps.told_apart),
+        p_values=steps.p_values[: len(runs)],
+        order=tuple(np.lexsort((averages, shortfalls)).tolist()),
         level=level,
+        steps=steps,
     )
-
-
-def _eliminate(
-    matrix: Floats, clusters: Clusters, draws: int, seed: int
-) -> tuple[Floats, list[int]]:
-    """Return the set's p value of each row, and the rows in the order of their elimination.
-
-    The p value of a row is the largest of the tests up to its elimination; the last one has 1.
-    """
-    pairs = AllPairs(matrix, clusters, draws, seed)
-    order, statistics = _order(pairs.statistics_KK, means(matrix))
-    # The rows that remain at each test, from the last test to the first.
-    largest = [share_as_large(drawn, statistic) for drawn, statistic in
-               zip(pairs.largest_drawn(order[::-1]), statistics[::-1], strict=True)]  # fmt: skip
-    p_values = np.ones(len(matrix))
-    p_values[order] = np.maximum.accumulate(largest[::-1])
-    return p_values, order
-
-
-def _order(statistics_KK: Floats, means_K: Floats) -> tuple[list[int], list[float]]:
-    """Return the rows from the first to leave to the last, and the statistic that each leaves by.
-
-    That is its shortfall behind the one it falls furthest short of; of several as far behind the
-    one with the lowest mean leaves. The last row has 0.
-    """
-    by_mean = np.argsort(means_K, kind="stable")
-    shortfalls = statistics_KK[np.ix_(by_mean, by_mean)]
-    order, statistics = [], []
-    for _ in by_mean:
-        furthest = shortfalls.max(axis=1)
-        worst = int(np.argmax(furthest >= furthest.max() - 1e-9))
-        order.append(int(by_mean[worst]))
-        statistics.append(float(furthest[worst]))
-        shortfalls[worst, :] = shortfalls[:, worst] = -np.inf
-    return order, statistics

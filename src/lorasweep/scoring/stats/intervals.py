@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +47,9 @@ class Interval:
     def excludes_zero(self) -> bool:
         """Return whether there is an interval and it lies on one side of zero."""
         return self.low is not None and self.high is not None and self.low * self.high > 0
+
+
+Bounded = TypeVar("Bounded", bound=Interval)
 
 
 def bootstrap_interval(
@@ -102,11 +106,28 @@ def bootstrap_intervals(
     ]
 
 
-def within(interval: Interval, least: float, most: float) -> Interval:
+def within(interval: Bounded, least: float, most: float) -> Bounded:
     """Return the interval cut to the values that the mean can have."""
     if interval.low is None or interval.high is None:
         return interval
     return replace(interval, low=max(least, interval.low), high=min(most, interval.high))
+
+
+def within_marks(interval: Interval, clusters: Clusters) -> Interval:
+    """Return a mean mark's interval cut to 0 to 100, and one where all marks are 0, or all 100.
+
+    There resampling shows no spread, but the mean can only be 0 where every mark is 0: of G
+    clusters that are drawn, all show that with a chance of at most (1 - mean / 100)^G. That is the
+    binomial's, so the interval is Wilson's with the clusters as trials, the fewest that questions
+    in clusters can be worth.
+    """
+    found = within(interval, 0.0, 100.0)
+    is_end = abs(found.mean) < 1e-9 or abs(found.mean - 100) < 1e-9
+    if found.reason != NO_SPREAD or not is_end:
+        return found
+    num_right = clusters.num_clusters if found.mean > 50 else 0
+    low, high = wilson_interval(num_right, clusters.num_clusters, found.level)
+    return replace(found, low=100 * low, high=100 * high, reason="")
 
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:

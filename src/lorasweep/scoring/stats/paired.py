@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lorasweep.scoring.stats.clusters import DRAWS, Clusters, Floats, score_matrix, signs
-from lorasweep.scoring.stats.intervals import NO_SPREAD, Interval, bootstrap_intervals
+from lorasweep.scoring.stats.intervals import Interval, bootstrap_intervals
 
 # 2^12 sign patterns are fewer than the default number of draws.
 MAX_ENUMERATED_CLUSTERS = 12
@@ -30,10 +30,10 @@ class Difference(Interval):
     def is_shown(self) -> bool:
         """Return whether interval and (corrected) test both speak for a difference.
 
-        The test alone where every cluster has the same difference, which leaves no interval.
+        The test alone where there is no interval, as where every cluster has the same difference.
         """
         p_value = self.p_value if self.adjusted_p_value is None else self.adjusted_p_value
-        return p_value <= SIGNIFICANCE and (self.excludes_zero or self.reason == NO_SPREAD)
+        return p_value <= SIGNIFICANCE and (self.excludes_zero or self.low is None)
 
 
 def paired_difference(
@@ -204,7 +204,10 @@ def _certainty(difference: Difference) -> str:
     if difference.is_shown:
         low, high = sorted((abs(low), abs(high)))
     ends = f", {100 * difference.level:g} % interval {low:.{decimals}f} to {high:.{decimals}f}"
-    return ends if difference.is_shown else f"{ends}, {_p_value(difference)}"
+    if difference.is_shown:
+        return ends
+    alone = " of this comparison alone" if difference.excludes_zero else ""
+    return f"{ends}{alone}, {_p_value(difference)}"
 
 
 def _p_value(difference: Difference) -> str:

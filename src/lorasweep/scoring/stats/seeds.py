@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lorasweep.scoring.stats.clusters import Clusters, Floats, cluster_variances, score_matrix
-from lorasweep.scoring.stats.intervals import ONE_CLUSTER, student_quantile
+from lorasweep.scoring.stats.intervals import NO_SPREAD, ONE_CLUSTER, student_quantile
 
 ONE_SEED = "one seed shows no spread between seeds: the interval holds for this training run only"
 
@@ -66,6 +66,10 @@ def _spread(group: Hashable, matrix: Floats, clusters: Clusters, level: float) -
     error = sqrt(variance) if np.isfinite(variance) else None
     mean = float(by_seed.mean())
     half_width = _half_width(deviation, num_seeds, error, clusters.num_clusters, level)
+    if half_width is not None and half_width <= 1e-12 * abs(mean):
+        half_width, reason = None, NO_SPREAD
+    else:
+        reason = ONE_CLUSTER if error is None else ONE_SEED if deviation is None else ""
     return SeedSpread(
         group=group,
         num_seeds=num_seeds,
@@ -75,7 +79,7 @@ def _spread(group: Hashable, matrix: Floats, clusters: Clusters, level: float) -
         low=None if half_width is None else mean - half_width,
         high=None if half_width is None else mean + half_width,
         level=level,
-        reason=ONE_CLUSTER if error is None else ONE_SEED if deviation is None else "",
+        reason=reason,
     )
 
 

@@ -64,7 +64,12 @@ def _figure(by_class: Breakdown, name: str, say: Strings) -> Figure:
 def _drawn(key: str, found: Breakdown, name: str, say: Strings) -> Figure:
     base = say("leaderboard.base")
     bars = [
-        Bar(term(group.value, say), side, group.f1)
+        Bar(
+            say("failures.group", value=term(group.value, say), number=say.integer(each.count)),
+            side,
+            group.f1,
+            *(group.f1_interval or (None, None)),
+        )
         for each in found.best
         for side, group in ((name, each), (base, _group(found.base, each.value)))
         if group is not None
@@ -122,8 +127,10 @@ def _breakdown(key: str, found: Breakdown, say: Strings) -> Table:
         ),
         Column("count", say("column.questions"), say.integer, "number"),
         Column("f1", say("column.best_f1"), say.decimal, "number"),
+        Column("f1_interval", say("column.f1_interval"), say.interval, "interval"),
         Column("exact_match", say("column.best_em"), say.decimal, "number"),
         Column("base_f1", say("column.base_f1"), say.decimal, "number"),
+        Column("base_f1_interval", say("column.f1_interval"), say.interval, "interval"),
         Column("base_exact_match", say("column.base_em"), say.decimal, "number"),
     ]
     rows = [_breakdown_row(group, _group(found.base, group.value)) for group in found.best]
@@ -132,8 +139,10 @@ def _breakdown(key: str, found: Breakdown, say: Strings) -> Table:
 
 
 def _breakdown_row(best: Group, base: Group | None) -> list[Cell]:
-    of_base: list[Cell] = [base.f1, base.exact_match] if base else [None, None]
-    return [best.value, best.count, best.f1, best.exact_match, *of_base]
+    of_base: list[Cell] = (
+        [base.f1, base.f1_interval, base.exact_match] if base else [None, None, None]
+    )
+    return [best.value, best.count, best.f1, best.f1_interval, best.exact_match, *of_base]
 
 
 def _examples(found: Failures, name: str, say: Strings) -> Table | Notice:

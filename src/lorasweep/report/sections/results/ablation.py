@@ -89,7 +89,7 @@ def _effects(found: Ablation, say: Strings) -> list[Block]:
         if axis.reason
     ]
     blocks += _interactions(found, say)
-    blocks.append(_shares(found, say))
+    blocks += [_shares(found, say), Paragraph(say("ablation.shares_words"))]
     return blocks
 
 
@@ -167,16 +167,28 @@ def _product(values: str, say: Strings) -> str:
 def _shares(found: Ablation, say: Strings) -> Table:
     columns = [
         Column("part", say("column.part")),
-        Column("share", say("column.share"), say.percent, "number"),
+        Column("share", say("column.share"), partial(say.percent, digits=1), "number"),
     ]
-    rows = [[_title(axis.name, say), axis.share] for axis in found.axes]
+    parts = {_title(axis.name, say): axis.share or 0.0 for axis in found.axes}
     if found.seeds is None:
-        rows.append([say("ablation.residual"), found.residual])
+        parts[say("ablation.residual")] = found.residual or 0.0
     else:
-        rows.append([say("ablation.only_interactions"), found.residual])
-        rows.append([say("ablation.seeds"), found.seeds])
-    rows.append([say("ablation.evaluation"), found.evaluation])
+        parts[say("ablation.only_interactions")] = found.residual or 0.0
+        parts[say("ablation.seeds")] = found.seeds
+    parts[say("ablation.evaluation")] = found.evaluation or 0.0
+    rows: list[list[Cell]] = [[part, share] for part, share in _rounded(parts).items()]
     return Table("variance_shares", say("ablation.shares_caption"), columns, rows)
+
+
+def _rounded(parts: dict[str, float]) -> dict[str, float]:
+    """Return the parts in tenths of a percent, so that they add up as they are written.
+
+    The largest remainders are rounded up.
+    """
+    tenths = {part: int(1000 * share) for part, share in parts.items()}
+    left = round(1000 * sum(parts.values())) - sum(tenths.values())
+    largest = sorted(parts, key=lambda part: tenths[part] - 1000 * parts[part])
+    return {part: (tenths[part] + (part in largest[:left])) / 1000 for part in parts}
 
 
 def _edges(found: Ablation, say: Strings) -> list[Block]:

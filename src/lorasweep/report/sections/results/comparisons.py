@@ -3,8 +3,9 @@
 from lorasweep.folder.findings import BASE, Comparison, DecoderAnalysis
 from lorasweep.report.blocks import Block, Figure, Items, Notice, Paragraph, Section
 from lorasweep.report.charts.analysis_charts import DifferencePoint, difference_chart
+from lorasweep.report.charts.run_charts import GROUPS
 from lorasweep.report.load import Outcome
-from lorasweep.report.ranking import analysis_of
+from lorasweep.report.ranking import analysis_of, is_outdated
 from lorasweep.report.tables import Cell, Column, Table
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.sentences import (
@@ -26,6 +27,7 @@ def comparisons(outcome: Outcome, say: Strings) -> Section:
     else:
         tied = tied_sentence(found, outcome.results, say)
         blocks = [Paragraph(f"{tied} {say('comparisons.how_to_read')}")]
+        blocks += [Notice(say("comparisons.outdated"))] if is_outdated(found) else []
         blocks += _against_best(outcome, found, say)
         blocks += _limits(outcome, found, say)
     blocks += [Notice(note) for note in found.notes] if found else []
@@ -47,18 +49,25 @@ def _against_best(outcome: Outcome, found: DecoderAnalysis, say: Strings) -> lis
 
 
 def _figure(outcome: Outcome, found: DecoderAnalysis, say: Strings) -> Figure:
-    groups = [say("chart.not_shown"), say("chart.shown")]
-    points = [_point(outcome, each, groups[each.f1.is_shown], say) for each in found.comparisons]
+    groups = {key: say(f"chart.{key}") for key in ("tied", "behind", "base")}
+    points = [_point(outcome, each, groups[_group(each, found)], say) for each in found.comparisons]
     best = outcome.names[found.best or ""]
-    x_title, title = say("chart.behind_best", name=best), say("chart.difference")
+    x_title, title = say("chart.behind_best", name=best), say("chart.group")
     rows = [f"{point.name} {say.signed(point.difference)}" for point in points]
     return Figure(
         "differences",
         say("comparisons.figure"),
         say("comparisons.figure_caption", name=best),
         say("comparisons.alternative", name=best, rows=say.list(rows, most=20)),
-        difference_chart(points, groups, x_title, title, say),
+        difference_chart(points, list(groups.values()), x_title, title, say, palette=GROUPS),
     )
+
+
+def _group(each: Comparison, found: DecoderAnalysis) -> str:
+    """Return where a row stands, as the star of the leaderboard says it."""
+    if each.run == BASE:
+        return "base"
+    return "tied" if found.tied_best and each.run in found.tied_best.members else "behind"
 
 
 def _point(outcome: Outcome, each: Comparison, group: str, say: Strings) -> DifferencePoint:
@@ -69,29 +78,27 @@ def _point(outcome: Outcome, each: Comparison, group: str, say: Strings) -> Diff
 def _table(outcome: Outcome, found: DecoderAnalysis, say: Strings) -> Table:
     columns = [
         Column("label", say("column.label")),
-        Column("tied_p_value", say("column.tied_p_value"), say.p_value, "number"),
         Column("f1_difference", say("column.f1_difference"), say.signed, "number"),
         Column("f1_interval", say("column.f1_interval"), say.signed_interval, "interval"),
         Column("f1_p_value", say("column.p_value"), say.p_value, "number"),
         Column("f1_adjusted_p_value", say("column.adjusted_p_value"), say.p_value, "number"),
         Column("em_difference", say("column.em_difference"), say.signed, "number"),
-        Column("em_interval", say("column.f1_interval"), say.signed_interval, "interval"),
+        Column("em_interval", say("column.em_interval"), say.signed_interval, "interval"),
         Column("em_adjusted_p_value", say("column.em_adjusted_p"), say.p_value, "number"),
         Column("mcnemar_p_value", say("column.mcnemar_p_value"), say.p_value, "number"),
     ]
     assert found.tied_best is not None
     members = found.tied_best.members
-    rows = [_row(outcome, found, each, say) for each in found.comparisons]
+    rows = [_row(outcome, each, say) for each in found.comparisons]
     marked = frozenset(i for i, each in enumerate(found.comparisons) if each.run in members)
     caption = say("comparisons.caption", name=outcome.names[found.best or ""])
     return Table("comparisons", caption, columns, rows, marked)
 
 
-def _row(outcome: Outcome, found: DecoderAnalysis, each: Comparison, say: Strings) -> list[Cell]:
+def _row(outcome: Outcome, each: Comparison, say: Strings) -> list[Cell]:
     f1, em = each.f1, each.exact_match
-    p_tied = found.tied_best.p_values.get(each.run) if found.tied_best else None
     return [
-        _name(outcome, each, say), p_tied, f1.mean, f1.interval, f1.p_value,
+        _name(outcome, each, say), f1.mean, f1.interval, f1.p_value,
         f1.adjusted_p_value, em.mean, em.interval, em.adjusted_p_value, each.mcnemar_p_value,
     ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from lorasweep.folder.records import RunRecord, scores_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts.trade_off_charts import TradeOff, front_chart
 from lorasweep.report.load import Outcome
-from lorasweep.report.ranking import DECODER, analysis_of, scored_runs, tied_runs
+from lorasweep.report.ranking import DECODER, analysis_of, best_group, scored_runs, tied_runs
 from lorasweep.report.tables import Cell, Column, Table
 from lorasweep.report.words.language import GIB, Strings
 
@@ -45,6 +45,11 @@ def cost(outcome: Outcome, say: Strings) -> Section:
 
 def _front(outcome: Outcome, kind: Cost, costs: Costs | None, say: Strings) -> list[Block]:
     front = kind.front(costs) if costs else []
+    values = {kind.of(each.run) for each in scored_runs(outcome.results)}
+    if len(values) == 1:
+        (value,) = values
+        shown = say.integer(int(value)) if value == int(value) else say.figures(f"{value:.3g}")
+        return [Paragraph(say("cost.same", cost=say(f"cost.{kind.key}"), value=shown))]
     blocks: list[Block] = [_figure(outcome, kind, front, say)]
     if front:
         names = say.list([outcome.names[run_id] for run_id in front])
@@ -54,7 +59,7 @@ def _front(outcome: Outcome, kind: Cost, costs: Costs | None, say: Strings) -> l
 
 def _figure(outcome: Outcome, kind: Cost, front: list[str], say: Strings) -> Figure:
     tied = tied_runs(outcome.results)
-    groups = [say("chart.tied"), say("chart.other_lora"), say("chart.full")]
+    groups = [say(best_group(outcome.results)), say("chart.other_lora"), say("chart.full")]
     points = [
         TradeOff(
             outcome.names[each.run.id], groups[_group(each.run, tied)], kind.of(each.run),

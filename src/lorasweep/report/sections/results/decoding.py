@@ -15,17 +15,18 @@ def decoding(outcome: Outcome, say: Strings) -> Section:
     """Compare decoders on the best run, with the base model's scores beside them."""
     found = standing(outcome.results)
     if found is None:
-        return Section("decoding", say("decoding.title"), [Notice(say("summary.no_scores"))])
+        nothing = [Notice(say("summary.no_scores"))]
+        return Section("decoding", say("decoding.title"), nothing, is_empty=True)
     name, metrics = outcome.names[found.best.run.id], found.best.run.metrics
     scored = [(key, value) for key, value in metrics.items() if isinstance(value, Scores)]
-    blocks: list[Block] = []
     if len(scored) == 1:
-        blocks.append(Notice(say("decoding.one", decoder=scored[0][0])))
+        blocks: list[Block] = [Notice(say("decoding.one", decoder=scored[0][0]))]
     else:
-        blocks.append(Paragraph(_in_words(name, scored, say)))
-        blocks.append(_figure(name, scored, say))
-    blocks.append(_table(outcome, name, scored, say))
-    return Section("decoding", say("decoding.title"), blocks)
+        diversities = {scores.distinct_answers or 1.0 for _, scores in scored}
+        blocks = [Paragraph(_in_words(name, scored, say))]
+        blocks += [_figure(name, scored, say)] if len(diversities) > 1 else []
+        blocks.append(_table(outcome, name, scored, say))
+    return Section("decoding", say("decoding.title"), blocks, is_empty=len(scored) == 1)
 
 
 def _in_words(name: str, scored: list[Named], say: Strings) -> str:

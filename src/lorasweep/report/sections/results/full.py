@@ -15,13 +15,12 @@ def full(outcome: Outcome, say: Strings) -> Section:
     scored = scored_runs(outcome.results)
     best = {method: _first(scored, method) for method in ("full", "lora")}
     pair = [each for each in best.values() if each is not None]
+    is_planned = {"full", "lora"} <= {run.configuration.method for run in outcome.results.runs}
     if len(pair) < 2:
-        planned = {run.configuration.method for run in outcome.results.runs}
-        key = "full.not_scored" if {"full", "lora"} <= planned else "full.none"
-        blocks: list[Block] = [Notice(say(key))]
+        blocks: list[Block] = [Notice(say("full.not_scored" if is_planned else "full.none"))]
     else:
         blocks = [Paragraph(_in_words(outcome, pair, say)), _table(outcome, pair, say)]
-    return Section("full", say("full.title"), blocks)
+    return Section("full", say("full.title"), blocks, is_empty=not is_planned)
 
 
 def _first(scored: list[Scored], method: str) -> Scored | None:

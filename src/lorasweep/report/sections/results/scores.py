@@ -10,8 +10,9 @@ from lorasweep.folder.records import BaseRecord, RunRecord, Scores, eval_loss_of
 from lorasweep.report.blocks import Block, Fact, Facts, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts.run_charts import ScorePoint, score_chart
 from lorasweep.report.load import Outcome
-from lorasweep.report.ranking import DECODER, Scored, Standing, analysis_of, standing
+from lorasweep.report.ranking import DECODER, Scored, Standing, analysis_of, best_group, standing
 from lorasweep.report.sections.method.grid import alpha_of
+from lorasweep.report.sections.results.top import agreement
 from lorasweep.report.tables import Cell, Column, Kind, Table
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.sentences import f1_sentence, tied_sentence
@@ -39,7 +40,7 @@ def leaderboard(outcome: Outcome, say: Strings) -> Section:
     how_to_read = say("leaderboard.how_to_read", clusters=say(f"clusters.{unit}"))
     blocks: list[Block] = [Paragraph(how_to_read)]
     blocks.append(_score_figure(outcome, say) or Notice(say("leaderboard.no_chart")))
-    blocks.append(_table(outcome, say))
+    blocks += [_table(outcome, say), *agreement(outcome, say)]
     return Section("leaderboard", say("leaderboard.title"), blocks)
 
 
@@ -63,6 +64,8 @@ def _facts(outcome: Outcome, found: Standing | None, say: Strings) -> Facts:
 def _best_run(outcome: Outcome, found: Standing | None, say: Strings) -> tuple[str, str]:
     if found is None:
         return "–", ""
+    if not found.best.scores.f1:
+        return "–", say("summary.nothing_right")
     tied = say.count("summary.tied_with", len(found.tied)) if found.tied else ""
     return outcome.names[found.best.run.id], tied
 
@@ -100,15 +103,14 @@ def _work(outcome: Outcome, say: Strings) -> str:
 
 def _best(outcome: Outcome, found: Standing, say: Strings) -> str:
     scores = found.best.scores
-    sentences = [
-        say(
-            "summary.best",
-            name=outcome.names[found.best.run.id],
-            f1=_with_interval(scores, say),
-            exact_match=say.decimal(scores.exact_match),
-            questions=say.count("summary.questions", scores.num_questions),
-        )
-    ]
+    best = say(
+        "summary.best",
+        name=outcome.names[found.best.run.id],
+        f1=_with_interval(scores, say),
+        exact_match=say.decimal(scores.exact_match),
+        questions=say.count("summary.questions", scores.num_questions),
+    )
+    sentences = [best] if scores.f1 else []
     base = scores_of(outcome.results.base.metrics, DECODER)
     if base is None:
         return " ".join([*sentences, say("summary.base_not_scored")])
@@ -142,7 +144,8 @@ def _score_figure(outcome: Outcome, say: Strings) -> Figure | None:
         points.append(_point(say("leaderboard.base"), say("chart.base"), base))
     if not points:
         return None
-    groups = [say(f"chart.{key}") for key in ("tied", "behind", "base", "not_compared")]
+    keys = (best_group(outcome.results), "chart.behind", "chart.base", "chart.not_compared")
+    groups = [say(key) for key in keys]
     points.sort(key=lambda point: -point.f1)
     chart = score_chart(points, say("leaderboard.base"), groups, say)
     return Figure(
@@ -158,12 +161,12 @@ def _run_points(outcome: Outcome, found: Standing | None, say: Strings) -> list[
     if found is None:
         return []
     groups: dict[str, list[Scored]] = {
-        "tied": [found.best, *found.tied],
-        "behind": found.behind,
-        "not_compared": found.not_compared,
+        best_group(outcome.results): [found.best, *found.tied],
+        "chart.behind": found.behind,
+        "chart.not_compared": found.not_compared,
     }
     return [
-        _point(outcome.names[each.run.id], say(f"chart.{group}"), each.scores)
+        _point(outcome.names[each.run.id], say(group), each.scores)
         for group, members in groups.items()
         for each in members
     ]

@@ -32,7 +32,20 @@ def top(outcome: Outcome, say: Strings) -> Section:
         blocks.append(Notice(say("summary.no_scores")))
     if by_parameters:
         blocks += [_table("top_parameters", by_parameters, outcome, say)]
-    return Section("top", say("top.title"), blocks)
+    return Section("top", say("top.title"), blocks, is_empty=_is_all(outcome))
+
+
+def agreement(outcome: Outcome, say: Strings) -> list[Block]:
+    """Say whether evaluation loss and F1 name the same run first, where no ranking is shown."""
+    by_loss, by_f1 = _by_loss(outcome.results.runs), scored_runs(outcome.results)
+    if not _is_all(outcome) or len(by_f1) < 2 or not by_loss:
+        return []
+    return [Paragraph(_agreement(by_loss[0], by_f1[0].run, outcome, say))]
+
+
+def _is_all(outcome: Outcome) -> bool:
+    """Return whether the first ten are all that the leaderboard holds."""
+    return sum(run.state == "done" for run in outcome.results.runs) <= MOST
 
 
 def _by_loss(runs: Sequence[RunRecord]) -> list[RunRecord]:

@@ -1,10 +1,11 @@
 """Training health: gradient norms, clipping, and lanes that failed or were stopped."""
 
+from lorasweep.analysis.results import failed_step
 from lorasweep.folder.records import RunRecord, StepEntry
 from lorasweep.report.blocks import Block, Figure, Items, Notice, Paragraph, Section
 from lorasweep.report.charts.run_charts import bucket_size, line_chart, thin
 from lorasweep.report.load import Outcome
-from lorasweep.report.sections.training.losses import series_of
+from lorasweep.report.sections.training.losses import has_a_course, series_of
 from lorasweep.report.tables import Cell, Column, Table
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.terms import term
@@ -14,7 +15,8 @@ def health(outcome: Outcome, say: Strings) -> Section:
     """Show how training went, lane by lane."""
     steps = {run.id: outcome.steps(run) for run in outcome.results.runs}
     blocks: list[Block] = [Paragraph(say("health.how_to_read"))]
-    blocks.append(_figure(outcome, steps, say) or Notice(say("losses.no_training")))
+    nothing = "losses.one_training" if any(steps.values()) else "losses.no_training"
+    blocks.append(_figure(outcome, steps, say) or Notice(say(nothing)))
     if outcome.results.runs:
         blocks.append(_table(outcome, steps, say))
     skipped, failed = _skipped(outcome, steps, say), _failed(outcome, say)
@@ -31,12 +33,12 @@ def _figure(outcome: Outcome, steps: dict[str, list[StepEntry]], say: Strings) -
     size = bucket_size(max(map(len, steps.values()), default=0), len(steps))
     norms = {
         run_id: thin(
-            [(float(e.step), e.grad_norm) for e in entries if e.grad_norm is not None], size
+            [(float(e.step + 1), e.grad_norm) for e in entries if e.grad_norm is not None], size
         )
         for run_id, entries in steps.items()
     }
     series, group_title = series_of(outcome, norms, say)
-    if not series:
+    if not has_a_course(series):
         return None
     limit = outcome.results.recipe.get("max_grad_norm")
     rows = [
@@ -101,7 +103,7 @@ def _failed(outcome: Outcome, say: Strings) -> list[str]:
         say(
             "health.failure",
             name=outcome.names[run.id],
-            step=say.integer(run.failure.step),
+            step=say.integer(failed_step(run.failure)),
             quantity=term(run.failure.quantity, say),
             value=run.failure.value,
         )

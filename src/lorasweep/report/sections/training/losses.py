@@ -17,10 +17,10 @@ def losses(outcome: Outcome, say: Strings) -> Section:
     """Draw every run's losses, and name the runs that left none."""
     training, evaluation = _training(outcome), _evaluation(outcome)
     blocks: list[Block] = [Paragraph(say("losses.how_to_read"))]
-    blocks.append(_training_figure(outcome, training, say) or Notice(say("losses.no_training")))
-    blocks.append(
-        _evaluation_figure(outcome, evaluation, say) or Notice(say("losses.no_evaluation"))
-    )
+    one_step = "losses.one_training" if any(training.values()) else "losses.no_training"
+    one_epoch = "losses.one_evaluation" if any(evaluation.values()) else "losses.no_evaluation"
+    blocks.append(_training_figure(outcome, training, say) or Notice(say(one_step)))
+    blocks.append(_evaluation_figure(outcome, evaluation, say) or Notice(say(one_epoch)))
     absent = [outcome.names[run_id] for run_id, points in training.items() if not points]
     if absent and len(absent) < len(training):
         blocks.append(Notice(say.count("losses.absent", len(absent), names=say.list(absent))))
@@ -48,7 +48,7 @@ def _evaluation(outcome: Outcome) -> dict[str, Points]:
 def _training_figure(outcome: Outcome, points: dict[str, Points], say: Strings) -> Figure | None:
     size = bucket_size(max(map(len, points.values()), default=0), len(points))
     series, group_title = series_of(outcome, {key: thin(p, size) for key, p in points.items()}, say)
-    if not series:
+    if not has_a_course(series):
         return None
     caption = say.count("losses.training_caption", size)
     chart = line_chart(series, say("losses.step"), say("chart.loss"), group_title, say)
@@ -58,13 +58,18 @@ def _training_figure(outcome: Outcome, points: dict[str, Points], say: Strings) 
 
 def _evaluation_figure(outcome: Outcome, points: dict[str, Points], say: Strings) -> Figure | None:
     series, group_title = series_of(outcome, {key: thin(p, 1) for key, p in points.items()}, say)
-    if not series:
+    if not has_a_course(series):
         return None
     base = eval_loss_of(outcome.results.base.metrics)
     caption = say("losses.evaluation_caption") + (f" {say('losses.base_rule')}" if base else "")
     chart = line_chart(series, say("losses.epoch"), say("chart.loss"), group_title, say, base)
     title, words = say("losses.evaluation"), _in_words("losses.evaluation_words", series, say)
     return Figure("eval_loss", title, caption, words, chart)
+
+
+def has_a_course(series: list[Series]) -> bool:
+    """Return whether there is more than one step, or epoch, to draw a line over."""
+    return len({x for line in series for x, _ in line.points}) > 1
 
 
 def series_of(

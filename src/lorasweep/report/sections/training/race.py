@@ -11,12 +11,13 @@ from lorasweep.report.words.language import Strings
 
 def race(outcome: Outcome, say: Strings) -> Section:
     """List the runs that were stopped, and say how to go on with them."""
-    return Section("race", say("race.title"), list(_blocks(outcome, say)))
-
-
-def _blocks(outcome: Outcome, say: Strings) -> list[Block]:
-    rule = outcome.results.race
     stopped = [run for run in outcome.results.runs if run.stop is not None]
+    is_empty = outcome.results.race is None and not stopped
+    return Section("race", say("race.title"), _blocks(outcome, stopped, say), is_empty)
+
+
+def _blocks(outcome: Outcome, stopped: list[RunRecord], say: Strings) -> list[Block]:
+    rule = outcome.results.race
     if rule is None and not stopped:
         return [Notice(say("race.none"))]
     blocks: list[Block] = [Paragraph(say("race.how_to_read"))]
