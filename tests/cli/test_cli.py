@@ -58,7 +58,7 @@ def test_a_finished_study_prints_its_leaderboard(file: Path, finished: Finished)
     assert all(f"r{rank} lr{lr} attn" in ended.out for rank in (2, 4) for lr in ("1e-3", "3e-3"))
     assert "base model" in ended.out
     assert "│ * r" in ended.out
-    assert "* All 4 runs are tied for best: " in ended.out
+    assert "* No run gives a right answer: exact match is 0 on all questions." in ended.out
     assert f"report: {finished.out / 'report' / 'index.html'}" in ended.out
     assert "loading" not in ended.err
 
@@ -131,7 +131,7 @@ def test_a_study_is_analysed_anew_without_training(finished: Finished, tmp_path:
     shutil.rmtree(folder / "report")
     ended = call("analyse", folder)
     assert (ended.code, ended.err) == (0, "")
-    assert "runs are tied for best: " in ended.out
+    assert "* No run gives a right answer: " in ended.out
     assert "so its score is optimistic" in ended.out
     assert json.loads((folder / "results.json").read_text()) == before
     assert (folder / "report" / "index.html").is_file()
@@ -149,6 +149,7 @@ def test_decoders_join_a_finished_study(finished: Finished, tmp_path: Path) -> N
     assert ended.code == 0
     assert all(f"tiny, {name} decoding" in ended.out for name in ("span", "top-k-3"))
     assert "greedy decoding" not in ended.out
+    assert sum(line.startswith("* ") for line in ended.out.splitlines()) == 2, "one a decoder"
     again = call("decode", folder, "--decoder", "span", "--json", "--quiet")
     assert json.loads(again.out) == json.loads((folder / "results.json").read_text())
     assert "span" in json.loads(again.out)["base"]["metrics"]

@@ -103,15 +103,14 @@ def _work(outcome: Outcome, say: Strings) -> str:
 
 def _best(outcome: Outcome, found: Standing, say: Strings) -> str:
     scores = found.best.scores
-    sentences = [
-        say(
-            "summary.best",
-            name=outcome.names[found.best.run.id],
-            f1=_with_interval(scores, say),
-            exact_match=say.decimal(scores.exact_match),
-            questions=say.count("summary.questions", scores.num_questions),
-        )
-    ]
+    best = say(
+        "summary.best",
+        name=outcome.names[found.best.run.id],
+        f1=_with_interval(scores, say),
+        exact_match=say.decimal(scores.exact_match),
+        questions=say.count("summary.questions", scores.num_questions),
+    )
+    sentences = [best] if scores.f1 else []
     base = scores_of(outcome.results.base.metrics, DECODER)
     if base is None:
         return " ".join([*sentences, say("summary.base_not_scored")])
