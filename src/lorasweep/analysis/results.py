@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lorasweep.analysis.analyse import analyse
+from lorasweep.analysis.gaps import with_gaps
 from lorasweep.analysis.questions import questions_of
 from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError, nearest
@@ -72,7 +73,7 @@ def with_analysis(
     Intervals of the scores are of the same kind; records keep those that they were written with.
     """
     analysis, results = analyse(store, paragraphs, unit), store.read_results()
-    results = results.model_copy(
+    results = with_gaps(store, results).model_copy(
         update={
             "analysis": analysis,
             "base": _by_clusters(store.of_base, results.base, unit),

@@ -11,7 +11,7 @@ from lorasweep.analysis.results import lock_of, run_called
 from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError, nearest
 from lorasweep.folder.findings import BASE, Failures
-from lorasweep.folder.records import BaseRecord, Results, RunRecord
+from lorasweep.folder.records import EVAL_LOSS, BaseRecord, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.scoring.failures.breakdown import Row
 
@@ -78,6 +78,10 @@ def _rows(
     files = store.of_base if isinstance(record, BaseRecord) else store.of_run(record.id)
     predictions = files.read_predictions(decoder)
     if not predictions:
-        known = nearest(decoder, record.metrics)
+        if decoder in record.metrics:
+            raise UserError(
+                f"{files.predictions_file(decoder)}: the answers are gone; {files.made_again}"
+            )
+        known = nearest(decoder, [name for name in record.metrics if name != EVAL_LOSS])
         raise UserError(f"no answers by {decoder!r} in {files.folder}{known}")
     return classified([each for each in predictions if each.draw == 0], paragraphs)

@@ -19,8 +19,11 @@ R = TypeVar("R", bound=BaseModel)
 ASIDE = re.compile(r"^\..+\.\d+\.lorasweep\.part$")
 
 
-def read_as(path: Path, kind: type[R]) -> R | None:
-    """Return a JSON file as a type, or None where there is none; UserError where it is damaged."""
+def read_as(path: Path, kind: type[R], remedy: str) -> R | None:
+    """Return a JSON file as a type, or None where there is none.
+
+    Raises UserError where it is damaged; `remedy` says there what to do.
+    """
     try:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -31,14 +34,8 @@ def read_as(path: Path, kind: type[R]) -> R | None:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{path}: not readable as {kind.__name__}: {where}: {first['msg']}"
+            f"{path}: not readable as {kind.__name__}: {where}: {first['msg']}; {remedy}"
         ) from None
-
-
-def damaged(path: Path, error: Exception) -> UserError:
-    """Return the error for a run's file that cannot be read."""
-    first = str(error).partition("\n")[0]
-    return UserError(f"{path}: damaged, delete its run's folder and run again: {first}")
 
 
 def write_json(path: Path, value: Any) -> None:

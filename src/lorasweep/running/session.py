@@ -12,6 +12,7 @@ from lorasweep.folder.halving import cut_in_half, parts_of
 from lorasweep.folder.heartbeat import died_of_memory
 from lorasweep.folder.records import Lock, LockedPack, Results, RunRecord
 from lorasweep.folder.store import Store
+from lorasweep.folder.sums import sums_of
 from lorasweep.model.peft_format import save_adapter
 from lorasweep.report.page import write_report
 from lorasweep.running.executors.executor import Executor
@@ -41,7 +42,8 @@ class Session:
         self.reporter, self.stop = reporter, stop
         self.executor, self.resumed = executor, resumed
         decoders = prepared.study.evaluate.decoders
-        self.missing = MissingScores(store, decoders, lambda: self.worker)
+        lanes = max((len(pack.runs) for pack in lock.packs), default=1)
+        self.missing = MissingScores(store, decoders, lambda: self.worker, lanes)
         self.ids = planned_ids(prepared, lock.precision)
         runs = prepared.plan.runs
         self.labels = {i: run.label for i, run in zip(self.ids, runs, strict=True)}
@@ -90,8 +92,7 @@ class Session:
             del finished, one
             self._summarise()
         self._stop_if_asked()
-        for run in self._finished_runs():
-            self.missing.of_run(run, "eval")
+        self.missing.of_runs(self._finished_runs(), "eval")
         self._score_test(self._summarise())
         with_analysis(
             self.store,
@@ -129,12 +130,15 @@ class Session:
         return parts
 
     def _score_test(self, results: Results) -> None:
-        """Score the base model, the chosen run and the best full fine-tuning on the test set."""
-        chosen = for_test(results)
+        """Score the base model, the chosen run and the best full fine-tuning on the test set.
+
+        Runs that were chosen before keep their scores, and so have to have their files.
+        """
+        chosen = [run.id for run in for_test(results)]
         if "test" in self.prepared.sets and chosen:
             self.missing.of_base("test")
-            for run in chosen:
-                self.missing.of_run(run, "test")
+            runs = self._finished_runs()
+            self.missing.of_runs((r for r in runs if r.id in chosen or r.test_metrics), "test")
             self._summarise()
 
     def _finished_runs(self) -> list[RunRecord]:
@@ -152,6 +156,8 @@ class Session:
         record, adapter = finished.record, finished.adapter
         if before is not None:
             record = record.model_copy(update={"stop": before.stop})
+            # Its files are about to be others: a kill must not leave them beside sums of before.
+            self.store.write_run(before.model_copy(update={"files": {}}))
         files = self.store.of_run(record.id)
         if adapter is not None:
             files.write_adapter(lambda folder: save_adapter(folder, adapter))
@@ -160,7 +166,7 @@ class Session:
         files.write_history(finished.history)
         files.write_rungs(finished.rungs)
         write_scored(files, Scored({}, finished.predictions, finished.losses))
-        self.store.write_run(record)
+        self.store.write_run(record.model_copy(update={"files": sums_of(files.folder)}))
         self.trackers.send(self.prepared.study.name, record, finished.history)
 
     def _summarise(self) -> Results:

@@ -58,6 +58,7 @@ def left_by(out: Path, run_id: str) -> dict[str, Any]:
     found: dict[str, Any] = {str(f.relative_to(folder)): f.read_bytes() for f in files}
     record = json.loads(found["record.json"])
     record["metrics"].get("greedy", {}).pop("seconds_per_question", None)
+    record["files"].pop("rungs.jsonl", None)
     found["record.json"] = {key: value for key, value in record.items() if key not in TIMES}
     return found
 

@@ -46,13 +46,15 @@ def export(out: Path, name: str, target: Path | None = None, is_merged: bool = F
     place = target or store.out / "exports" / (f"{run.id}-merged" if is_merged else run.id)
     base = Study.parse(lock.study, str(store.lock_file)).model.base
     with replaced_folder(place) as aside:
-        adapter = None if is_full else load_adapter(store.of_run(run.id).adapter_folder)
+        files = store.of_run(run.id)
+        weights = files.sound(files.model_folder if is_full else files.adapter_folder)
+        adapter = None if is_full else load_adapter(weights)
         if adapter is None:
-            shutil.copytree(store.of_run(run.id).model_folder, aside, dirs_exist_ok=True)
+            shutil.copytree(weights, aside, dirs_exist_ok=True)
         elif is_merged:
             _write_merged(aside, lock, locate(base), adapter)
         else:
-            _copy_adapter(store.of_run(run.id).adapter_folder, aside, public_name(base))
+            _copy_adapter(weights, aside, public_name(base))
         _write_note(aside, results, run, base)
         text = card(results, run, public_name(base), _licence(base), adapter, is_merged)
         (aside / CARD).write_text(text, "utf-8")

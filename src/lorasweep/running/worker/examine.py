@@ -53,27 +53,28 @@ class Examiner:
         owners = {q.id: p.source_id for p in data.paragraphs for q in p.questions}
         return paragraph_losses(self.base, self.trees[role], num_lanes, self.micro_tokens, owners)
 
-    def score(self, metrics: Sequence[str], role: str, who: str) -> Iterator[Scored]:
-        """Yield some metrics of the model without lanes, or with one: a loss, then each decoder.
+    def score(
+        self, metrics: Sequence[str], role: str, names: Sequence[str]
+    ) -> Iterator[list[Scored]]:
+        """Yield some metrics of lanes, or of the model without: a loss, then each decoder.
 
-        Raises UserError where the loss is not finite.
+        Raises UserError where a loss is not finite; `names` are who they are of.
         """
         if EVAL_LOSS in metrics:
-            yield self._score_loss(role, who)
+            yield self._score_loss(role, names)
         decoders = [name for name in metrics if name != EVAL_LOSS]
-        for (scored,) in self._answered(1, decoders, role, who):
-            yield scored
+        who = names[0] if len(names) == 1 else f"{len(names)} runs"
+        yield from self._answered(len(names), decoders, role, who)
 
-    def _score_loss(self, role: str, who: str) -> Scored:
-        known = self.losses(1, role)
-        if not math.isfinite(known.means()[0]):
-            raise UserError(
-                f"{self.job.base}: the loss of {who} on the {role} questions is "
-                f"{known.means()[0]} in {self.job.precision}; weights may be damaged, or need "
-                "another precision"
-            )
-        (scored,) = self.score_lanes(1, (), role, who, known)
-        return scored
+    def _score_loss(self, role: str, names: Sequence[str]) -> list[Scored]:
+        known = self.losses(len(names), role)
+        for who, loss in zip(names, known.means(), strict=True):
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"{self.job.base}: the loss of {who} on the {role} questions is {loss} in "
+                    f"{self.job.precision}; weights may be damaged, or need another precision"
+                )
+        return self.score_lanes(len(names), (), role, "", known)
 
     def score_lanes(
         self,

@@ -67,7 +67,7 @@ def job_of(prepared: Prepared, lock: Lock, checkpoints: Path) -> Job:
         folder=prepared.folder,
         note=prepared.note,
         recipe=study.recipe,
-        evaluate=study.evaluate,
+        evaluate=_as_decided(study.evaluate, lock),
         sets=prepared.sets,
         precision=lock.precision,
         device=lock.device,
@@ -76,6 +76,16 @@ def job_of(prepared: Prepared, lock: Lock, checkpoints: Path) -> Job:
         checkpoints=checkpoints,
         checkpoint_minutes=study.pack.checkpoint_minutes,
     )
+
+
+def _as_decided(evaluate: Evaluate, lock: Lock) -> Evaluate:
+    """Return how answers are made: decoders of before that sample draw as they did, called or not.
+
+    A study without such decoders may say otherwise, as it does not use them.
+    """
+    names = ("draws", "seed")
+    decided = {name: lock.facts.get(f"evaluate.{name}") for name in names}
+    return evaluate.model_copy(update={n: v for n, v in decided.items() if v is not None})
 
 
 @dataclass(frozen=True)

@@ -40,25 +40,26 @@ class Worker:
             versions=versions(),
         )
 
-    def score_base(self, missing: Sequence[str], role: str) -> Iterator[Scored]:
+    def score_base(self, missing: Sequence[str], role: str) -> Iterator[list[Scored]]:
         """Score the untuned base model on the evaluation or test set, metric after metric."""
-        return self._examiner.score(missing, role, "base model")
+        return self._examiner.score(missing, role, ["base model"])
 
-    def score_adapter(
-        self, run: RunRecord, adapter: Path, missing: Sequence[str], role: str
-    ) -> Iterator[Scored]:
-        """Score an adapter from disk on the evaluation or test set, metric after metric."""
-        saved = load_adapter(adapter)
-        with self.loaded.base.adapted([answering_lane(saved)]) as adapters:
-            adapters.put(0, saved.weights)
-            yield from self._examiner.score(missing, role, run.id)
+    def score_adapters(
+        self, runs: Sequence[RunRecord], folders: Sequence[Path], missing: Sequence[str], role: str
+    ) -> Iterator[list[Scored]]:
+        """Score adapters from disk in lockstep, metric after metric, each of them for all runs."""
+        saved = [load_adapter(folder) for folder in folders]
+        with self.loaded.base.adapted([answering_lane(each) for each in saved]) as adapters:
+            for k, each in enumerate(saved):
+                adapters.put(k, each.weights)
+            yield from self._examiner.score(missing, role, [run.id for run in runs])
 
     def score_model(
         self, run: RunRecord, folder: Path, missing: Sequence[str], role: str
-    ) -> Iterator[Scored]:
+    ) -> Iterator[list[Scored]]:
         """Score a fully trained model from disk on the evaluation or test set."""
         with self.loaded.in_full(folder):
-            yield from self._examiner.score(missing, role, run.id)
+            yield from self._examiner.score(missing, role, [run.id])
 
     @property
     def _examiner(self) -> Examiner:
