@@ -38,5 +38,7 @@ docs: setup
 	$(BIN)/python docs/make_commands.py
 	$(BIN)/python docs/make_tree.py
 
+# Trained studies (out) are hours of work: they are never removed here.
 clean:
-	rm -rf .venv out
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
