@@ -8,11 +8,12 @@ from lorasweep.analysis.results import for_test, summarise, with_analysis
 from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.errors import UserError
-from lorasweep.folder.halving import cut_in_half, parts_of
-from lorasweep.folder.heartbeat import died_of_memory
+from lorasweep.folder.halving import cut_in_half, is_smallest, parts_of, too_small
+from lorasweep.folder.heartbeat import died_of_memory, memory_deaths, read_heartbeat
 from lorasweep.folder.records import Lock, LockedPack, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.folder.sums import sums_of
+from lorasweep.model.machine import free_memory_bytes
 from lorasweep.model.peft_format import save_adapter
 from lorasweep.report.page import write_report
 from lorasweep.running.executors.executor import Executor
@@ -22,6 +23,8 @@ from lorasweep.running.prepare import Prepared
 from lorasweep.running.trackers import Trackers
 from lorasweep.running.worker.jobs import FinishedRun, RaceJob, Scored, job_of
 from lorasweep.running.worker.worker import Worker
+
+KILLED = "its process was killed before its first checkpoint"
 
 
 class Session:
@@ -82,6 +85,8 @@ class Session:
         if self.store.lock_file.is_file():  # of a model that was loaded before
             self.store.write_lock(self.lock)
         self.missing.of_base("eval")
+        # Of a model that has answered, now or before: then none was loaded that would bring it.
+        self.store.write_lock(self.lock)
         for finished in self._execute(packs):
             for one in finished:
                 before = self.store.read_run(one.record.id)
@@ -113,16 +118,36 @@ class Session:
         return self.executor.run_packs(worker, tried, self.labels, self._halve)
 
     def _after_a_death(self, pack: LockedPack) -> list[LockedPack]:
-        if died_of_memory(self.store.checkpoints_folder / pack.id):
-            return self._halve(pack, "its process was killed before its first checkpoint")
-        return [pack]
+        """Return what to try of a pack whose last process may have died of memory."""
+        folder = self.store.checkpoints_folder / pack.id
+        if memory_deaths(folder) == 1:
+            self.reporter.note(
+                f"warning: {pack.id}: its process was killed as memory ran out, its own or another "
+                "program's; it is tried once more as it is"
+            )
+        if not died_of_memory(folder):
+            return [pack]
+        before, now = read_heartbeat(folder).free_bytes, free_memory_bytes()
+        if is_smallest(self.lock, pack, self._longest):
+            if before is None or (now is not None and now > before):
+                return [pack]
+            refusal = too_small(pack, self._longest, KILLED)
+            raise UserError(
+                f"{refusal}; it is tried again once more than {before / 1e9:.1f} GB are free, or "
+                f"when {folder} is deleted"
+            )
+        return self._halve(pack, KILLED)
+
+    @property
+    def _longest(self) -> int:
+        """The tokens of the longest training paragraph with its questions."""
+        return max(tree.num_tokens for tree in self.prepared.sets["train"].forest.trees)
 
     def _halve(self, pack: LockedPack, why: str) -> list[LockedPack]:
         """Cut a pack in half; the lock says so before a part is tried."""
         if pack in self.resumed:
             raise UserError(f"{pack.id}: not enough memory to resume this run ({why})")
-        trees = self.prepared.sets["train"].forest.trees
-        self.lock = cut_in_half(self.lock, pack, why, max(tree.num_tokens for tree in trees))
+        self.lock = cut_in_half(self.lock, pack, why, self._longest)
         self.store.write_lock(self.lock)
         self.store.drop_checkpoints(pack.id)
         parts = parts_of(self.lock, pack)

@@ -11,7 +11,7 @@ from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.folder.heartbeat import beating
 from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord
-from lorasweep.model.machine import versions
+from lorasweep.model.machine import free_memory_bytes, versions
 from lorasweep.model.peft_format import answering_lane, load_adapter
 from lorasweep.running.worker.examine import Examiner
 from lorasweep.running.worker.jobs import FinishedRun, Job, Scored
@@ -72,6 +72,6 @@ class Worker:
         """
         # What earlier packs have freed would count in this one's peak.
         self.loaded.give_back()
-        with beating(self.job.checkpoints / pack.id) as pulse:
+        with beating(self.job.checkpoints / pack.id, free_memory_bytes()) as pulse:
             told = (self.reporter, self.stop, self.on_checkpoint, pulse)
             return PackRun(self.loaded, pack, labels, *told).run()
