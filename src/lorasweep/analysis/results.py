@@ -118,6 +118,7 @@ def analyse_folder(out: Path, unit: Unit | None = None) -> Results:
     store = Store(out)
     results, lock = store.read_results(), lock_of(store)
     with holding(store.out):
+        store.remove_leftovers()
         try:
             paragraphs: Sequence[Paragraph] | UserError = questions_of(
                 lock, results.data.get("eval")

@@ -169,10 +169,9 @@ def analyse(
     """Analyse a study's records anew, without training, and write the report."""
     from lorasweep.analysis.results import analyse_folder
     from lorasweep.cli.terminal import print_leaderboard
-    from lorasweep.report.page import write_report
 
     results = analyse_folder(folder, clusters)
-    write_report(folder)
+    _write_report(folder)
     if as_json:
         print(results.model_dump_json(by_alias=True, indent=1))
     else:
@@ -211,12 +210,22 @@ def report(
     """Write the report of a study's folder anew."""
     from lorasweep.analysis.gaps import gaps
     from lorasweep.folder.store import Store
-    from lorasweep.report.page import write_report
 
-    place = write_report(folder, lang)
+    place = _write_report(folder, lang)
     for warning in gaps(Store(folder), Store(folder).read_results()):
         print(f"warning: {warning}", file=sys.stderr)
     print(place)
+
+
+def _write_report(folder: Path, lang: str = "en") -> Path:
+    """Write the report while this process holds the folder."""
+    from lorasweep.folder.holding import holding
+    from lorasweep.folder.store import Store
+    from lorasweep.report.page import write_report
+
+    with holding(folder):
+        Store(folder).remove_leftovers()
+        return write_report(folder, lang)
 
 
 def _load(study: str, overrides: list[str] | None) -> "Study":

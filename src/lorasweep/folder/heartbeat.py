@@ -71,7 +71,8 @@ class Pulse:
     def _write(self) -> None:
         self.written = time.monotonic()
         with suppress(OSError):
-            write_text(self.folder / FILE, json.dumps(self.now.model_dump()) + "\n")
+            text = json.dumps(self.now.model_dump()) + "\n"
+            write_text(self.folder / FILE, text, must_last=False)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ OUT/results.json                every run and configuration with its metrics
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from lorasweep.errors import UserError
@@ -63,12 +64,27 @@ class Store:
             self.checkpoints_folder.rmdir()
 
     def remove_leftovers(self) -> None:
-        """Remove what a killed process was writing aside, in the places where studies write."""
-        own = [self.out / name for name in ("runs", "base", "checkpoints")]
+        """Remove what a killed process was writing aside, and checkpoints of what is finished.
+
+        To be called by the process that holds the folder.
+        """
+        lock = self.read_lock()
+        for pack_id in self._finished_packs(lock) if lock else ():
+            self.drop_checkpoints(pack_id)
+        own = [self.out / name for name in ("runs", "base", "checkpoints", "exports")]
         below = [found for folder in own for found in folder.rglob(".*.part")]
         for part in [*self.out.glob(".*.part"), *below]:
             if ASIDE.match(part.name):
                 shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+    def _finished_packs(self, lock: Lock) -> Iterator[str]:
+        """Yield the packs whose runs all have records, but for stopped ones, which may go on."""
+        for pack in lock.packs:
+            states = {run.id: record.state for run in pack.runs
+                      if (record := self.read_run(run.id))}  # fmt: skip
+            if len(states) == len(pack.runs):
+                yield pack.id
+            yield from (f"run-{run_id}" for run_id, state in states.items() if state != "stopped")
 
     @property
     def _runs_again(self) -> str:

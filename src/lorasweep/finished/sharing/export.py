@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from lorasweep.data.trees import TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.finished.sharing.card import card
 from lorasweep.finished.sharing.merging import merged_model
-from lorasweep.folder.files import replaced_folder
+from lorasweep.folder.files import remove_aside, replaced_folder
+from lorasweep.folder.holding import holding
 from lorasweep.folder.records import Lock, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.hub.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
@@ -45,7 +48,7 @@ def export(out: Path, name: str, target: Path | None = None, is_merged: bool = F
         raise UserError(f"{target}: not empty; choose another folder with --out")
     place = target or store.out / "exports" / (f"{run.id}-merged" if is_merged else run.id)
     base = Study.parse(lock.study, str(store.lock_file)).model.base
-    with replaced_folder(place) as aside:
+    with _cleared(store, target), replaced_folder(place) as aside:
         files = store.of_run(run.id)
         weights = files.sound(files.model_folder if is_full else files.adapter_folder)
         adapter = None if is_full else load_adapter(weights)
@@ -59,6 +62,18 @@ def export(out: Path, name: str, target: Path | None = None, is_merged: bool = F
         text = card(results, run, public_name(base), _licence(base), adapter, is_merged)
         (aside / CARD).write_text(text, "utf-8")
     return place
+
+
+@contextmanager
+def _cleared(store: Store, target: Path | None) -> Iterator[None]:
+    """Remove what a killed export left; the study's folder is held where it is written to."""
+    if target is not None:
+        remove_aside(target)
+        yield
+        return
+    with holding(store.out):
+        store.remove_leftovers()
+        yield
 
 
 def public_name(base: str) -> str:
