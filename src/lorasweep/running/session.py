@@ -60,7 +60,8 @@ class Session:
         prepared, lock = self.prepared, self.lock
         self.reporter.note(f"loading {prepared.study.model.base} in {lock.precision}")
         job = replace(job_of(prepared, lock, self.store.checkpoints_folder), race=self._race())
-        worker = Worker(job, self.reporter, self.stop)
+        with self.stop.at_once("the model's loading"):
+            worker = Worker(job, self.reporter, self.stop)
         self.store.write_lock(lock)
         return worker
 
@@ -99,12 +100,11 @@ class Session:
         self._stop_if_asked()
         self.missing.of_runs(self._finished_runs(), "eval")
         self._score_test(self._summarise())
-        with_analysis(
-            self.store,
-            self.prepared.sets["eval"].data.paragraphs,
-            self.prepared.study.evaluate.clusters,
-        )
-        write_report(self.store.out)
+        paragraphs = self.prepared.sets["eval"].data.paragraphs
+        with self.stop.at_once("the analysis"):
+            with_analysis(self.store, paragraphs, self.prepared.study.evaluate.clusters)
+        with self.stop.at_once("the report"):
+            write_report(self.store.out)
 
     def _stop_if_asked(self) -> None:
         if self.stop.requested:

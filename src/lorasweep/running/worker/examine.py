@@ -67,7 +67,8 @@ class Examiner:
         yield from self._answered(len(names), decoders, role, who)
 
     def _score_loss(self, role: str, names: Sequence[str]) -> list[Scored]:
-        known = self.losses(len(names), role)
+        with self.stop.at_once("the losses"):
+            known = self.losses(len(names), role)
         for who, loss in zip(names, known.means(), strict=True):
             if not math.isfinite(loss):
                 raise UserError(
@@ -88,7 +89,8 @@ class Examiner:
 
         With losses on the evaluation set come those on training questions.
         """
-        again = self.losses(num_lanes, TRAIN_SAMPLE) if known and role == "eval" else None
+        with self.stop.at_once("the losses"):
+            again = self.losses(num_lanes, TRAIN_SAMPLE) if known and role == "eval" else None
         scored = [Scored({}, {}) for _ in range(num_lanes)]
         for answered in self._answered(num_lanes, decoders, role, who):
             for whole, found in zip(scored, answered, strict=True):
@@ -138,7 +140,8 @@ class Examiner:
         contexts = {q.id: p.context for p in questions.data.paragraphs for q in p.questions}
         self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
         way = parse_decoder(decoder)
-        decoded = decode_all(prompts, way, job.evaluate, contexts, self._advance)
+        with self.stop.at_once(f"the answers by {decoder}"):
+            decoded = decode_all(prompts, way, job.evaluate, contexts, self._advance)
         self.reporter.finish()
         lanes = [
             predictions_of(questions.data.paragraphs, found) for found in decoded.answers_by_lane

@@ -106,7 +106,8 @@ class PackRun:
         if not lanes:
             return {}
         # A pack resumed behind its last step has not evaluated in this process.
-        known = self.latest or self._examiner.losses(num_lanes, "eval")
+        with self.stop.at_once("the losses"):
+            known = self.latest or self._examiner.losses(num_lanes, "eval")
         decoders = self.job.evaluate.decoders
         found = self._examiner.score_lanes(num_lanes, decoders, "eval", self.pack.id, known)
         return {place: found[k] for place, k in lanes.items()}
@@ -135,16 +136,18 @@ class PackRun:
     def _train(self, trained: Trainable, micro_tokens: int) -> Trained:
         total = self.job.recipe.epochs * self.job.sets["train"].forest.num_questions
         self.reporter.start(f"{self.pack.id}: train {labels_line(self.labels)}", total)
-        outcome = train_pack(
-            self.loaded.base, trained, self.loaded.trees["train"], self.job.recipe, micro_tokens,
-            self._hooks(trained), self._checkpoints(self.pack),
-        )  # fmt: skip
+        with self.stop.until("this step"):
+            outcome = train_pack(
+                self.loaded.base, trained, self.loaded.trees["train"], self.job.recipe,
+                micro_tokens, self._hooks(trained), self._checkpoints(self.pack),
+            )  # fmt: skip
         self.reporter.finish()
         return outcome
 
     def _hooks(self, trained: Trainable) -> Hooks:
         def losses() -> ParagraphLosses:
-            self.latest = self._examiner.losses(len(trained.lanes), "eval")
+            with self.stop.until("this evaluation"):
+                self.latest = self._examiner.losses(len(trained.lanes), "eval")
             return self.latest
 
         return Hooks(
