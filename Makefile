@@ -42,5 +42,7 @@ docs: setup
 wheel: setup
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir $(DIST) .
 
+# Trained studies (out) are hours of work: they are never removed here.
 clean:
-	rm -rf .venv out dist
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -97,6 +97,7 @@ def test_merged_weights_that_drift_are_refused_and_leave_nothing(
     tensors = load_file(file)
     # So large that what the base model holds is lost in rounding.
     save_file({name: 1e6 * tensor for name, tensor in tensors.items()}, file)
+    Store(copied_study).write_run(results.runs[0].model_copy(update={"files": {}}))
     ended = call("export", copied_study, "--run", run, "--merged", "--out", tmp_path / "merged")
     assert_refused(ended, "the merged weights' logits differ by ", "allowed 0.001")
     assert not (tmp_path / "merged").exists()

@@ -69,5 +69,6 @@ def test_runs_on_other_questions_are_not_set_beside_each_other(
     files = store.of_run(results.runs[0].id)
     rows = files.read_predictions("greedy")
     files.write_predictions("greedy", rows[1:])
+    store.write_run(results.runs[0].model_copy(update={"files": {}}))
     ended = call("failures", copied_study, "--run", results.runs[0].id)
     assert_refused(ended, "answered other questions")

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -168,6 +169,54 @@ def test_only_what_was_written_aside_is_removed(tmp_path: Path) -> None:
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert left == sorted(theirs)
     assert not (tmp_path / "runs" / ".adapter.7.lorasweep.part").exists()
+
+
+def test_checkpoints_of_finished_packs_are_removed_and_of_stopped_runs_kept(store: Store) -> None:
+    store.write_lock(make_lock("done", "waiting", "stopped", "resumed"))
+    for name, state in (("done", "done"), ("stopped", "stopped"), ("resumed", "done")):
+        store.write_run(make_record(name, None, state=state))
+    for name in ("pack-0", "pack-1", "pack-2", "pack-3", "run-stopped", "run-resumed", "own"):
+        (store.checkpoints_folder / name).mkdir(parents=True)
+    (store.out / "exports").mkdir()
+    (store.out / "exports" / ".a.7.lorasweep.part").mkdir()
+    store.remove_leftovers()
+    left = {folder.name for folder in store.checkpoints_folder.iterdir()}
+    assert left == {"pack-1", "run-stopped", "own"}
+    assert not any((store.out / "exports").iterdir())
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+@pytest.mark.parametrize("is_made_anew", [False, True])
+def test_a_held_folder_that_is_gone_is_said_and_not_made_anew(
+    store: Store, is_moved: bool, is_made_anew: bool
+) -> None:
+    with holding(store.out):
+        store.write_run(make_record("a", None))
+        store.out.rename(store.out.with_name("aside")) if is_moved else shutil.rmtree(store.out)
+        if is_made_anew:
+            store.out.mkdir()
+            (store.out / ".busy").touch()
+        calls = (store.read_lock, lambda: store.write_run(make_record("a", None)),
+                 lambda: store.of_run("a").write_adapter(lambda folder: None))  # fmt: skip
+        for call in calls:
+            with pytest.raises(UserError, match=f"{store.out}: the folder is gone"):
+                call()
+    assert store.out.exists() == is_made_anew
+    assert not (store.out / "runs").exists()
+
+
+def test_what_must_last_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda opened: (told.append("disk"), fsync(opened))[1])
+    monkeypatch.setattr(os, "replace", lambda *paths: (told.append("name"), replace(*paths))[1])
+    write_text(tmp_path / "record.json", "1")
+    assert told == ["disk", "name", "disk"]
+    told.clear()
+    write_text(tmp_path / "heartbeat.json", "1", must_last=False)
+    assert told == ["name"]
 
 
 def test_a_folder_in_which_nothing_was_written_is_removed_again(tmp_path: Path) -> None:

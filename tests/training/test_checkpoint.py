@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lorasweep.training.checkpoint import KEPT, Checkpoint, Checkpoints, Progress
 
@@ -63,6 +64,35 @@ def test_a_truncated_one_falls_back_to_the_one_before(
     assert found is not None
     assert found.progress.num_steps_done == 1
     assert "step-00000002" in told[0]
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def test_any_bit_that_flipped_falls_back_to_the_one_before(
+    kept: Checkpoints, told: list[str]
+) -> None:
+    """Whether it stands in the header, in what was logged, or in a number."""
+    kept.save(checkpoint(1))
+    kept.save(checkpoint(2))
+    newest = kept.folder / "step-00000002.safetensors"
+    whole = newest.read_bytes()
+    for place in (*range(0, len(whole), 7), whole.index(b"values") + 1, len(whole) - 1):
+        newest.write_bytes(flipped(whole, place))
+        found = kept.newest()
+        assert found is not None
+        assert found.progress.num_steps_done == 1, place
+        assert "step-00000002.safetensors: damaged" in told[-1]
+
+
+def test_one_of_before_that_has_no_sum_is_read(kept: Checkpoints) -> None:
+    kept.save(checkpoint(1))
+    metadata = {"progress": checkpoint(2).progress.model_dump_json()}
+    save_file(checkpoint(2).tensors, kept.folder / "step-00000002.safetensors", metadata)
+    found = kept.newest()
+    assert found is not None
+    assert found.progress.num_steps_done == 2
 
 
 def test_another_packs_checkpoint_is_never_read(kept: Checkpoints) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lorasweep.analysis.analyse import analyse
+from lorasweep.analysis.gaps import with_gaps
 from lorasweep.analysis.naming import id_called
 from lorasweep.analysis.questions import questions_of
 from lorasweep.data.squad.dataset import Paragraph
@@ -74,7 +75,7 @@ def with_analysis(
     Intervals of the scores are of the same kind; records keep those that they were written with.
     """
     analysis, results = analyse(store, paragraphs, unit), store.read_results()
-    results = results.model_copy(
+    results = with_gaps(store, results).model_copy(
         update={
             "analysis": analysis,
             "base": _by_clusters(store.of_base, results.base, unit),
@@ -119,6 +120,7 @@ def analyse_folder(out: Path, unit: Unit | None = None) -> Results:
     store = Store(out)
     results, lock = store.read_results(), lock_of(store)
     with holding(store.out):
+        store.remove_leftovers()
         try:
             paragraphs: Sequence[Paragraph] | UserError = questions_of(
                 lock, results.data.get("eval")

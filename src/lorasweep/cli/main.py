@@ -12,6 +12,7 @@ from lorasweep.cli.scoring import compare, score
 from lorasweep.cli.sharing import export, import_
 from lorasweep.cli.studies import (
     analyse,
+    check,
     decode,
     failures,
     plan,
@@ -56,8 +57,8 @@ def _options(
 
 
 for command in (
-    run, decode, resume, plan, status, analyse, failures, report, ask, export, import_, score,
-    compare,
+    run, decode, resume, plan, status, check, analyse, failures, report, ask, export, import_,
+    score, compare,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_"))(command)
 app.command("app")(show)

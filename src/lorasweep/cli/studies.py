@@ -1,7 +1,9 @@
-"""Commands on studies: train, resume, plan, status, decode, analyse, failures, report."""
+"""Commands on studies: train, resume, plan, status, check, decode, analyse, failures, report."""
 
 import json
 import shutil
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -159,6 +161,27 @@ def status(folder: Folder, as_json: JsonOption = False) -> None:
     print_status(found)
 
 
+def check(folder: Folder, as_json: JsonOption = False) -> None:
+    """Say of every file of a folder whether it is sound, missing, damaged or unverified.
+
+    Files of folders that older versions wrote are unverified: nothing says what they held. The exit
+    code is 2 where a file is missing or damaged.
+    """
+    from lorasweep.finished.checking import check as check_folder
+    from lorasweep.finished.checking import is_whole
+
+    found = check_folder(folder)
+    if as_json:
+        print(json.dumps([each.as_json() for each in found], indent=1))
+    else:
+        counts = Counter(each.state for each in found)
+        for each in found:
+            print(f"{each.state:10} {each.file}{f': {each.remedy}' if each.remedy else ''}")
+        print(", ".join(f"{count:,} {state}" for state, count in counts.items()))
+    if not is_whole(found):
+        raise typer.Exit(2)
+
+
 def analyse(
     folder: Folder,
     clusters: Annotated[
@@ -172,10 +195,9 @@ def analyse(
     """
     from lorasweep.analysis.results import analyse_folder
     from lorasweep.cli.terminal import print_leaderboard
-    from lorasweep.report.page import write_report
 
     results = analyse_folder(folder, clusters)
-    write_report(folder)
+    _write_report(folder)
     if as_json:
         print_json(results.model_dump_json(by_alias=True, indent=1))
     else:
@@ -215,9 +237,24 @@ def report(
     ] = "en",
 ) -> None:
     """Write the report of a study's folder anew."""
+    from lorasweep.analysis.gaps import gaps
+    from lorasweep.folder.store import Store
+
+    place = _write_report(folder, lang)
+    for warning in gaps(Store(folder), Store(folder).read_results()):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(place)
+
+
+def _write_report(folder: Path, lang: str = "en") -> Path:
+    """Write the report while this process holds the folder."""
+    from lorasweep.folder.holding import holding
+    from lorasweep.folder.store import Store
     from lorasweep.report.page import write_report
 
-    print(write_report(folder, lang))
+    with holding(folder):
+        Store(folder).remove_leftovers()
+        return write_report(folder, lang)
 
 
 def _load(study: str, overrides: list[str] | None) -> "Study":

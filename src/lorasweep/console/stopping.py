@@ -10,22 +10,53 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSwitch:
-    """Whether somebody has asked for a stop; the first time, `say` is told what happens now."""
+    """Whether somebody has asked for a stop; the first time, `say` is told what happens now.
+
+    What is at work says by `until` where it can stop with all that it did kept, or by `at_once`
+    that nothing of it is kept anyway: then the first signal interrupts.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.requested = False
         self.say = say
+        self._until, self._at_once = "what is at work", False
 
     def ask(self) -> bool:
         """Say whether a stop has been asked for."""
         return self.requested
 
+    @contextmanager
+    def until(self, what: str) -> Iterator[None]:
+        """Let the first signal be heard behind this, by who asks."""
+        with self._during(what, at_once=False):
+            yield
+
+    @contextmanager
+    def at_once(self, what: str) -> Iterator[None]:
+        """Let the first signal interrupt this, which leaves nothing that is half done."""
+        if self.requested:
+            raise KeyboardInterrupt
+        with self._during(what, at_once=True):
+            yield
+
+    @contextmanager
+    def _during(self, what: str, at_once: bool) -> Iterator[None]:
+        before = self._until, self._at_once
+        self._until, self._at_once = what, at_once
+        try:
+            yield
+        finally:
+            self._until, self._at_once = before
+
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal: the first one is noted, the second one interrupts."""
+        """Handle a signal: the first one is noted, or interrupts; the second one interrupts."""
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        self.say("stopping after this step, which is kept; once more to stop at once")
+        if self._at_once:
+            self.say(f"stopping {self._until}; the next call makes that anew")
+            raise KeyboardInterrupt
+        self.say(f"stopping after {self._until}, which is kept; once more to stop at once")
 
 
 @contextmanager

@@ -1,3 +1,3 @@
 """What one does with a finished study: ask it, share its adapters, bring in those of others."""
 
-__all__ = ["asking", "sharing", "wrong_answers"]
+__all__ = ["asking", "checking", "sharing", "wrong_answers"]

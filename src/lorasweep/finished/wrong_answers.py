@@ -84,7 +84,7 @@ def _check_decoder(store: Store, records: Sequence[BaseRecord | RunRecord], deco
             raise UserError(f"no answers by {decoder!r} in {files.folder}{nearest(decoder, known)}")
         if not files.predictions_file(decoder).is_file():
             raise UserError(
-                f"{files.predictions_file(decoder)} is gone, which held the answers by {decoder!r}"
+                f"{files.predictions_file(decoder)}: the answers are gone; {files.made_again}"
             )
 
 

@@ -10,4 +10,5 @@ __all__ = [
     "run_files",
     "store",
     "stored",
+    "sums",
 ]

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +20,38 @@ R = TypeVar("R", bound=BaseModel)
 ASIDE = re.compile(r"^\..+\.\d+\.lorasweep\.part$")
 
 
-def read_as(path: Path, kind: type[R]) -> R | None:
-    """Return a JSON file as a type, or None where there is none; UserError where it is damaged."""
+# The folders that this process holds, and what tells the mark in each from another's.
+HELD: dict[Path, tuple[Path, tuple[int, int]]] = {}
+
+
+def identity_of(mark: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of its name; None where it is gone."""
+    try:
+        found = mark.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def refuse_if_gone(path: Path) -> None:
+    """Raise UserError where a folder that this process holds was removed or moved away."""
+    for folder, (mark, identity) in HELD.items():
+        if folder in path.parents and identity_of(mark) != identity:
+            raise UserError(
+                f"{folder}: the folder is gone; nothing more is written. If it was moved, the same "
+                "command with --out and its new place goes on"
+            )
+
+
+def read_as(path: Path, kind: type[R], remedy: str) -> R | None:
+    """Return a JSON file as a type, or None where there is none.
+
+    Raises UserError where it is damaged; `remedy` says there what to do.
+    """
     try:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:
+        refuse_if_gone(path)
         return None
     except NotADirectoryError:
         raise UserError(f"{path.parent}: this is a file; a study needs a folder") from None
@@ -32,14 +59,8 @@ def read_as(path: Path, kind: type[R]) -> R | None:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{path}: not readable as {kind.__name__}: {where}: {first['msg']}"
+            f"{path}: not readable as {kind.__name__}: {where}: {first['msg']}; {remedy}"
         ) from None
-
-
-def damaged(path: Path, error: Exception) -> UserError:
-    """Return the error for a run's file that cannot be read."""
-    first = str(error).partition("\n")[0]
-    return UserError(f"{path}: damaged, delete its run's folder and run again: {first}")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -47,9 +68,9 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, must_last: bool = True) -> None:
     """Write a text file atomically."""
-    with replaced_file(path) as aside:
+    with replaced_file(path, must_last) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
@@ -58,6 +79,8 @@ def write_weights(path: Path, save: Callable[[Path], None]) -> None:
     try:
         with replaced_folder(path) as aside:
             save(aside)
+            for file in aside.iterdir():
+                _to_disk(file)
     except SafetensorError as error:
         # What its library raises where a disk is full, say.
         raise UserError(
@@ -67,8 +90,12 @@ def write_weights(path: Path, save: Callable[[Path], None]) -> None:
 
 
 @contextmanager
-def replaced_file(path: Path) -> Iterator[Path]:
-    """Give a path aside to write to; on success it takes the file's place, else it is removed."""
+def replaced_file(path: Path, must_last: bool = True) -> Iterator[Path]:
+    """Give a path aside to write to; on success it takes the file's place, else it is removed.
+
+    One that must last is on the disk before that: a power loss leaves the old or the new one.
+    """
+    refuse_if_gone(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)
     try:
@@ -76,7 +103,11 @@ def replaced_file(path: Path) -> Iterator[Path]:
         mode = aside.stat().st_mode
         yield aside
         set_mode(aside, mode)
+        if must_last:
+            _to_disk(aside)
         os.replace(aside, path)
+        if must_last:
+            _to_disk(path.parent)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -84,6 +115,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Give a folder aside to fill; on success it takes the folder's place, else it is removed."""
+    refuse_if_gone(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)
     shutil.rmtree(aside, ignore_errors=True)
@@ -95,6 +127,24 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_aside(path: Path) -> None:
+    """Remove what killed processes were writing for a place, beside it."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        if ASIDE.match(part.name):
+            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Have the system write a file or a folder's entries out, where it can."""
+    # Windows opens no folders, and some file systems know no fsync of them.
+    with suppress(OSError):
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _aside(path: Path) -> Path:

@@ -10,12 +10,9 @@ def cut_in_half(lock: Lock, pack: LockedPack, why: str, longest: int) -> Lock:
     A pack of one lane keeps it and halves its micro-batches. Raises UserError where these are down
     to one paragraph: `longest` is the tokens of the longest one with its questions.
     """
-    tokens = lock.micro_tokens >> len(pack.cuts)
-    if len(pack.runs) == 1 and tokens <= longest:
-        raise UserError(
-            f"{pack.id}: not enough memory for one run and one paragraph of {longest} tokens at a "
-            f"time ({why}); lower data.max_tokens or choose a smaller model"
-        )
+    if is_smallest(lock, pack, longest):
+        raise UserError(too_small(pack, longest, why))
+    tokens = _tokens_of(lock, pack)
     reason = (
         f"{pack.id} was cut in half, from {len(pack.runs)} lanes and micro-batches of {tokens} "
         f"tokens: {why}"
@@ -26,6 +23,24 @@ def cut_in_half(lock: Lock, pack: LockedPack, why: str, longest: int) -> Lock:
     ]
     packs = [part for each in lock.packs for part in (halves if each.id == pack.id else [each])]
     return lock.model_copy(update={"packs": packs})
+
+
+def is_smallest(lock: Lock, pack: LockedPack, longest: int) -> bool:
+    """Say whether a pack is down to one run and one paragraph at a time, and cannot be cut."""
+    return len(pack.runs) == 1 and _tokens_of(lock, pack) <= longest
+
+
+def too_small(pack: LockedPack, longest: int, why: str) -> str:
+    """Return what to say of a pack that cannot be cut and does not fit."""
+    return (
+        f"{pack.id}: not enough memory for one run and one paragraph of {longest} tokens at a time "
+        f"({why}); end other programs that need memory, or begin in a new folder (--out) with a "
+        "lower data.max_tokens or a smaller model"
+    )
+
+
+def _tokens_of(lock: Lock, pack: LockedPack) -> int:
+    return lock.micro_tokens >> len(pack.cuts)
 
 
 def parts_of(lock: Lock, pack: LockedPack) -> list[LockedPack]:

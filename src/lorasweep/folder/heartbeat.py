@@ -16,6 +16,7 @@ from lorasweep.folder.files import write_text
 from lorasweep.folder.stored import Stored
 
 SECONDS_BETWEEN = 2.0
+DEATHS_THAT_TELL = 2
 FILE = "heartbeat.json"
 CHECKPOINTS = "step-*.safetensors"
 VMSTAT, BOOT = Path("/proc/vmstat"), Path("/proc/sys/kernel/random/boot_id")
@@ -26,6 +27,8 @@ class Heartbeat(Stored):
 
     `seconds` and `num_steps_fresh` count this process's work alone. `boot` and `memory_kills` are
     the system's when it began: its start, and how many processes it had killed for their memory.
+    `free_bytes` were free then. `memory_deaths` is how many processes in a row had died before,
+    each while the system killed for memory.
     """
 
     num_steps: int = 0
@@ -35,6 +38,8 @@ class Heartbeat(Stored):
     is_over: bool = False
     boot: str = ""
     memory_kills: int | None = None
+    free_bytes: int | None = None
+    memory_deaths: int = 0
 
 
 class Pulse:
@@ -66,13 +71,20 @@ class Pulse:
     def _write(self) -> None:
         self.written = time.monotonic()
         with suppress(OSError):
-            write_text(self.folder / FILE, json.dumps(self.now.model_dump()) + "\n")
+            text = json.dumps(self.now.model_dump()) + "\n"
+            write_text(self.folder / FILE, text, must_last=False)
 
 
 @contextmanager
-def beating(folder: Path) -> Iterator[Pulse]:
+def beating(folder: Path, free_bytes: int | None = None) -> Iterator[Pulse]:
     """Let a pack's heartbeat be seen in its folder while the process is at work on it."""
-    pulse = Pulse(folder, Heartbeat(boot=_boot(), memory_kills=_memory_kills()))
+    first = Heartbeat(
+        boot=_boot(),
+        memory_kills=_memory_kills(),
+        free_bytes=free_bytes,
+        memory_deaths=memory_deaths(folder),
+    )
+    pulse = Pulse(folder, first)
     try:
         yield pulse
     finally:
@@ -100,16 +112,26 @@ def has_checkpoint(folder: Path) -> bool:
     return any(folder.glob(CHECKPOINTS))
 
 
-def died_of_memory(folder: Path) -> bool:
-    """Say whether an early death is to be put down to memory.
+def memory_deaths(folder: Path) -> int:
+    """Return how many processes in a row died early on a pack while the kernel killed for memory.
 
-    Ctrl-C and SIGTERM end in an orderly way; what is left is SIGKILL, by the system or by a person.
-    The kernel counts its own kills for memory since it started: where that count stands still, the
-    death was a person's, however often it comes, and the pack goes on uncut with the same bits.
+    Ctrl-C and SIGTERM end in an orderly way; what is left is SIGKILL by a person or by the kernel,
+    a reboot, or a power loss. The kernel counts its kills for memory since it started: only where
+    that count is known, of the same start, and has risen, memory can be the cause.
     """
     before, kills = read_heartbeat(folder), _memory_kills()
-    is_known = kills is not None and before.memory_kills is not None and before.boot == _boot()
-    return died_early(folder) and (not is_known or kills != before.memory_kills)
+    if kills is None or before.memory_kills is None or not before.boot or before.boot != _boot():
+        return 0
+    return before.memory_deaths + 1 if died_early(folder) and kills > before.memory_kills else 0
+
+
+def died_of_memory(folder: Path) -> bool:
+    """Say whether early deaths are to be put down to memory, so that the pack is to be cut.
+
+    The count does not tell whom the kernel killed: it may have been another program, and a person
+    this process. Once may be chance, and the pack goes on uncut with the same bits; twice is not.
+    """
+    return memory_deaths(folder) >= DEATHS_THAT_TELL
 
 
 def _memory_kills() -> int | None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lorasweep.errors import UserError
+from lorasweep.folder.files import HELD, identity_of
 
 BUSY = ".busy"
 # How long a new process waits, since `status` holds the mark for a moment to see if it is held.
@@ -24,10 +25,15 @@ def holding(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / BUSY, timeout=SECONDS_OF_A_LOOK):
+            identity = identity_of(out / BUSY)
+            assert identity is not None, "the lock has made the file"
+            HELD[out] = out / BUSY, identity
             try:
                 yield
             finally:
-                _leave(out)
+                del HELD[out]
+                if identity_of(out / BUSY) == identity:
+                    _leave(out)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{out}: this is a file; a study needs a folder") from None
     except Timeout:

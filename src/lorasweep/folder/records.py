@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from lorasweep.folder.findings import Analysis
-from lorasweep.folder.stored import FileName, Interval, Share, Stored, WideInterval
+from lorasweep.folder.stored import FileName, Interval, Sealed, Share, Stored, WideInterval
 from lorasweep.study.grid import Configuration, ImportedConfiguration
 from lorasweep.study.sections import Race, Unit
 
@@ -136,7 +136,7 @@ class Stop(Stored):
     num_paragraphs: int
 
 
-class RunRecord(Stored):
+class RunRecord(Sealed):
     """What a finished run leaves on disk as record.json.
 
     `modules` is empty and `scale` None for full fine-tuning, which trains every weight.
@@ -173,7 +173,7 @@ class RunRecord(Stored):
     imported_from: str | None = None
 
 
-class BaseRecord(Stored):
+class BaseRecord(Sealed):
     """The untuned base model's scores, on disk as base/record.json."""
 
     name: str

@@ -1,13 +1,16 @@
-"""The files of one run, or of the untuned base model, but for its record."""
+"""The files of one run, or of the untuned base model, but for its record.
 
-from collections.abc import Callable, Iterable, Sequence
+Whatever is read is held against the SHA-256 that the record has of it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from lorasweep.errors import UserError
 from lorasweep.folder.files import (
-    damaged,
-    read_as,
     replaced_file,
     write_json,
     write_text,
@@ -21,6 +24,15 @@ from lorasweep.folder.records import (
     Rung,
     StepEntry,
 )
+from lorasweep.folder.sums import (
+    HISTORY,
+    LOSSES,
+    RECORD,
+    RUNGS,
+    predictions_name,
+    sum_of,
+    sums_in_record,
+)
 
 
 class RunFiles:
@@ -28,44 +40,54 @@ class RunFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.out = folder.parents[1] if folder.parent.name == "runs" else folder.parent
+
+    @property
+    def made_again(self) -> str:
+        """What to do about a file that scoring makes."""
+        return f"`lorasweep run STUDY --out {self.out}` makes it again"
+
+    @property
+    def trained_again(self) -> str:
+        """What to do about a file that only training makes."""
+        return (
+            f"delete {self.folder}, then `lorasweep run STUDY --out {self.out}` trains the run "
+            "again, or `lorasweep import` brings it in again"
+        )
 
     def write_history(self, history: Iterable[StepEntry | EvalEntry]) -> None:
         """Write a line per logged step and per evaluation."""
         lines = "".join(entry.model_dump_json() + "\n" for entry in history)
-        write_text(self.folder / "history.jsonl", lines)
+        write_text(self.folder / HISTORY, lines)
 
     def read_history(self) -> list[StepEntry | EvalEntry]:
-        """Return the history; an empty list where there is none."""
-        path = self.folder / "history.jsonl"
+        """Return the history; an empty list where there is none.
+
+        Raises UserError where the file is damaged, as all that read do.
+        """
         entry: TypeAdapter[StepEntry | EvalEntry] = TypeAdapter(HistoryEntry)
-        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-        return [entry.validate_json(line) for line in lines]
+        with self.reading(self.folder / HISTORY, self.trained_again) as path:
+            return [entry.validate_json(line) for line in _lines(path)]
 
     def write_rungs(self, rungs: Sequence[Rung]) -> None:
         """Write a line per rung of a race that the run came to, if any."""
         if rungs:
             lines = "".join(rung.model_dump_json() + "\n" for rung in rungs)
-            write_text(self.folder / "rungs.jsonl", lines)
+            write_text(self.folder / RUNGS, lines)
 
     def read_rungs(self) -> list[Rung]:
-        """Return the rungs; an empty list where the run was in no race.
-
-        Raises UserError where the file is damaged.
-        """
-        path = self.folder / "rungs.jsonl"
-        try:
-            lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-            return [Rung.model_validate_json(line) for line in lines]
-        except ValueError as error:
-            raise damaged(path, error) from None
+        """Return the rungs; an empty list where the run was in no race."""
+        with self.reading(self.folder / RUNGS, self.trained_again) as path:
+            return [Rung.model_validate_json(line) for line in _lines(path)]
 
     def write_losses(self, losses: FinalLosses) -> None:
         """Write the final losses."""
-        write_text(self.folder / "losses.json", losses.model_dump_json() + "\n")
+        write_text(self.folder / LOSSES, losses.model_dump_json() + "\n")
 
     def read_losses(self) -> FinalLosses | None:
         """Return the final losses; None without any."""
-        return read_as(self.folder / "losses.json", FinalLosses)
+        with self.reading(self.folder / LOSSES, self.made_again) as path:
+            return FinalLosses.model_validate_json(path.read_bytes()) if path.is_file() else None
 
     @property
     def adapter_folder(self) -> Path:
@@ -76,6 +98,18 @@ class RunFiles:
     def model_folder(self) -> Path:
         """Where a fully trained model is, as transformers loads it."""
         return self.folder / "model"
+
+    def sound(self, weights: Path) -> Path:
+        """Return the adapter's or the model's folder.
+
+        Raises UserError where it is gone, or a file of it is gone or damaged.
+        """
+        known = [self.folder / name for name in sums_in_record(self.folder)]
+        for path in [weights, *(path for path in known if weights in path.parents)]:
+            if not path.exists():
+                raise UserError(f"{path}: gone; {self.trained_again}")
+            self._refuse_changed(path, self.trained_again)
+        return weights
 
     def write_model(self, save: Callable[[Path], None]) -> None:
         """Let `save` fill a folder aside, and put it in place as the run's model.
@@ -93,8 +127,7 @@ class RunFiles:
 
     def predictions_file(self, decoder: str, role: str = "eval") -> Path:
         """Where a decoder's predictions are."""
-        name = "predictions" if role == "eval" else f"{role}-predictions"
-        return self.folder / name / f"{decoder}.parquet"
+        return self.folder / predictions_name(decoder, role)
 
     def write_predictions(
         self, decoder: str, rows: Sequence[Prediction], role: str = "eval"
@@ -112,16 +145,47 @@ class RunFiles:
         )
 
     def read_predictions(self, decoder: str, role: str = "eval") -> list[Prediction]:
-        """Return a decoder's predictions; an empty list where there are none.
-
-        Raises UserError where the file is damaged.
-        """
-        import pyarrow as pa
+        """Return a decoder's predictions; an empty list where there are none."""
         import pyarrow.parquet as pq
 
-        place = self.predictions_file(decoder, role)
-        try:
+        with self.reading(self.predictions_file(decoder, role), self.made_again) as place:
             rows = pq.read_table(place).to_pylist() if place.is_file() else []
             return [Prediction.model_validate(row) for row in rows]
-        except (ValidationError, pa.ArrowException) as error:
-            raise damaged(place, error) from None
+
+    def has_predictions(self, decoder: str, role: str) -> bool:
+        """Say whether a decoder's predictions are there, and sound."""
+        try:
+            return bool(self.read_predictions(decoder, role))
+        except UserError:
+            return False
+
+    def has_losses(self) -> bool:
+        """Say whether the final losses are there, and sound."""
+        try:
+            return self.read_losses() is not None
+        except UserError:
+            return False
+
+    @contextmanager
+    def reading(self, path: Path, remedy: str) -> Iterator[Path]:
+        """Give a file to read; UserError where its record knows it otherwise, or reading fails."""
+        self._refuse_changed(path, remedy)
+        try:
+            yield path
+        except PermissionError:
+            raise
+        except Exception as error:  # whatever a damaged file makes pyarrow or pydantic raise
+            first = str(error).partition("\n")[0]
+            raise UserError(f"{path}: damaged ({first}); {remedy}") from None
+
+    def _refuse_changed(self, path: Path, remedy: str) -> None:
+        """Raise UserError where a file is not what it was when the record was written."""
+        known = sums_in_record(self.folder).get(path.relative_to(self.folder).as_posix())
+        if known is not None and path.is_file() and sum_of(path) != known:
+            raise UserError(
+                f"{path}: damaged (its SHA-256 is not the one in {RECORD} beside it); {remedy}"
+            )
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines() if path.is_file() else []

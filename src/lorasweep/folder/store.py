@@ -8,12 +8,14 @@ OUT/results.json                every run and configuration with its metrics
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from lorasweep.errors import UserError
 from lorasweep.folder.files import ASIDE, read_as, write_json
 from lorasweep.folder.records import BaseRecord, Lock, Results, RunRecord
 from lorasweep.folder.run_files import RunFiles
+from lorasweep.folder.sums import RECORD
 
 
 class Store:
@@ -62,16 +64,42 @@ class Store:
             self.checkpoints_folder.rmdir()
 
     def remove_leftovers(self) -> None:
-        """Remove what a killed process was writing aside, in the places where studies write."""
-        own = [self.out / name for name in ("runs", "base", "checkpoints")]
+        """Remove what a killed process was writing aside, and checkpoints of what is finished.
+
+        To be called by the process that holds the folder.
+        """
+        lock = self.read_lock()
+        for pack_id in self._finished_packs(lock) if lock else ():
+            self.drop_checkpoints(pack_id)
+        own = [self.out / name for name in ("runs", "base", "checkpoints", "exports")]
         below = [found for folder in own for found in folder.rglob(".*.part")]
         for part in [*self.out.glob(".*.part"), *below]:
             if ASIDE.match(part.name):
                 shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
 
+    def _finished_packs(self, lock: Lock) -> Iterator[str]:
+        """Yield the packs whose runs all have records, but for stopped ones, which may go on."""
+        for pack in lock.packs:
+            states = {run.id: record.state for run in pack.runs
+                      if (record := self.read_run(run.id))}  # fmt: skip
+            if len(states) == len(pack.runs):
+                yield pack.id
+            yield from (f"run-{run_id}" for run_id, state in states.items() if state != "stopped")
+
+    @property
+    def _runs_again(self) -> str:
+        return f"`lorasweep run STUDY --out {self.out}` makes it again"
+
+    @property
+    def _decided_again(self) -> str:
+        return (
+            f"delete it, then `lorasweep run STUDY --out {self.out}` decides anew and keeps every "
+            "finished run"
+        )
+
     def read_lock(self) -> Lock | None:
         """Return what was decided before, or None in a new folder."""
-        return read_as(self.lock_file, Lock)
+        return read_as(self.lock_file, Lock, self._decided_again)
 
     def write_lock(self, lock: Lock) -> None:
         """Write what is decided."""
@@ -79,19 +107,20 @@ class Store:
 
     def read_run(self, run_id: str) -> RunRecord | None:
         """Return a run's record, or None while there is none."""
-        return read_as(self.run_folder(run_id) / "record.json", RunRecord)
+        place = self.run_folder(run_id) / RECORD
+        return read_as(place, RunRecord, self.of_run(run_id).trained_again)
 
     def write_run(self, record: RunRecord) -> None:
         """Write a run's record: the last file of a run to appear."""
-        write_json(self.run_folder(record.id) / "record.json", record.model_dump(mode="json"))
+        write_json(self.run_folder(record.id) / RECORD, record.model_dump(mode="json"))
 
     def read_base(self) -> BaseRecord | None:
         """Return the base model's record, or None while there is none."""
-        return read_as(self.base_folder / "record.json", BaseRecord)
+        return read_as(self.base_folder / RECORD, BaseRecord, f"delete it: {self._runs_again}")
 
     def write_base(self, record: BaseRecord) -> None:
         """Write the base model's record."""
-        write_json(self.base_folder / "record.json", record.model_dump(mode="json"))
+        write_json(self.base_folder / RECORD, record.model_dump(mode="json"))
 
     def write_results(self, results: Results) -> None:
         """Write results.json."""
@@ -99,7 +128,7 @@ class Store:
 
     def read_results(self) -> Results:
         """Return results.json; raises UserError where there is none yet."""
-        results = read_as(self.results_file, Results)
+        results = read_as(self.results_file, Results, self._runs_again)
         if results is None:
             raise UserError(
                 f"no results in {self.out}: run `lorasweep run STUDY --out {self.out}` first"

@@ -23,3 +23,13 @@ class Stored(BaseModel):
     """A type that is read from and written to disk; unknown keys are kept out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sealed(Stored):
+    """A record that says what its files held when it was written.
+
+    `files` maps each, by its path in the record's folder, to its SHA-256; to nothing where a file
+    was about to be written again. Records of before have none.
+    """
+
+    files: dict[str, str] = {}

@@ -5,12 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
+from lorasweep.analysis.gaps import with_gaps
 from lorasweep.analysis.questions import questions_of
 from lorasweep.data.squad.dataset import Paragraph
 from lorasweep.errors import UserError
-from lorasweep.folder.files import damaged
 from lorasweep.folder.records import (
     SCHEMA,
     EvalEntry,
@@ -101,7 +99,11 @@ class Outcome:
         place = self.store.of_run(run.id).adapter_folder / "adapter_model.safetensors"
         if not place.is_file() or any(":" in name for name in run.modules):
             return []
-        with safe_open(place, framework="np") as file:
+        files = self.store.of_run(run.id)
+        with (
+            files.reading(place, files.trained_again),
+            safe_open(place, framework="np") as file,
+        ):
             shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         pairs = [
             (shapes[a], shapes[a.replace("lora_A", "lora_B")]) for a in shapes if "lora_A" in a
@@ -113,13 +115,7 @@ class Outcome:
 
     @cached_property
     def _histories(self) -> dict[str, list[StepEntry | EvalEntry]]:
-        return {run.id: self._read_history(run.id) for run in self.results.runs}
-
-    def _read_history(self, run_id: str) -> list[StepEntry | EvalEntry]:
-        try:
-            return self.store.of_run(run_id).read_history()
-        except ValidationError as error:
-            raise damaged(self.store.of_run(run_id).folder / "history.jsonl", error) from None
+        return {run.id: self.store.of_run(run.id).read_history() for run in self.results.runs}
 
 
 def load_outcome(out: Path) -> Outcome:
@@ -131,4 +127,4 @@ def load_outcome(out: Path) -> Outcome:
             f"{store.results_file}: schema {results.schema_version}, but this version reads "
             f"schema {SCHEMA}: run `lorasweep run STUDY --out {out}` again"
         )
-    return Outcome(store, results)
+    return Outcome(store, with_gaps(store, results))

@@ -9,7 +9,8 @@ from lorasweep.folder.files import replaced_folder, write_json
 from lorasweep.folder.records import EVAL_LOSS, Lock, RunRecord
 from lorasweep.folder.run_files import RunFiles
 from lorasweep.folder.store import Store
-from lorasweep.running.missing_scores import with_metrics, write_scored
+from lorasweep.folder.sums import sums_of
+from lorasweep.running.missing_scores import with_metrics, with_sums, write_scored
 from lorasweep.running.worker.worker import Worker
 
 
@@ -56,7 +57,7 @@ def _scored(
 
     files.write_adapter(copy)
     record, metrics = newcomer.record, [*decoders, EVAL_LOSS]
-    for scored in worker.score_adapter(record, newcomer.folder, metrics, "eval"):
+    for (scored,) in worker.score_adapters([record], [newcomer.folder], metrics, "eval"):
         write_scored(files, scored)
         record = with_metrics(record, "eval", scored.metrics)
-    return record
+    return with_sums(record, sums_of(files.folder))

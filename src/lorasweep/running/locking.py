@@ -43,7 +43,7 @@ def agree(store: Store, prepared: Prepared, executor: Executor = HERE) -> Lock:
     study = prepared.study
     found = store.read_lock()
     if found is None:
-        lock = _new(prepared)
+        lock = _new(prepared, store)
     else:
         _refuse_differences(found, prepared, store)
         facts = found.facts | {name: v for name, v in prepared.facts.items() if v is not None}
@@ -70,7 +70,7 @@ def changes_since(lock: Lock) -> list[str]:
     ]
 
 
-def _new(prepared: Prepared) -> Lock:
+def _new(prepared: Prepared, store: Store) -> Lock:
     study, device = prepared.study, default_device()
     precision = resolve_precision(study.model.precision, device)
     micro = study.recipe.micro_batch
@@ -85,7 +85,15 @@ def _new(prepared: Prepared) -> Lock:
         micro_tokens=micro,
         versions=versions(),
         operations=chosen_operations(device, precision),
+        imported=_imported(store),
     )
+
+
+def _imported(store: Store) -> list[str]:
+    """Return the imported runs of a folder whose lock is gone."""
+    folders = sorted((store.out / "runs").glob("*"))
+    records = [store.read_run(folder.name) for folder in folders if folder.is_dir()]
+    return [record.id for record in records if record and record.imported_from]
 
 
 def _shapes(base: str) -> Iterator[tuple[int, int]]:
@@ -178,17 +186,21 @@ def unfinished(packs: Sequence[LockedPack], store: Store, wanted: set[str]) -> l
 def to_resume(store: Store, wanted: Sequence[str]) -> list[LockedPack]:
     """Return a pack for each wanted run, in which it goes on after it lost a race.
 
-    Raises UserError for a run that the folder does not have, or that was not stopped.
+    A run that an earlier call has resumed to its end needs none. Raises UserError for a run that
+    the folder does not have, or that was not stopped.
     """
     lock = store.read_lock()
     runs = {run.id: run for pack in lock.packs for run in pack.runs} if lock else {}
-    return [_resumable(runs, store, run_id) for run_id in dict.fromkeys(wanted)]
+    packs = (_resumable(runs, store, run_id) for run_id in dict.fromkeys(wanted))
+    return [pack for pack in packs if pack]
 
 
-def _resumable(runs: Mapping[str, LockedRun], store: Store, run_id: str) -> LockedPack:
+def _resumable(runs: Mapping[str, LockedRun], store: Store, run_id: str) -> LockedPack | None:
     if run_id not in runs:
         raise UserError(f"{store.out} has no run {run_id!r}{nearest(run_id, list(runs))}")
     record, pack = store.read_run(run_id), LockedPack.alone(runs[run_id])
+    if record and record.stop and record.state == "done":
+        return None
     state = record.state if record else "not trained yet"
     if state != "stopped":
         raise UserError(f"run {run_id} was not stopped by a race: it is {state}")

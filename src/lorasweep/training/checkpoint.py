@@ -4,11 +4,13 @@ A checkpoint is taken between steps. What is random follows from (seed, step), s
 enough to go on with the same bits: data order and dropout need no state of their own.
 """
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -86,7 +88,8 @@ class Checkpoints:
     def _write(self, checkpoint: Checkpoint) -> Path:
         self.last = time.monotonic()
         place = self.folder / f"step-{checkpoint.progress.num_steps_done:08d}.safetensors"
-        metadata = {"progress": checkpoint.progress.model_dump_json()}
+        progress = checkpoint.progress.model_dump_json()
+        metadata = {"progress": progress, "sum": _sum(progress, checkpoint.tensors)}
         with replaced_file(place) as aside:
             save_file(checkpoint.tensors, aside, metadata=metadata)
         _drop_old(self.folder)
@@ -96,9 +99,9 @@ class Checkpoints:
         """Return the newest readable checkpoint of these runs, or None."""
         for file in checkpoint_files(self.folder):
             try:
-                found = _read(file)
-            except (OSError, SafetensorError, ValueError, KeyError) as error:
-                self.on_trouble(f"warning: {file.name} is not readable, trying an older: {error}")
+                found = read_checkpoint(file)
+            except UserError as error:
+                self.on_trouble(f"warning: {error}; an older one is taken, or a new start made")
                 continue
             if found.progress.identity == self.identity:
                 return found
@@ -122,8 +125,35 @@ def _drop_old(folder: Path) -> None:
         old.unlink(missing_ok=True)
 
 
-def _read(file: Path) -> Checkpoint:
-    with safe_open(file, framework="pt") as opened:
-        progress = Progress.model_validate_json((opened.metadata() or {})["progress"])
-        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+def read_checkpoint(file: Path) -> Checkpoint:
+    """Read a checkpoint file; raises UserError where it is damaged.
+
+    Files of before have no sum to be held against.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        progress = Progress.model_validate_json(metadata["progress"])
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        first = str(error).partition("\n")[0]
+        raise UserError(f"{file}: damaged ({first})") from None
+    if metadata.get("sum") not in (None, _sum(metadata["progress"], tensors)):
+        raise UserError(f"{file}: damaged (its SHA-256 is not the one that it holds)")
     return Checkpoint(progress, tensors)
+
+
+def is_summed(file: Path) -> bool:
+    """Say whether a readable checkpoint holds a sum of what is in it; those of before do not."""
+    with safe_open(file, framework="pt") as opened:
+        return "sum" in (opened.metadata() or {})
+
+
+def _sum(progress: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of a checkpoint's progress, and of its tensors with names and shapes."""
+    total = hashlib.sha256(progress.encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        numbers = tensor.detach().cpu().contiguous().reshape(-1)
+        total.update(numbers.view(torch.uint8).numpy().data)
+    return total.hexdigest()

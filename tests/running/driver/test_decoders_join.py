@@ -42,11 +42,13 @@ def test_only_the_new_decoders_answer(out: Path, packs_run: list[set[str]]) -> N
     heard = Listening()
     results = driver.decode(out, NEW, heard)
     assert packs_run == []
-    names = ["base model", *(one.label for one in before.runs)]
+    # Runs answer together, as many as a pack has lanes.
+    names = ["base model", "2 runs", "2 runs"]
     assert sorted(heard.jobs) == sorted(f"{name}: answer, {d}" for name in names for d in NEW)
     assert results == results_of(out)
     for old, new in zip([before.base, *before.runs], [results.base, *results.runs], strict=True):
-        assert new.model_copy(update={"metrics": old.metrics}) == old
+        assert new.model_copy(update={"metrics": old.metrics, "files": old.files}) == old
+        assert new.files | old.files == new.files
         assert {name: new.metrics[name] for name in old.metrics} == old.metrics
         assert set(new.metrics) == {*old.metrics, *NEW}
     after = files_of(out)

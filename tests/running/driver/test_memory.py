@@ -18,6 +18,7 @@ from lorasweep.console.progress import Silent
 from lorasweep.folder import heartbeat
 from lorasweep.folder.heartbeat import read_heartbeat
 from lorasweep.folder.store import Store
+from lorasweep.running import session
 from lorasweep.running.worker import fitting, pack_run
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -150,22 +151,31 @@ def edit(out: Path, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "is_cut"),
-    [(3, 4, True), (3, 3, False), (None, None, True)],
-    ids=["kernel's kill", "a person's", "nobody knows"],
-)
+    ("changes", "now", "is_cut"),
+    [
+        ({"memory_deaths": 1, "memory_kills": 3}, 4, True),
+        ({"memory_deaths": 0, "memory_kills": 3}, 4, False),
+        ({"memory_deaths": 1, "memory_kills": 3}, 3, False),
+        ({"memory_deaths": 1, "memory_kills": 3, "boot": "another"}, 4, False),
+        ({"memory_deaths": 1, "memory_kills": 3, "boot": ""}, 4, False),
+        ({"memory_deaths": 1, "memory_kills": None}, None, False),
+        ({"memory_deaths": 1, "memory_kills": None}, 4, False),
+    ],
+    ids=["kernel's kills", "one, maybe another's", "a person's", "a reboot", "no boot known",
+         "no kills known", "none known before"],
+)  # fmt: skip
 def test_a_pack_killed_before_its_first_checkpoint_is_cut_where_memory_was_the_cause(
     file: Path,
     finished: Path,
     dead: Path,
     tmp_path: Path,
     kills: Callable[[int | None], None],
-    before: int | None,
+    changes: dict[str, Any],
     now: int | None,
     is_cut: bool,
 ) -> None:
     out = Path(shutil.copytree(dead, tmp_path / "out"))
-    edit(out, memory_kills=before)
+    edit(out, **changes)
     kills(now)
     results = run(tiny.load(file), out)
     assert_alike(results, results_of(finished))
@@ -176,9 +186,36 @@ def test_a_pack_killed_before_its_first_checkpoint_is_cut_where_memory_was_the_c
         assert tiny.outcomes(results) == tiny.outcomes(results_of(finished))
 
 
-def test_a_death_after_a_checkpoint_is_no_matter_of_memory(dead: Path, tmp_path: Path) -> None:
+def test_a_refusal_is_tried_again_once_more_memory_is_free(
+    file: Path,
+    dead: Path,
+    tmp_path: Path,
+    kills: Callable[[int | None], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     out = Path(shutil.copytree(dead, tmp_path / "out"))
-    edit(out, memory_kills=None)
+    store, folder = Store(out), out / "checkpoints" / "pack-0"
+    lock = store.read_lock()
+    packs = [p.model_copy(update={"runs": [p.runs[0]], "cuts": ["why"] * 9}) for p in lock.packs]
+    others = [p.model_copy(update={"id": f"{p.id}b", "runs": p.runs[1:]}) for p in lock.packs]
+    store.write_lock(lock.model_copy(update={"packs": [*packs, *others]}))
+    edit(out, memory_kills=3, memory_deaths=1, free_bytes=2 * 10**9)
+    kills(4)
+    monkeypatch.setattr(session, "free_memory_bytes", lambda: 10**9)
+    with pytest.raises(UserError, match="not enough memory for one run and one") as caught:
+        run(tiny.load(file), out)
+    assert "tried again once more than 2.0 GB are free" in str(caught.value)
+    assert f"when {folder} is deleted" in str(caught.value)
+    monkeypatch.setattr(session, "free_memory_bytes", lambda: 3 * 10**9)
+    assert {each.state for each in run(tiny.load(file), out).runs} == {"done"}
+
+
+def test_a_death_after_a_checkpoint_is_no_matter_of_memory(
+    dead: Path, tmp_path: Path, kills: Callable[[int | None], None]
+) -> None:
+    out = Path(shutil.copytree(dead, tmp_path / "out"))
+    edit(out, memory_kills=3, memory_deaths=1)
+    kills(4)
     folder = out / "checkpoints" / "pack-0"
     assert heartbeat.died_of_memory(folder)
     (folder / "step-00000001.safetensors").touch()

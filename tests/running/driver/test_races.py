@@ -15,6 +15,7 @@ from lorasweep import run
 from lorasweep.errors import UserError
 from lorasweep.folder.records import Results, RunRecord
 from lorasweep.folder.store import Store
+from lorasweep.running import session
 from lorasweep.running.driver import resume
 
 HOPELESS, GOOD = 1e-6, 0.3  # a random model learns at such rates
@@ -58,6 +59,7 @@ def left_by(out: Path, run_id: str) -> dict[str, Any]:
     found: dict[str, Any] = {str(f.relative_to(folder)): f.read_bytes() for f in files}
     record = json.loads(found["record.json"])
     record["metrics"].get("greedy", {}).pop("seconds_per_question", None)
+    record["files"].pop("rungs.jsonl", None)
     found["record.json"] = {key: value for key, value in record.items() if key not in TIMES}
     return found
 
@@ -89,6 +91,25 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_not_raced(raced: Path, alone
     for each in found.values():
         assert left_by(raced, each.id) == left_by(alone, each.id)
     assert not (raced / "checkpoints").exists()
+
+
+def test_a_call_to_resume_that_was_interrupted_goes_on(
+    raced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a run's record and the results: the run is done, and the rest is made."""
+    hopeless = by_lr(results_of(raced))[HOPELESS].id
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session.Session, "_summarise", killed)
+        with pytest.raises(KeyboardInterrupt):
+            resume(raced, [hopeless])
+    assert by_lr(results_of(raced))[HOPELESS].state == "stopped"
+    results = resume(raced, [hopeless])
+    assert {run.state for run in results.runs} == {"done"}
+    assert results.analysis is not None
 
 
 def test_a_pack_goes_on_without_the_lane_that_lost(

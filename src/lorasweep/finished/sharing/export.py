@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from lorasweep.data.trees import TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.finished.sharing.card import Shared, card
 from lorasweep.finished.sharing.merging import merged_model
-from lorasweep.folder.files import replaced_folder
+from lorasweep.folder.files import remove_aside, replaced_folder
+from lorasweep.folder.holding import holding
 from lorasweep.folder.records import Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.hub import models
@@ -54,8 +56,9 @@ def export(out: Path, name: str, target: Path | None = None, is_merged: bool = F
     files = kept.store.of_run(run.id)
     source = files.model_folder if is_full else files.adapter_folder
     refuse_links([kept.store.run_folder(run.id), source, *_entries(source)])
-    adapter = None if is_full else load_adapter(source)
-    with replaced_folder(place) as aside:
+    with _cleared(kept.store, target), replaced_folder(place) as aside:
+        files.sound(source)
+        adapter = None if is_full else load_adapter(source)
         if adapter is None:
             _copy_model(source, aside, kept.study.evaluate.max_new_tokens)
         elif is_merged:
@@ -67,6 +70,18 @@ def export(out: Path, name: str, target: Path | None = None, is_merged: bool = F
         shared = Shared(results, run, base, _licence(base), adapter, is_merged, kept.study.evaluate)
         (aside / CARD).write_text(card(shared), "utf-8")
     return place
+
+
+@contextmanager
+def _cleared(store: Store, target: Path | None) -> Iterator[None]:
+    """Remove what a killed export left; the study's folder is held where it is written to."""
+    if target is not None:
+        remove_aside(target)
+        yield
+        return
+    with holding(store.out):
+        store.remove_leftovers()
+        yield
 
 
 def refuse_links(places: Iterable[Path]) -> None:

@@ -53,27 +53,30 @@ class Examiner:
         owners = {q.id: p.source_id for p in data.paragraphs for q in p.questions}
         return paragraph_losses(self.base, self.trees[role], num_lanes, self.micro_tokens, owners)
 
-    def score(self, metrics: Sequence[str], role: str, who: str, source: str) -> Iterator[Scored]:
-        """Yield some metrics of the model without lanes, or with one: a loss, then each decoder.
+    def score(
+        self, metrics: Sequence[str], role: str, names: Sequence[str], sources: Sequence[str]
+    ) -> Iterator[list[Scored]]:
+        """Yield some metrics of lanes, or of the model without: a loss, then each decoder.
 
-        Raises UserError, which names the `source` of the weights, where the loss is not finite.
+        Raises UserError where a loss is not finite, which names the source of the weights; `names`
+        are who losses are of.
         """
         if EVAL_LOSS in metrics:
-            yield self._score_loss(role, who, source)
+            yield self._score_loss(role, names, sources)
         decoders = [name for name in metrics if name != EVAL_LOSS]
-        for (scored,) in self._answered(1, decoders, role, who):
-            yield scored
+        who = names[0] if len(names) == 1 else f"{len(names)} runs"
+        yield from self._answered(len(names), decoders, role, who)
 
-    def _score_loss(self, role: str, who: str, source: str) -> Scored:
-        known = self.losses(1, role)
-        if not math.isfinite(known.means()[0]):
-            raise UserError(
-                f"{source}: the loss of {who} on the {role} questions is "
-                f"{known.means()[0]} in {self.job.precision}; weights may be damaged, or need "
-                "another precision"
-            )
-        (scored,) = self.score_lanes(1, (), role, who, known)
-        return scored
+    def _score_loss(self, role: str, names: Sequence[str], sources: Sequence[str]) -> list[Scored]:
+        with self.stop.at_once("the losses"):
+            known = self.losses(len(names), role)
+        for source, who, loss in zip(sources, names, known.means(), strict=True):
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"{source}: the loss of {who} on the {role} questions is {loss} in "
+                    f"{self.job.precision}; weights may be damaged, or need another precision"
+                )
+        return self.score_lanes(len(names), (), role, "", known)
 
     def score_lanes(
         self,
@@ -87,7 +90,8 @@ class Examiner:
 
         With losses on the evaluation set come those on training questions.
         """
-        again = self.losses(num_lanes, TRAIN_SAMPLE) if known and role == "eval" else None
+        with self.stop.at_once("the losses"):
+            again = self.losses(num_lanes, TRAIN_SAMPLE) if known and role == "eval" else None
         scored = [Scored({}, {}) for _ in range(num_lanes)]
         for answered in self._answered(num_lanes, decoders, role, who):
             for whole, found in zip(scored, answered, strict=True):
@@ -137,7 +141,8 @@ class Examiner:
         contexts = {q.id: p.context for p in questions.data.paragraphs for q in p.questions}
         self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
         way = parse_decoder(decoder)
-        decoded = decode_all(prompts, way, job.evaluate, contexts, self._advance)
+        with self.stop.at_once(f"the answers by {decoder}"):
+            decoded = decode_all(prompts, way, job.evaluate, contexts, self._advance)
         self.reporter.finish()
         lanes = [
             predictions_of(questions.data.paragraphs, found) for found in decoded.answers_by_lane

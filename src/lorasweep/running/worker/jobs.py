@@ -69,7 +69,7 @@ def job_of(prepared: Prepared, lock: Lock, checkpoints: Path) -> Job:
         folder=prepared.folder,
         note=prepared.note,
         recipe=study.recipe,
-        evaluate=study.evaluate,
+        evaluate=_as_decided(study.evaluate, lock),
         sets=prepared.sets,
         precision=lock.precision,
         device=lock.device,
@@ -94,6 +94,16 @@ def number_of(pack: LockedPack) -> int | None:
     """Return a pack's place in its study, from 0; None of one in which a single run is resumed."""
     found = re.match(r"pack-(\d+)", pack.id)
     return int(found[1]) if found else None
+
+
+def _as_decided(evaluate: Evaluate, lock: Lock) -> Evaluate:
+    """Return how answers are made: decoders of before that sample draw as they did, called or not.
+
+    A study without such decoders may say otherwise, as it does not use them.
+    """
+    names = ("draws", "seed")
+    decided = {name: lock.facts.get(f"evaluate.{name}") for name in names}
+    return evaluate.model_copy(update={n: v for n, v in decided.items() if v is not None})
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,8 @@ class PackRun:
         if not lanes:
             return {}
         # A pack resumed behind its last step has not evaluated in this process.
-        known = self.latest or self._examiner.losses(num_lanes, "eval")
+        with self.stop.at_once("the losses"):
+            known = self.latest or self._examiner.losses(num_lanes, "eval")
         decoders = self.job.evaluate.decoders
         found = self._examiner.score_lanes(num_lanes, decoders, "eval", self.title, known)
         return {place: found[k] for place, k in lanes.items()}
@@ -158,16 +159,18 @@ class PackRun:
         total = self.job.recipe.epochs * self.job.sets["train"].forest.num_questions
         what = self.labels[0] if len(self.labels) == 1 else f"{len(self.labels)} runs"
         self.reporter.start(f"{self.title}: train {what}", total)
-        outcome = train_pack(
-            self.loaded.base, trained, self.loaded.trees["train"], self.job.recipe, micro_tokens,
-            self._hooks(trained), self._checkpoints(self.pack),
-        )  # fmt: skip
+        with self.stop.until("this step"):
+            outcome = train_pack(
+                self.loaded.base, trained, self.loaded.trees["train"], self.job.recipe,
+                micro_tokens, self._hooks(trained), self._checkpoints(self.pack),
+            )  # fmt: skip
         self.reporter.finish()
         return outcome
 
     def _hooks(self, trained: Trainable) -> Hooks:
         def losses() -> ParagraphLosses:
-            self.latest = self._examiner.losses(len(trained.lanes), "eval")
+            with self.stop.until("this evaluation"):
+                self.latest = self._examiner.losses(len(trained.lanes), "eval")
             return self.latest
 
         return Hooks(

@@ -11,7 +11,7 @@ from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.folder.heartbeat import beating
 from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord
-from lorasweep.model.machine import versions
+from lorasweep.model.machine import free_memory_bytes, versions
 from lorasweep.model.peft_format import WEIGHTS, answering_lane, load_adapter
 from lorasweep.running.worker.examine import Examiner
 from lorasweep.running.worker.jobs import FinishedRun, Job, Scored
@@ -40,25 +40,27 @@ class Worker:
             versions=versions(),
         )
 
-    def score_base(self, missing: Sequence[str], role: str) -> Iterator[Scored]:
+    def score_base(self, missing: Sequence[str], role: str) -> Iterator[list[Scored]]:
         """Score the untuned base model on the evaluation or test set, metric after metric."""
-        return self._examiner.score(missing, role, "base model", self.job.base)
+        return self._examiner.score(missing, role, ["base model"], [self.job.base])
 
-    def score_adapter(
-        self, run: RunRecord, adapter: Path, missing: Sequence[str], role: str
-    ) -> Iterator[Scored]:
-        """Score an adapter from disk on the evaluation or test set, metric after metric."""
-        saved = load_adapter(adapter)
-        with self.loaded.base.adapted([answering_lane(saved)]) as adapters:
-            adapters.put(0, saved.weights)
-            yield from self._examiner.score(missing, role, run.label, str(adapter / WEIGHTS))
+    def score_adapters(
+        self, runs: Sequence[RunRecord], folders: Sequence[Path], missing: Sequence[str], role: str
+    ) -> Iterator[list[Scored]]:
+        """Score adapters from disk in lockstep, metric after metric, each of them for all runs."""
+        saved = [load_adapter(folder) for folder in folders]
+        labels, files = [run.label for run in runs], [str(folder / WEIGHTS) for folder in folders]
+        with self.loaded.base.adapted([answering_lane(each) for each in saved]) as adapters:
+            for k, each in enumerate(saved):
+                adapters.put(k, each.weights)
+            yield from self._examiner.score(missing, role, labels, files)
 
     def score_model(
         self, run: RunRecord, folder: Path, missing: Sequence[str], role: str
-    ) -> Iterator[Scored]:
+    ) -> Iterator[list[Scored]]:
         """Score a fully trained model from disk on the evaluation or test set."""
         with self.loaded.in_full(folder):
-            yield from self._examiner.score(missing, role, run.label, str(folder))
+            yield from self._examiner.score(missing, role, [run.label], [str(folder)])
 
     @property
     def _examiner(self) -> Examiner:
@@ -71,6 +73,6 @@ class Worker:
         """
         # What earlier packs have freed would count in this one's peak.
         self.loaded.give_back()
-        with beating(self.job.checkpoints / pack.id) as pulse:
+        with beating(self.job.checkpoints / pack.id, free_memory_bytes()) as pulse:
             told = (self.reporter, self.stop, self.on_checkpoint, pulse)
             return PackRun(self.loaded, pack, labels, *told).run()
