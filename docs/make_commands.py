@@ -14,6 +14,7 @@ EXAMPLES = {
     "resume": 'lorasweep resume out/my-race --run "r4 lr1e-3 attn"',
     "plan": "lorasweep plan quickstart --set 'grid.rank=[4, 8]' --set recipe.epochs=5",
     "status": "lorasweep status out/quickstart",
+    "check": "lorasweep check out/quickstart",
     "analyse": "lorasweep analyse out/quickstart --clusters article",
     "failures": 'lorasweep failures out/quickstart --run best --against "r4 lr2e-3"',
     "report": "lorasweep report out/quickstart --lang fa",

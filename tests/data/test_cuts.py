@@ -114,7 +114,9 @@ def long_trees(draw: st.DrawFn) -> Tree:
 def test_parts_hold_a_trees_questions_once_and_know_where_their_tokens_stand(
     tree: Tree, max_tokens: int, num_lanes: int
 ) -> None:
-    cut = parts([tree], max_tokens, num_lanes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuts, "WHOLE_ROW", 1)
+        cut, longest = parts([tree], max_tokens, num_lanes), longest_row([tree])
     trunk, bound = len(tree.trunk_ids), max_tokens // num_lanes
     assert [b for part in cut for b in part.branches] == list(tree.branches)
     if tree.num_tokens <= max(bound, 2 * trunk):
@@ -124,7 +126,13 @@ def test_parts_hold_a_trees_questions_once_and_know_where_their_tokens_stand(
         assert part.num_tokens <= max(bound, 2 * trunk) or len(part.branches) == 1
         own = [token for branch in part.branches for token in branch.input_ids]
         assert own[0] == trunk + part.skipped
-    assert longest_row([tree]) <= max(part.num_tokens for part in cut)
+    assert longest <= max(part.num_tokens for part in cut)
+
+
+def test_rows_of_the_usual_length_stay_whole() -> None:
+    tree = Tree("t", (5,) * 200, tuple(Branch(f"q{n}", (1,) * 40, (2,)) for n in range(20)))
+    assert parts([tree], 256, 4) == [tree]
+    assert longest_row([tree]) == tree.num_tokens == 1000
 
 
 def test_many_questions_on_one_text_take_rows_of_bounded_tokens() -> None:

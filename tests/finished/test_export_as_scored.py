@@ -85,6 +85,7 @@ def test_a_fully_trained_model_answers_as_it_was_scored(study: Path, tmp_path: P
     shutil.copytree(study, tmp_path / "old")
     old = Store(tmp_path / "old").of_run(full.id).model_folder / "generation_config.json"
     old.write_text(json.dumps({**OTHER_WAYS, "max_new_tokens": 6}))
+    Store(tmp_path / "old").write_run(full.model_copy(update={"files": {}}))
     assert parted(study, full.id, old.parent) > 1
     ended = call("export", tmp_path / "old", "--run", full.id, "--out", tmp_path / "exported")
     assert ended.code == 0, ended.err

@@ -59,7 +59,10 @@ def test_the_best_run_is_the_default_and_the_base_model_may_come_first(
 def test_answers_that_are_gone_are_named(copied_study: Path, results: Results) -> None:
     file = Store(copied_study).of_run(results.chosen or "").predictions_file("greedy")
     file.unlink()
-    assert_refused(call("failures", copied_study), f"{file} is gone")
+    assert_refused(
+        call("failures", copied_study),
+        f"{file}: the answers are gone; `lorasweep run STUDY --out {copied_study}`",
+    )
 
 
 def test_runs_on_other_questions_are_not_set_beside_each_other(

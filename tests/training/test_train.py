@@ -116,9 +116,13 @@ def test_a_batch_may_be_cut_anyhow(
 
 @pytest.mark.parametrize("dropouts", DROPOUTS)
 def test_many_questions_on_one_text_train_in_parts_as_in_one_row(
-    exact_base: Base, trees: tuple[Tree, ...], dropouts: tuple[float, ...]
+    exact_base: Base,
+    trees: tuple[Tree, ...],
+    dropouts: tuple[float, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Losses and gradients of every step are the same, and so is the noise of dropout."""
+    monkeypatch.setattr("lorasweep.data.cuts.WHOLE_ROW", 1)
     branches = tuple(branch for tree in trees for branch in tree.branches)
     long = [Tree(f"long {n}", trees[n].trunk_ids[:9], branches[n:]) for n in range(2)]
     lanes = mixed_lanes(exact_base, dropouts)

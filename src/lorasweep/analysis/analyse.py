@@ -82,7 +82,7 @@ def _of_decoder(
         ),
         seeds=seed_spreads(answers),
         costs=costs(answers),
-        selection_bias="" if test or not answers.f1_of_runs.any() else SELECTION_BIAS,
+        selection_bias="" if test else SELECTION_BIAS,
         notes=list(answers.notes),
     )
     return _with_failures(found, answers, paragraphs)

@@ -162,10 +162,10 @@ def status(folder: Folder, as_json: JsonOption = False) -> None:
 
 
 def check(folder: Folder, as_json: JsonOption = False) -> None:
-    """Say of every file of a folder whether it is sound, missing, damaged or unverified.
+    """Check that a folder's files are what was written.
 
-    Files of folders that older versions wrote are unverified: nothing says what they held. The exit
-    code is 2 where a file is missing or damaged.
+    Each is sound, missing, damaged or unverified: files of folders that older versions wrote, of
+    which nothing says what they held. The exit code is 2 where one is missing or damaged.
     """
     from lorasweep.finished.checking import check as check_folder
     from lorasweep.finished.checking import is_whole

@@ -13,6 +13,9 @@ from lorasweep.data.trees import Tree, padded_width
 # What a pass costs beside its tokens, in tokens of all lanes: its many small operations, and
 # products of few rows, which are slow. A card's is an estimate that was not measured.
 PASS_TOKENS = {"cpu": 64, "cuda": 4096}
+# Rows of so many tokens are never cut: what the square of that takes is little beside the rest, and
+# a trunk that is computed again costs time. SQuAD's longest paragraphs have fewer.
+WHOLE_ROW = 1024
 
 
 def batches(trees: Sequence[Tree], batch_size: int) -> Iterator[tuple[Tree, ...]]:
@@ -32,9 +35,10 @@ def parts(trees: Iterable[Tree], max_tokens: int, num_lanes: int = 1) -> list[Tr
 
     A row takes memory with the square of its tokens, and any number of questions may be on one
     text. Losses are the same. A part has at least as many tokens of branches as of its trunk, so
-    that no more than as much again is computed; most paragraphs are never cut.
+    that no more than as much again is computed; a row of `WHOLE_ROW` tokens is never cut.
     """
-    return [part for tree in trees for part in _parts(tree, max_tokens // num_lanes)]
+    bound = max(max_tokens // num_lanes, WHOLE_ROW)
+    return [part for tree in trees for part in _parts(tree, bound)]
 
 
 def longest_row(trees: Iterable[Tree]) -> int:

@@ -94,8 +94,9 @@ def test_answers_do_not_depend_on_the_cut(base: Base, trees: tuple[Tree, ...]) -
 
 
 def test_many_questions_on_one_text_are_answered_in_parts_as_in_one_row(
-    base: Base, trees: tuple[Tree, ...]
+    base: Base, trees: tuple[Tree, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("lorasweep.data.cuts.WHOLE_ROW", 1)
     branches = tuple(branch for tree in trees for branch in tree.branches)
     long = [Tree("long", trees[0].trunk_ids[:9], branches)]
     assert len(parts(long, 60)) > 4

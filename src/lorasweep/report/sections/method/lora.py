@@ -26,7 +26,8 @@ def lora(outcome: Outcome, say: Strings) -> Section:
 
 def _reduction(outcome: Outcome, say: Strings) -> list[Block]:
     """Set r(d + k) against d k for the run of the lowest rank whose adapter is on disk."""
-    runs = [run for run in outcome.results.runs if run.configuration.rank]
+    done = [run for run in outcome.results.runs if run.state == "done"]
+    runs = [run for run in done if run.configuration.rank]
     for run in sorted(runs, key=lambda run: run.configuration.rank or 0):
         if sizes := outcome.adapter_sizes(run):
             return [
