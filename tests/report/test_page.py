@@ -87,7 +87,7 @@ def test_every_file_is_written_and_nothing_else_is_left(out: Path) -> None:
     files = {str(path.relative_to(out / "report")) for path in (out / "report").rglob("*.*")}
     figures = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png")}
     tables = {f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")}
-    assert files == {"index.html", "report.md"} | figures | tables
+    assert files == {"index.html", "report.md", "written.json"} | figures | tables
     assert {path.name for path in out.iterdir()} == {"results.json", "runs", "base", "report"}
 
 

@@ -182,8 +182,11 @@ def failures(
 def report(
     folder: Folder,
     lang: Annotated[
-        str, typer.Option(metavar="CODE", help="The language: en for English, fa for Persian.")
-    ] = "en",
+        str | None,
+        typer.Option(
+            metavar="CODE", help="en for English, fa for Persian; default: as the report was."
+        ),
+    ] = None,
 ) -> None:
     """Write the report of a study's folder anew."""
     from lorasweep.report.page import write_report

@@ -1,5 +1,6 @@
 """What the report is made from: a study's results, and its histories and predictions."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,12 @@ from lorasweep.folder.records import (
     StepEntry,
 )
 from lorasweep.folder.store import Store
+from lorasweep.report.words.language import languages
 from lorasweep.study.study import Study
+
+PAGE = "index.html"
+# How a page begins, as of every version.
+LANGUAGE_OF_A_PAGE = re.compile(rb'<html lang="(\w+)"')
 
 Entry = TypeVar("Entry", StepEntry, EvalEntry)
 
@@ -63,6 +69,12 @@ class Outcome:
             return None if self.lock is None else Study.parse(self.lock.study)
         except UserError:
             return None
+
+    @cached_property
+    def language(self) -> str | None:
+        """The language that the study asks for, else that of the report that is there."""
+        asked = self.study.report.language if self.study else None
+        return asked or _language_of(self.store.out / "report" / PAGE)
 
     @cached_property
     def paragraphs(self) -> tuple[Paragraph, ...]:
@@ -132,3 +144,10 @@ def load_outcome(out: Path) -> Outcome:
             f"schema {SCHEMA}: run `lorasweep run STUDY --out {out}` again"
         )
     return Outcome(store, results)
+
+
+def _language_of(page: Path) -> str | None:
+    """Return the language that a page says it is in; None where there is none, or it is unknown."""
+    found = LANGUAGE_OF_A_PAGE.search(page.read_bytes()[:1000]) if page.is_file() else None
+    language = found[1].decode() if found else None
+    return language if language in languages() else None

@@ -98,7 +98,7 @@ class Session:
             self.prepared.sets["eval"].data.paragraphs,
             self.prepared.study.evaluate.clusters,
         )
-        write_report(self.store.out)
+        write_report(self.store.out, tell=self.reporter.note)
 
     def _stop_if_asked(self) -> None:
         if self.stop.requested:

@@ -1,4 +1,4 @@
-"""The sections of a study file but for the grid: model, data, recipe, packs, race, evaluation."""
+"""The sections of a study file but for the grid: from the model to the report."""
 
 import itertools
 from typing import Annotated, Any, Literal, Self
@@ -33,6 +33,8 @@ DecoderNames = Annotated[list[str], Field(min_length=1), AfterValidator(checked_
 Sources = Annotated[list[str], BeforeValidator(as_list)]
 Positive = Annotated[int, Field(gt=0)]
 Unit = Literal["paragraph", "article"]
+# Those that the report has strings for.
+Language = Literal["en", "fa"]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
 
 
@@ -123,6 +125,13 @@ class Race(Section):
         if any(low >= high for low, high in itertools.pairwise(rungs)):
             raise ValueError("rungs are shares of training, each larger than the one before")
         return rungs
+
+
+class Report(Section):
+    """Who hands the report in, and in what language; without one it keeps the folder's."""
+
+    language: Language | None = None
+    author: str = ""
 
 
 class Evaluate(Section):

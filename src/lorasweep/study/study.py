@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from lorasweep.errors import UserError, nearest
 from lorasweep.study.grid import Configuration, Grid, points
 from lorasweep.study.overrides import apply_override
-from lorasweep.study.sections import Data, Evaluate, Model, Pack, Race, Recipe, Section
+from lorasweep.study.sections import Data, Evaluate, Model, Pack, Race, Recipe, Report, Section
 
 
 class Study(Section):
@@ -30,6 +30,7 @@ class Study(Section):
     grid: list[Grid] = Field(min_length=1)
     targets: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
     evaluate: Evaluate = Evaluate()
+    report: Report = Report()
 
     @classmethod
     def load(cls, source: str | Path, overrides: Iterable[str] = ()) -> Self:
@@ -98,7 +99,7 @@ def _explain(error: ErrorDetails, place: str) -> str:
 def _known_keys(parents: Iterable[int | str]) -> list[str]:
     sections: dict[str, type[Section]] = {
         "model": Model, "data": Data, "recipe": Recipe, "pack": Pack, "race": Race,
-        "grid": Grid, "evaluate": Evaluate,
+        "grid": Grid, "evaluate": Evaluate, "report": Report,
     }  # fmt: skip
     names = [part for part in parents if isinstance(part, str)]
     return list((sections[names[0]] if names else Study).model_fields)

@@ -11,6 +11,7 @@ from lorasweep.errors import UserError, nearest
 from lorasweep.folder.stored import Interval
 
 GIB = 2**30
+DEFAULT_LANGUAGE = "en"
 FOLDER = resources.files("lorasweep.report.words") / "strings"
 
 # Unicode's isolates: what stands between one of the first two and POP has a direction of its own.
@@ -36,10 +37,9 @@ class Strings:
     @classmethod
     def load(cls, language: str) -> Self:
         """Read strings/LANGUAGE.toml; UserError names the nearest language there is."""
-        file = FOLDER / f"{language}.toml"
-        if not file.is_file():
+        if language not in languages():
             raise UserError(f"no report in language {language!r}{nearest(language, languages())}")
-        return cls(tomllib.loads(file.read_text(encoding="utf-8")))
+        return cls(tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8")))
 
     def __call__(self, key: str, **values: str | int) -> str:
         shown = {name: self.isolated(str(value)) for name, value in values.items()}
