@@ -79,7 +79,7 @@ def test_steps_that_were_skipped_in_fp16_are_told_and_have_no_norm(tmp_path: Pat
     assert [row[5:] for row in table.rows] == [[2.0, 0.5], [0.5, 0.0], [None, None]]
     (figure,) = section.figures()
     points = [(p["x"], p["y"]) for p in figure.spec["datasets"]["points"]]
-    assert sorted(points) == [(0, 0.5), (1, 0.5), (1, 2.0), (2, 0.5), (2, 0.5)]
+    assert sorted(points) == [(1, 0.5), (2, 0.5), (2, 2.0), (3, 0.5), (3, 0.5)]
 
 
 def test_the_decoding_table_has_the_best_run_and_the_base_model_by_every_decoder(

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -187,11 +187,19 @@ def report(
             metavar="CODE", help="en for English, fa for Persian; default: as the report was."
         ),
     ] = None,
+    to: Annotated[
+        Literal["docx", "tex", "pdf"] | None,
+        typer.Option(help="Make a document of report.md as well, by pandoc."),
+    ] = None,
 ) -> None:
-    """Write the report of a study's folder anew."""
+    """Write the report of a study's folder anew; what was changed in it by hand stays."""
     from lorasweep.report.page import write_report
+    from lorasweep.report.papers import write_document
 
-    print(write_report(folder, lang))
+    page = write_report(folder, lang)
+    print(page)
+    if to:
+        print(write_document(page.parent, to))
 
 
 def _load(study: str, overrides: list[str] | None) -> "Study":

@@ -1,7 +1,8 @@
 """What the report is made from: a study's results, and its histories and predictions."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -34,10 +35,14 @@ Entry = TypeVar("Entry", StepEntry, EvalEntry)
 
 @dataclass(frozen=True)
 class Outcome:
-    """A study's results; histories and predictions are read when asked for."""
+    """A study's results; histories and predictions are read when asked for.
+
+    `today` is the day that the report is written on.
+    """
 
     store: Store
     results: Results
+    today: date = field(default_factory=date.today)
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -74,7 +79,7 @@ class Outcome:
     def language(self) -> str | None:
         """The language that the study asks for, else that of the report that is there."""
         asked = self.study.report.language if self.study else None
-        return asked or _language_of(self.store.out / "report" / PAGE)
+        return asked or language_of(self.store.out / "report")
 
     @cached_property
     def paragraphs(self) -> tuple[Paragraph, ...]:
@@ -146,8 +151,9 @@ def load_outcome(out: Path) -> Outcome:
     return Outcome(store, results)
 
 
-def _language_of(page: Path) -> str | None:
-    """Return the language that a page says it is in; None where there is none, or it is unknown."""
+def language_of(report: Path) -> str | None:
+    """Return the language that a report's page says it is in; None where that is not known."""
+    page = report / PAGE
     found = LANGUAGE_OF_A_PAGE.search(page.read_bytes()[:1000]) if page.is_file() else None
     language = found[1].decode() if found else None
     return language if language in languages() else None

@@ -15,11 +15,14 @@ from lorasweep.folder.files import replaced_folder
 from lorasweep.report import fonts, kept
 from lorasweep.report.blocks import Section
 from lorasweep.report.charts import drawing
-from lorasweep.report.document import directed, written_report
+from lorasweep.report.document import byline, directed, written_report
 from lorasweep.report.load import PAGE, Outcome, load_outcome
+from lorasweep.report.numbers import numbered
+from lorasweep.report.sections.method.references import bibliography
 from lorasweep.report.sections.order import SECTIONS
 from lorasweep.report.tables import to_csv, to_latex, to_markdown
 from lorasweep.report.words.language import DEFAULT_LANGUAGE, Strings, languages
+from lorasweep.study.as_file import as_file
 
 
 def write_report(
@@ -70,8 +73,11 @@ def _fill(outcome: Outcome, folder: Path, old: Path, language: str) -> list[str]
     _write_pictures(folder / "figures", pictures)
     page = _page(outcome, sections, pictures, say)
     (folder / PAGE).write_text(page, encoding="utf-8")
-    written = written_report(outcome.results.study, sections, say)
+    written = written_report(outcome.results.study, sections, say, byline(outcome, say))
     (folder / "report.md").write_text(written, encoding="utf-8")
+    (folder / "references.bib").write_text(bibliography(outcome), encoding="utf-8")
+    if outcome.study:
+        (folder / "study.toml").write_text(as_file(outcome.study), encoding="utf-8")
     kept.sign(folder, kept.read_written(old))
     return kept.bring_over(old, folder)
 
@@ -125,7 +131,8 @@ def _page(outcome: Outcome, sections: list[Section], pictures: dict[str, str], s
         .get_template("page.html")
         .render(
             results=outcome.results,
-            sections=sections,
+            sections=numbered(sections, say),
+            byline=byline(outcome, say),
             pictures={name: _data_url(picture) for name, picture in pictures.items()},
             say=say,
             style=Markup(_asset("style.css") + _asset("browser.css") + fonts.style(say.font)),

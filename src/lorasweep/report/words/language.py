@@ -1,5 +1,6 @@
 """The visible words of the report: one strings file per language, and how it writes numbers."""
 
+import datetime
 import re
 import tomllib
 import unicodedata
@@ -137,6 +138,12 @@ class Strings:
     def gibibytes(self, num_bytes: int) -> str:
         """Return a count of bytes in GiB."""
         return self.decimal(num_bytes / GIB, 2)
+
+    def date(self, day: datetime.date) -> str:
+        """Return a day as in 3 May 2026."""
+        month = self._strings["date.months"].split()[day.month - 1]
+        plain = (str(number).translate(self._signs) for number in (day.day, day.year))
+        return self("date.day", month=month, **dict(zip(("number", "year"), plain, strict=True)))
 
     def number_locale(self) -> dict[str, Any]:
         """Return how numbers are written, in the form of D3's locales, for the charts."""

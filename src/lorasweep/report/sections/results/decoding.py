@@ -25,6 +25,7 @@ def decoding(outcome: Outcome, say: Strings) -> Section:
         blocks.append(Paragraph(_in_words(name, scored, say)))
         blocks.append(_figure(name, scored, say))
     blocks.append(_table(outcome, name, scored, say))
+    blocks.append(Paragraph(say("design_effect.meaning")))
     return Section("decoding", say("decoding.title"), blocks)
 
 

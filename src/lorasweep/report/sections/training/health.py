@@ -31,7 +31,7 @@ def _figure(outcome: Outcome, steps: dict[str, list[StepEntry]], say: Strings) -
     size = bucket_size(max(map(len, steps.values()), default=0), len(steps))
     norms = {
         run_id: thin(
-            [(float(e.step), e.grad_norm) for e in entries if e.grad_norm is not None], size
+            [(float(e.step + 1), e.grad_norm) for e in entries if e.grad_norm is not None], size
         )
         for run_id, entries in steps.items()
     }

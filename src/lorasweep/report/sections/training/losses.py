@@ -16,7 +16,7 @@ AXES = ("lr", "rank", "targets", "alpha", "dropout", "seed")
 def losses(outcome: Outcome, say: Strings) -> Section:
     """Draw every run's losses, and name the runs that left none."""
     training, evaluation = _training(outcome), _evaluation(outcome)
-    blocks: list[Block] = [Paragraph(say("losses.how_to_read"))]
+    blocks: list[Block] = [Paragraph(say("losses.how_to_read"), on_screen_alone=True)]
     blocks.append(_training_figure(outcome, training, say) or Notice(say("losses.no_training")))
     blocks.append(
         _evaluation_figure(outcome, evaluation, say) or Notice(say("losses.no_evaluation"))
