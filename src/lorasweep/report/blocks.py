@@ -96,5 +96,10 @@ class Section:
     def tables(self) -> list[Table]:
         return [block for block in self.blocks if isinstance(block, Table)]
 
+    @property
+    def on_screen_alone(self) -> bool:
+        """Whether the section is of use only where a script runs."""
+        return any(isinstance(block, Browser) for block in self.blocks)
+
     def figures(self) -> list[Figure]:
         return [block for block in self.blocks if isinstance(block, Figure)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lorasweep.report.blocks import Block, Figure, Paragraph, Section
 from lorasweep.report.tables import Table
-from lorasweep.report.words.language import Strings
+from lorasweep.report.words.language import Strings, unmarked
 
 # Marks of Unicode's private area: nobody's text holds them.
 POINTER = re.compile("\ue000(\\w+)\ue001")
@@ -45,7 +45,10 @@ def _blocks(section: Section, places: Places, say: Strings) -> Iterator[Block]:
 
 
 def _labelled(block: Block, places: Places, say: Strings) -> Block:
-    if isinstance(block, Figure | Table):
+    if isinstance(block, Figure):
+        label = _label(block.kind, places[block.kind, block.id], say)
+        return replace(block, label=label, alternative=unmarked(block.alternative))
+    if isinstance(block, Table):
         return replace(block, label=_label(block.kind, places[block.kind, block.id], say))
     if isinstance(block, Paragraph):
         return replace(block, text=POINTER.sub(lambda m: _pointed(m[1], places, say), block.text))

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -13,15 +14,16 @@ from markupsafe import Markup
 from lorasweep.console.printing import print_note
 from lorasweep.folder.files import replaced_folder
 from lorasweep.report import fonts, kept
-from lorasweep.report.blocks import Section
+from lorasweep.report.blocks import Figure, Section
 from lorasweep.report.charts import drawing
 from lorasweep.report.document import byline, directed, written_report
 from lorasweep.report.load import PAGE, Outcome, load_outcome
 from lorasweep.report.numbers import numbered
 from lorasweep.report.sections.method.references import bibliography
 from lorasweep.report.sections.order import SECTIONS
-from lorasweep.report.tables import to_csv, to_latex, to_markdown
+from lorasweep.report.tables import Cell, is_missing, to_csv, to_latex, to_markdown
 from lorasweep.report.words.language import DEFAULT_LANGUAGE, Strings, languages
+from lorasweep.report.words.terms import note
 from lorasweep.study.as_file import as_file
 
 
@@ -55,8 +57,8 @@ def _write_folder(
         for other in below:
             (aside / other).mkdir()
             notes += _fill(outcome, aside / other, folder / other, other)
-    for note in notes:
-        tell(note)
+    for line in notes:
+        tell(line)
     return folder / PAGE
 
 
@@ -84,7 +86,10 @@ def _fill(outcome: Outcome, folder: Path, old: Path, language: str) -> list[str]
 
 def make_sections(outcome: Outcome, say: Strings) -> list[Section]:
     """Return the sections of the report in reading order."""
-    return [section(outcome, say) for section in SECTIONS]
+    results = outcome.results
+    base = results.base.model_copy(update={"note": note(results.base.note, say)})
+    told = replace(outcome, results=results.model_copy(update={"base": base}))
+    return [section(told, say) for section in SECTIONS]
 
 
 def notebook_html(study: str, sections: list[Section], say: Strings) -> str:
@@ -150,9 +155,22 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["page_spec"] = drawing.page_spec
+    environment.filters["page_spec"] = _page_spec
+    environment.filters["order"] = _order
     environment.filters["embedded"] = _embedded
     return environment
+
+
+def _page_spec(figure: Figure, say: Strings) -> drawing.Spec:
+    """Return a chart for the page, with the words by which screen readers call it."""
+    return drawing.page_spec(figure.spec, say) | {"description": figure.alternative}
+
+
+def _order(cell: Cell) -> Markup:
+    """Return the attribute by which the page sorts a number, or an interval by its lower end."""
+    value = cell[0] if isinstance(cell, tuple) else cell
+    is_number = isinstance(value, int | float) and not is_missing(value)
+    return Markup(f' data-value="{value}"') if is_number else Markup()
 
 
 def _embedded(data: object) -> Markup:

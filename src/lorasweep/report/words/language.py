@@ -1,6 +1,7 @@
 """The visible words of the report: one strings file per language, and how it writes numbers."""
 
 import datetime
+import itertools
 import re
 import tomllib
 import unicodedata
@@ -17,6 +18,8 @@ FOLDER = resources.files("lorasweep.report.words") / "strings"
 
 # Unicode's isolates: what stands between one of the first two and POP has a direction of its own.
 LEFT_TO_RIGHT, RIGHT_TO_LEFT, POP = "\u2066", "\u2067", "\u2069"
+MARKS = re.compile(f"[{LEFT_TO_RIGHT}{RIGHT_TO_LEFT}{POP}]")
+DEPTHS = {LEFT_TO_RIGHT: 1, RIGHT_TO_LEFT: 1, POP: -1}
 # Numbers by themselves: not those of 3e-4, 2r or a version.
 PLAIN_NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.])")
 
@@ -61,7 +64,7 @@ class Strings:
 
     def isolated(self, text: str) -> str:
         """Return a text so that neither it nor what is around it changes the other's order."""
-        if self.direction == "ltr":
+        if self.direction == "ltr" or _is_isolated(text):
             return text
         return f"{RIGHT_TO_LEFT if _has(text, 'R', 'AL') else LEFT_TO_RIGHT}{text}{POP}"
 
@@ -160,6 +163,19 @@ def languages() -> list[str]:
     """Return the languages that have a strings file."""
     names = (file.name for file in FOLDER.iterdir())
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def unmarked(text: str) -> str:
+    """Return a text without isolates, for what is read out and not seen."""
+    return MARKS.sub("", text)
+
+
+def _is_isolated(text: str) -> bool:
+    """Say whether a text is one isolate from its first sign to its last."""
+    if text[:1] not in (LEFT_TO_RIGHT, RIGHT_TO_LEFT):
+        return False
+    depths = list(itertools.accumulate(DEPTHS.get(sign, 0) for sign in text))
+    return 0 not in depths[:-1] and depths[-1] == 0
 
 
 def _has(text: str, *kinds: str) -> bool:
