@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +164,10 @@ def test_the_report_is_behind_the_same_door(page: Any, address: str) -> None:
 @pytest.mark.slow
 def test_a_name_from_elsewhere_is_refused(page: Any, address: str) -> None:
     port = int(address.rpartition(":")[2])
-    asked = http.client.HTTPConnection(app_page.LOOPBACK, port, timeout=PATIENCE / 1000)
-    asked.request("GET", "/", headers={"Host": f"elsewhere.example:{port}"})
-    assert asked.getresponse().status == 421
+    with closing(http.client.HTTPConnection(app_page.LOOPBACK, port, timeout=300)) as asked:
+        asked.request("GET", "/", headers={"Host": f"elsewhere.example:{port}"})
+        with asked.getresponse() as response:
+            assert response.status == 421
 
 
 @pytest.mark.slow
