@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="*", default=[1, 2])
     nodes = parser.parse_args().nodes
     torch.set_num_threads(1)
-    session.write_report = lambda out: None  # type: ignore[assignment]
+    session.write_report = lambda out, **_: None  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as scratch:
         model = write_model(Path(scratch) / "model")
         print(f"{describe()}; load before: {os.getloadavg()[0]:.1f}\n")

@@ -98,14 +98,14 @@ def _corpus_texts() -> list[str]:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the report out, which is half of a tiny study's time."""
-    monkeypatch.setattr(session, "write_report", lambda out: None)
+    monkeypatch.setattr(session, "write_report", lambda out, **_: None)
 
 
 @pytest.fixture(scope="module")
 def no_reports() -> Iterator[None]:
     """Leave the reports of a whole module out, of its fixtures too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "write_report", lambda out: None)
+        patch.setattr(session, "write_report", lambda out, **_: None)
         yield
 
 

@@ -1,5 +1,6 @@
 """The app in headless Chromium, with real (tiny) adapters."""
 
+import http.client
 import os
 import shutil
 import socket
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_other_decoders_mark_the_answer_in_the_text(page: Any) -> None:
     page.get_by_role("tab", name="Ask").click()
     page.locator("#text textarea").fill(TEXT)
     page.locator("#question textarea, #question input").first.fill(QUESTION)
-    page.get_by_label("decoder").nth(1).click()
+    page.get_by_label("Decoder").nth(1).click()
     page.get_by_role("option", name="span").click()
     page.get_by_role("button", name="Ask").click()
     first = page.locator("#answers .reply").first
@@ -131,6 +132,42 @@ def test_other_decoders_mark_the_answer_in_the_text(page: Any) -> None:
     answer = first.locator(".answer").inner_text().partition(" (cut")[0]
     assert first.locator("mark").inner_text().strip(".,") in answer
     picture(page, "span")
+
+
+@pytest.mark.slow
+def test_a_question_of_the_study_fills_the_boxes(page: Any, folder: Path) -> None:
+    page.get_by_role("tab", name="Ask").click()
+    page.locator("#picked input").click()
+    page.get_by_role("option").first.click()
+    page.wait_for_function("document.querySelector('#text textarea').value.length > 20")
+    text, _ = ShownStudy(folder).questions[0]
+    assert page.locator("#question textarea, #question input").first.input_value() == text
+
+
+@pytest.mark.slow
+def test_on_a_phone_the_leaderboard_scrolls_in_its_box(page: Any, results: Results) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#runs tbody tr").nth(len(results.runs)).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator("#runs .scroll").evaluate("box => box.scrollWidth > box.clientWidth")
+    picture(page, "phone")
+
+
+@pytest.mark.slow
+def test_the_report_is_behind_the_same_door(page: Any, address: str) -> None:
+    link = page.get_by_role("link", name="The report")
+    assert link.get_attribute("href") == "report/index.html"
+    page.goto(f"{address}/report/index.html")
+    page.locator("#leaderboard").wait_for()
+
+
+@pytest.mark.slow
+def test_a_name_from_elsewhere_is_refused(page: Any, address: str) -> None:
+    port = int(address.rpartition(":")[2])
+    with closing(http.client.HTTPConnection(app_page.LOOPBACK, port, timeout=300)) as asked:
+        asked.request("GET", "/", headers={"Host": f"elsewhere.example:{port}"})
+        with asked.getresponse() as response:
+            assert response.status == 421
 
 
 @pytest.mark.slow
@@ -187,6 +224,51 @@ def test_progress_is_live(page: Any, folder: Path, results: Results) -> None:
     work.get_by_text("Nobody is at work").wait_for()
 
 
+def test_a_text_is_shown_around_its_answer() -> None:
+    text = f"{'before ' * 200}Ada Lunt drew it. {'after ' * 200}"
+    shown = views.in_text(text, "Ada Lunt")
+    assert "<mark>Ada Lunt</mark> drew it." in shown
+    assert len(shown) < 800
+    assert shown.count("…") == 2
+
+
+def test_a_visitor_hears_of_the_wait_and_gets_the_answers(gpt2_study: Path) -> None:
+    study = ShownStudy(gpt2_study)
+    *waiting, answers = study.asking("ada", TEXT, QUESTION, study.runs[:1], "greedy")
+    assert all("Answering, " in said for said in waiting)
+    assert "The first question loads the model" in waiting[0]
+    assert answers == study.ask(TEXT, QUESTION, study.runs[:1], "greedy")
+
+
+def test_an_answer_is_stopped_by_the_visitor_who_asked(gpt2_study: Path) -> None:
+    study = ShownStudy(gpt2_study)
+    asking = study.asking("ada", TEXT, QUESTION, [], "greedy")
+    next(asking)
+    study.cancel("somebody else")
+    assert not study._asked[1].is_set()  # type: ignore[index]
+    study.cancel("ada")
+    assert list(asking)[-1] == '<p role="alert">cancelled</p>'
+    *_, answers = study.asking("ada", TEXT, QUESTION, [], "greedy")
+    assert "base model" in answers
+
+
+def test_a_question_of_the_study_can_be_picked(gpt2_study: Path) -> None:
+    study = ShownStudy(gpt2_study)
+    text, id = study.questions[0]
+    context, question = study.picked(id)
+    assert question == text
+    assert context in {paragraph.context for paragraph in study.paragraphs}
+
+
+def test_the_title_is_the_studys_and_leads_to_its_report(gpt2_study: Path) -> None:
+    study = ShownStudy(gpt2_study)
+    lock = study.store.read_lock()
+    assert lock is not None
+    assert study.name == lock.study["name"] != gpt2_study.name
+    assert 'href="report/index.html"' in views.title("<s>", study.has_report)
+    assert "&lt;s&gt;" in views.title("<s>", True)
+
+
 def test_input_is_bounded(gpt2_study: Path) -> None:
     study = ShownStudy(gpt2_study)
     for context, question, runs, said in (
@@ -194,6 +276,7 @@ def test_input_is_bounded(gpt2_study: Path) -> None:
         (TEXT, "x" * 501, [], "at most 500 are read"),
         (TEXT, QUESTION, ["run"] * 9, "at most 8 answer at once"),
         (" ", QUESTION, [], "the text is empty"),
+        (TEXT, " ", [], "the question is empty"),
     ):
         with pytest.raises(UserError, match=said):
             study.ask(context, question, runs, "greedy")

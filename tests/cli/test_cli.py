@@ -113,7 +113,7 @@ def test_the_report_is_written_in_the_language_that_is_asked_for(
     finished: Finished, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(finished.out, tmp_path / "copy"))
-    page = folder / "report" / "index.html"
+    page = folder / "report" / "fa" / "index.html"
     ended = call("report", folder, "--lang", "fa")
     assert (ended.code, ended.err) == (0, "")
     assert '<html lang="fa" dir="rtl">' in page.read_text(encoding="utf-8")

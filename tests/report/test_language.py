@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from invented import make_results, make_run, write_results
 
 import lorasweep.report
 from lorasweep.errors import UserError
-from lorasweep.report.words.language import Strings, languages
-from lorasweep.report.words.terms import RIGHT, TERMS, key_of, term
+from lorasweep.hub.pull import NOTE
+from lorasweep.report.load import load_outcome
+from lorasweep.report.numbers import numbered
+from lorasweep.report.page import make_sections
+from lorasweep.report.words.language import Strings, languages, unmarked
+from lorasweep.report.words.terms import RIGHT, TERMS, key_of, note, term
 from lorasweep.scoring.failures.classes import FailureClass
 
 SAY, FARSI = Strings.load("en"), Strings.load("fa")
@@ -121,3 +126,32 @@ def test_texts_keep_their_own_direction() -> None:
 def test_whatever_a_value_holds_isolates_are_balanced(value: str) -> None:
     assume(not set(value) & set(ISOLATES))
     assert value in bare(FARSI("summary.base_note", note=value))
+
+
+def test_what_is_isolated_is_not_isolated_again() -> None:
+    name = FARSI.isolated("r4")
+    assert FARSI.isolated(name) == name
+    assert FARSI.isolated(f"{name}، {name}") == f"\u2066{name}، {name}\u2069"
+    assert unmarked(FARSI.list(["r4", "r8"])) == "r4، r8"
+
+
+def test_formulas_do_not_turn() -> None:
+    said = FARSI("lora.numbers", name="r4", r=4, d=2, k=3, full=6, small=20, share="1", all="1",
+                 of_model="1")  # fmt: skip
+    assert "\u2066d · k = \u20666\u2069\u2069" in said
+    assert "\u2066r (d + k) = \u206620\u2069\u2069" in said
+    bare(said)
+
+
+def test_the_note_on_weights_of_fewer_bits_is_in_the_reports_language() -> None:
+    assert note(NOTE, SAY) == NOTE
+    assert "بیتی" in note(NOTE, FARSI)
+    assert note("something else", FARSI) == "something else"
+
+
+def test_words_for_pictures_hold_no_marks(tmp_path: Path) -> None:
+    write_results(tmp_path, make_results([make_run(0, 60.0), make_run(1, 50.0)]))
+    sections = numbered(make_sections(load_outcome(tmp_path), FARSI), FARSI)
+    words = [figure.alternative for section in sections for figure in section.figures()]
+    assert words
+    assert not any(set(text) & set(ISOLATES) for text in words)

@@ -41,6 +41,14 @@ def test_every_figure_of_the_report_is_a_chart(results: Results, out: Path) -> N
     assert [row["f1"] for row in chart.to_dict()["datasets"]["points"]] == [62.0, 60.5, 48.0, 21.0]
 
 
+def test_a_chart_is_shown_without_a_network(results: Results) -> None:
+    chart = results.charts["f1"].properties(title="Mine")
+    shown = chart._repr_mimebundle_()
+    assert set(shown) == {"image/svg+xml"}
+    assert "Mine" in shown["image/svg+xml"]
+    assert "http" not in shown["image/svg+xml"].replace("http://www.w3.org/", "")
+
+
 def test_predictions_are_one_frame(results: Results) -> None:
     found = results.predictions()
     assert found.groupby("run").size().to_dict() == dict.fromkeys(

@@ -35,7 +35,7 @@ TABLES = (
     "best_and_worst", "main_effects", "variance_shares", "cost", "failures",
     "failure_examples", "sample_predictions", "training_health", "data", "token_lengths",
     "overfitting", "overfitting_by_axis",
-    "hyperparameters", "lora_configurations", "versions",
+    "hyperparameters", "lora_configurations", "machine", "versions",
     *(f"failures_by_{aspect}" for aspect in BREAKDOWNS),
 )  # fmt: skip
 SECTIONS = [
@@ -86,7 +86,7 @@ def test_every_file_is_written_and_nothing_else_is_left(out: Path) -> None:
     files = {str(path.relative_to(out / "report")) for path in (out / "report").rglob("*.*")}
     figures = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png")}
     tables = {f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")}
-    assert files == {"index.html", "report.md"} | figures | tables
+    assert files == {"index.html", "report.md", "references.bib", "written.json"} | figures | tables
     assert {path.name for path in out.iterdir()} == {"results.json", "runs", "base", "report"}
 
 

@@ -104,6 +104,15 @@ def farsi_file(page_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return write_report(out, "fa")
 
 
+@pytest.fixture(scope="module")
+def farsi_out(out: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the invented study with its report in Persian."""
+    folder = Path(shutil.copytree(out, tmp_path_factory.mktemp("invented") / "farsi"))
+    shutil.rmtree(folder / "report")
+    write_report(folder, "fa")
+    return folder
+
+
 # Milliseconds that a step may take on a machine that others use as well.
 PATIENCE = 300_000
 
@@ -245,3 +254,93 @@ def test_thousands_of_rows_are_filtered_at_once(visit: Visit) -> None:
         }"""
     )
     assert milliseconds < 500
+
+
+def test_charts_are_called_by_their_words(visit: Visit) -> None:
+    visit.page.locator("[data-chart] svg").last.wait_for()
+    for box in visit.page.locator("[data-chart]").all():
+        box.locator("svg").wait_for()
+        words = box.get_attribute("aria-label")
+        assert words is not None
+        assert words != "Vega visualization"
+        assert len(words) > 20
+    assert visit.page.locator("[aria-label='Vega visualization']").count() == 0
+
+
+def test_legends_by_keyboard(visit: Visit) -> None:
+    def faded() -> int:
+        return int(visit.page.locator("#losses figure path[opacity='0.1']").count())
+
+    entry = visit.page.locator("#losses svg [role=button]").first
+    entry.press("Enter")
+    visit.page.locator("#losses figure path[opacity='0.1']").first.wait_for()
+    entry.press(" ")
+    visit.page.wait_for_function("!document.querySelector('#losses path[opacity=\"0.1\"]')")
+    assert faded() == 0
+
+
+def test_tables_are_sorted_by_a_click_or_a_key(visit: Visit) -> None:
+    board = visit.page.locator("#leaderboard .scroll table")
+
+    def names() -> list[str]:
+        return [text.strip() for text in board.locator("tbody th").all_text_contents()]
+
+    before = names()
+    assert before == ["r4 lr0.001 attn", f"second {HOSTILE}", "base model"]
+    loss = board.get_by_role("button", name="Evaluation loss")
+    loss.click()
+    assert names() == [before[2], before[1], before[0]]
+    assert board.locator("th[aria-sort=descending]").count() == 1
+    loss.press("Enter")
+    assert names() == before
+    rank = board.get_by_role("button", name="Rank")
+    rank.press(" ")
+    assert names()[-1] == "base model", "what was not measured stays below"
+    rank.press(" ")
+    assert names()[-1] == "base model"
+    rank.press(" ")
+    assert names() == before
+    assert board.locator("th[aria-sort]").count() == 0
+
+
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_no_table_is_cut_at_a_desk(
+    chromium: Any, out: Path, farsi_out: Path, language: str
+) -> None:
+    file = {"en": out, "fa": farsi_out}[language] / "report" / "index.html"
+    with visiting(chromium, file, DESK) as visit:
+        cut = visit.page.evaluate(
+            """[...document.querySelectorAll(".scroll")]
+                .filter(box => box.scrollWidth > box.clientWidth)
+                .map(box => box.querySelector("caption").id)"""
+        )
+        # The invented labels and terms of failure have one word of seventy letters.
+        assert set(cut) <= {"table-sample_predictions", "table-failure_examples"}
+
+
+def test_contents_follow_the_reader_at_a_desk_and_are_folded_on_a_phone(visit: Visit) -> None:
+    link = visit.page.locator(".contents").get_by_role("link", name="References")
+    if visit.size == PHONE:
+        link.wait_for(state="hidden")
+        visit.page.locator(".contents summary").press("Enter")
+    link.click()
+    visit.page.locator("#references").scroll_into_view_if_needed()
+    if visit.size == DESK:
+        visit.page.locator(".contents [aria-current]").wait_for()
+        box = visit.page.locator(".contents nav").bounding_box()
+        assert 0 <= box["y"] < visit.size[1]
+
+
+def test_on_paper_nothing_speaks_of_what_only_a_screen_can_do(
+    chromium: Any, page_file: Path
+) -> None:
+    with visiting(chromium, page_file, DESK) as visit:
+        visit.page.emulate_media(media="print")
+        assert "Choose an entry of a legend" not in visit.page.locator("main").inner_text()
+        assert not visit.page.locator("#predictions").is_visible()
+        pixels = visit.page.evaluate(
+            """Math.min(...[...document.querySelectorAll("main .scroll td")]
+                .map(cell => parseFloat(getComputedStyle(cell).fontSize)))"""
+        )
+        assert pixels >= 8 * 96 / 72 - 0.01, "8 pt"
+        visit.page.emulate_media(media="screen")

@@ -1,17 +1,15 @@
 """The app's page: leaderboard, questions, failures and progress, put together with gradio."""
 
 import os
-from collections.abc import Callable
-from html import escape
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lorasweep.app import views
+from lorasweep.app.door import Door
 from lorasweep.app.study import (
     CLASSES,
     DECODERS,
-    MOST_CONTEXT,
-    MOST_QUESTION,
     ShownStudy,
 )
 from lorasweep.errors import UserError, how_to_install
@@ -19,6 +17,7 @@ from lorasweep.errors import UserError, how_to_install
 SECONDS_BETWEEN_LOOKS = 3
 LONGEST_QUEUE = 16
 LOOPBACK = "127.0.0.1"
+EXAMPLE = ("The mill at Orrin burned twice.", "How often did the mill burn?")
 
 
 def serve(
@@ -31,13 +30,22 @@ def serve(
     """
     page = build(ShownStudy(out))
     try:
-        page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **HOW_TO_LAUNCH)
+        page.launch(
+            server_name=host, server_port=port, prevent_thread_lock=True,
+            app_kwargs=_door(host, out), **HOW_TO_LAUNCH,
+        )  # fmt: skip
     except OSError:
         raise UserError(
             f"--port {port}: {host} cannot listen there, or something else does; choose another"
         ) from None
     say(f"http://{host}:{port}")
     page.block_thread()
+
+
+def _door(host: str, out: Path) -> dict[str, Any]:
+    from starlette.middleware import Middleware
+
+    return {"middleware": [Middleware(Door, host=host, report=out / "report")]}
 
 
 HOW_TO_LAUNCH: dict[str, Any] = {
@@ -64,8 +72,8 @@ def gradio() -> Any:
 def build(study: ShownStudy) -> Any:
     """Return the page, a gradio.Blocks; one question is answered at a time, a few may wait."""
     gr = gradio()
-    with gr.Blocks(title="lorasweep", analytics_enabled=False) as page:
-        gr.Markdown(f"# {study.store.out.resolve().name}")
+    with gr.Blocks(title=f"{study.name}: lorasweep", analytics_enabled=False) as page:
+        gr.HTML(views.title(study.name, has_report=study.has_report))
         timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
         with gr.Tab("Leaderboard"):
             _leaderboard(gr, study, page, timer)
@@ -79,7 +87,7 @@ def build(study: ShownStudy) -> Any:
 
 def _leaderboard(gr: Any, study: ShownStudy, page: Any, timer: Any) -> None:
     work = gr.HTML(elem_id="work")
-    decoder = gr.Dropdown(study.decoders or ["greedy"], value="greedy", label="decoder")
+    decoder = gr.Dropdown(study.decoders or ["greedy"], value="greedy", label="Decoder")
     table = gr.HTML(elem_id="runs")
     gr.Markdown("95 % intervals by resampling paragraphs; `*` is tied for best.")
 
@@ -93,25 +101,41 @@ def _leaderboard(gr: Any, study: ShownStudy, page: Any, timer: Any) -> None:
 
 
 def _ask(gr: Any, study: ShownStudy, page: Any) -> None:
-    context = gr.Textbox(label="text", lines=6, max_length=MOST_CONTEXT, elem_id="text")
-    question = gr.Textbox(label="question", max_length=MOST_QUESTION, elem_id="question")
+    picked = gr.Dropdown([], label="A question of this study", elem_id="picked")
+    context = gr.Textbox(label="Text", lines=6, elem_id="text", placeholder=EXAMPLE[0])
+    question = gr.Textbox(label="Question", elem_id="question", placeholder=EXAMPLE[1])
     with gr.Row():
-        runs = gr.CheckboxGroup([], label="runs, beside the base model", elem_id="asked")
-        decoder = gr.Dropdown(list(DECODERS), value="greedy", label="decoder")
-    button = gr.Button("Ask", variant="primary")
+        runs = gr.CheckboxGroup([], label="Runs, beside the base model", elem_id="asked")
+        decoder = gr.Dropdown(list(DECODERS), value="greedy", label="Decoder")
+    with gr.Row():
+        button = gr.Button("Ask", variant="primary")
+        stop = gr.Button("Cancel")
     answers = gr.HTML(elem_id="answers")
+
+    def ask(
+        context: str, question: str, runs: list[str], decoder: str, request: gr.Request
+    ) -> Iterator[str]:
+        yield from study.asking(request.session_hash, context, question, runs, decoder)
+
+    def cancel(request: gr.Request) -> None:
+        study.cancel(request.session_hash)
+
     page.load(lambda: _choices(gr.CheckboxGroup, study), None, runs, api_visibility="private")
+    page.load(lambda: gr.Dropdown(choices=study.questions), None, picked, api_visibility="private")
+    picked.input(study.picked, picked, [context, question], api_visibility="private")
     gr.on(
-        [button.click, question.submit], _told(study.ask), [context, question, runs, decoder],
-        answers, api_visibility="private", concurrency_limit=1,
+        [button.click, question.submit], ask, [context, question, runs, decoder],
+        answers, api_visibility="private", concurrency_limit=1, show_progress="hidden",
     )  # fmt: skip
+    stop.click(cancel, None, None, api_visibility="private", queue=False)
+    page.unload(cancel)
 
 
 def _failures(gr: Any, study: ShownStudy, page: Any) -> None:
     with gr.Row():
-        run = gr.Dropdown([], label="run", elem_id="failing")
-        decoder = gr.Dropdown(study.decoders or ["greedy"], value="greedy", label="decoder")
-        kind = gr.Dropdown(CLASSES, value=CLASSES[0], label="class")
+        run = gr.Dropdown([], label="Run", elem_id="failing")
+        decoder = gr.Dropdown(study.decoders or ["greedy"], value="greedy", label="Decoder")
+        kind = gr.Dropdown(CLASSES, value=CLASSES[0], label="Class")
     button = gr.Button("Show wrong answers")
     found = gr.HTML(elem_id="failures")
     page.load(lambda: _choices(gr.Dropdown, study), None, run, api_visibility="private")
@@ -132,6 +156,6 @@ def _told(answer: Callable[..., str]) -> Callable[..., str]:
         try:
             return answer(*arguments)
         except UserError as error:
-            return f'<p role="alert">{escape(str(error))}</p>'
+            return views.mistake(error)
 
     return told

@@ -5,6 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from lorasweep.analysis.results import ranked
+from lorasweep.errors import UserError
 from lorasweep.folder.records import BaseRecord, Results, RunRecord, eval_loss_of, scores_of
 from lorasweep.forecast.status import Status
 from lorasweep.scoring.failures.breakdown import Row
@@ -13,12 +14,18 @@ from lorasweep.scoring.failures.spans import occurrences, words_of
 if TYPE_CHECKING:
     from lorasweep.finished.asking import Reply
 
-HEADERS = ["run", "EM", "F1", "F1, 95 % interval", "evaluation loss", "trainable numbers"]
+HEADERS = ["Run", "EM", "F1", "F1, 95 % interval", "Evaluation loss", "Trainable numbers"]
 MOST_FAILURES = 50
 
+# Characters around an answer that are shown of its text, on each side.
+EXCERPT = 300
+
 STYLE = """
+.scroll { overflow-x: auto; }
+button.primary { background: #9a3f00; color: #fff; border-color: #9a3f00; }
+button.primary:hover { background: #7c3200; }
 .runs { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.runs td { border-bottom: 1px solid #8884; padding: 0.3em 0.6em; text-align: right; }
+.runs td { border: 0; border-bottom: 1px solid #8884; padding: 0.3em 0.6em; text-align: right; }
 .runs td:first-child { text-align: left; } .runs thead td { font-weight: bold; }
 .reply { border: 1px solid #8884; border-radius: 8px; padding: 0.6em 1em; margin: 0.5em 0; }
 .reply h3 { margin: 0 0 0.3em 0; }
@@ -29,6 +36,28 @@ STYLE = """
 mark { background: #ffd54a; color: #000; border-radius: 3px; padding: 0 2px; }
 details { margin: 0.4em 0; } summary { cursor: pointer; }
 """
+
+
+def title(study: str, has_report: bool) -> str:
+    """Return the study's name, and the way to its report."""
+    link = '<p><a href="report/index.html" target="_blank">The report</a></p>' if has_report else ""
+    return (
+        f"<h1>{escape(study)}</h1>{link}<p>This page shows a study and answers questions; "
+        "it trains and changes nothing.</p>"
+    )
+
+
+def wait(seconds: float, is_first: bool, is_cancelled: bool) -> str:
+    """Return what a visitor reads while a question is answered."""
+    if is_cancelled:
+        return '<p role="status">Stopping.</p>'
+    first = " The first question loads the model, which may take a minute." if is_first else ""
+    return f'<p role="status">Answering, {seconds:.0f} s so far.{first}</p>'
+
+
+def mistake(error: UserError) -> str:
+    """Return a visitor's mistake in words."""
+    return f'<p role="alert">{escape(str(error))}</p>'
 
 
 def leaderboard(results: Results | None, decoder: str) -> str:
@@ -44,7 +73,11 @@ def leaderboard(results: Results | None, decoder: str) -> str:
     table = [HEADERS, *rows, _row("base model", results.base, decoder)]
     cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in table]
     head, *body = (f"<tr>{row}</tr>" for row in cells)
-    return f'<table class="runs"><thead>{head}</thead><tbody>{"".join(body)}</tbody></table>'
+    rows_ = "".join(body)
+    return (
+        '<div class="scroll" role="region" tabindex="0" aria-label="Leaderboard">'
+        f'<table class="runs"><thead>{head}</thead><tbody>{rows_}</tbody></table></div>'
+    )
 
 
 def _row(name: str, record: RunRecord | BaseRecord, decoder: str) -> list[str]:
@@ -93,13 +126,18 @@ def _reply(context: str, reply: "Reply") -> str:
 
 
 def in_text(context: str, answer: str) -> str:
-    """Return a text with the first place marked where the answer's words stand, if there is one."""
+    """Return what is around the first place where the answer's words stand, if there is one."""
     places = occurrences(answer, words_of(context))
     if not places:
         return "<small>The answer does not stand in the text.</small>"
     start, end = places[0].start, places[0].end
-    marked = f"{escape(context[:start])}<mark>{escape(context[start:end])}</mark>"
-    return f'<div class="text">{marked}{escape(context[end:])}</div>'
+    before, after = context[:start], context[end:]
+    if len(before) > EXCERPT:
+        before = "… " + before[-EXCERPT:].partition(" ")[2]
+    if len(after) > EXCERPT:
+        after = after[:EXCERPT].rpartition(" ")[0] + " …"
+    marked = f"{escape(before)}<mark>{escape(context[start:end])}</mark>{escape(after)}"
+    return f'<div class="text">{marked}</div>'
 
 
 def failures(rows: Sequence[Row], contexts: dict[str, str], kind: str) -> str:

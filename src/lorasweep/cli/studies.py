@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -233,20 +233,30 @@ def failures(
 def report(
     folder: Folder,
     lang: Annotated[
-        str, typer.Option(metavar="CODE", help="The language: en for English, fa for Persian.")
-    ] = "en",
+        str | None,
+        typer.Option(
+            metavar="CODE", help="en for English, fa for Persian; default: as the report was."
+        ),
+    ] = None,
+    to: Annotated[
+        Literal["docx", "tex", "pdf"] | None,
+        typer.Option(help="Make a document of report.md as well, by pandoc."),
+    ] = None,
 ) -> None:
-    """Write the report of a study's folder anew."""
+    """Write the report of a study's folder anew; what was changed in it by hand stays."""
     from lorasweep.analysis.gaps import gaps
     from lorasweep.folder.store import Store
+    from lorasweep.report.papers import write_document
 
-    place = _write_report(folder, lang)
+    page = _write_report(folder, lang)
     for warning in gaps(Store(folder), Store(folder).read_results()):
         print(f"warning: {warning}", file=sys.stderr)
-    print(place)
+    print(page)
+    if to:
+        print(write_document(page.parent, to))
 
 
-def _write_report(folder: Path, lang: str = "en") -> Path:
+def _write_report(folder: Path, lang: str | None = None) -> Path:
     """Write the report while this process holds the folder."""
     from lorasweep.folder.holding import holding
     from lorasweep.folder.store import Store

@@ -79,9 +79,16 @@ def callers_threads() -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that results may depend on."""
+    """Return the versions that results may depend on, and the machine, on which they do too."""
     packages = ("lorasweep", "torch", "transformers", "tokenizers", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    card = {"card": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "processor": _processor(),
+        **card,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def describe() -> str:

@@ -11,10 +11,11 @@ from lorasweep.report.tables import Table
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph of plain text."""
+    """A paragraph of plain text; one of what only a screen can do stands on the page alone."""
 
     kind: ClassVar[str] = "paragraph"
     text: str
+    on_screen_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its title, its caption, and the words that stand for it."""
+    """A chart with its title, its caption, the words that stand for it, and its number."""
 
     kind: ClassVar[str] = "figure"
     id: str
@@ -70,6 +71,7 @@ class Figure:
     caption: str
     alternative: str
     spec: Spec
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ class Section:
 
     def tables(self) -> list[Table]:
         return [block for block in self.blocks if isinstance(block, Table)]
+
+    @property
+    def on_screen_alone(self) -> bool:
+        """Whether the section is of use only where a script runs."""
+        return any(isinstance(block, Browser) for block in self.blocks)
 
     def figures(self) -> list[Figure]:
         return [block for block in self.blocks if isinstance(block, Figure)]

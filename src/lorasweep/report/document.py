@@ -1,6 +1,7 @@
 """report.md: the sections as a written report, in the order of one, with figures and tables."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lorasweep.report.blocks import (
@@ -13,6 +14,8 @@ from lorasweep.report.blocks import (
     Paragraph,
     Section,
 )
+from lorasweep.report.load import Outcome
+from lorasweep.report.numbers import numbered
 from lorasweep.report.tables import Table, markdown_text, to_markdown
 from lorasweep.report.words.language import Strings
 
@@ -33,14 +36,25 @@ CHAPTERS: dict[str, Sequence[str]] = {
 }  # fmt: skip
 
 
-def written_report(study: str, sections: Sequence[Section], say: Strings) -> str:
+def byline(outcome: Outcome, say: Strings) -> str:
+    """Return who hands the report in, where the study says so, and the day it was written."""
+    author = outcome.study.report.author if outcome.study else ""
+    day = say.date(outcome.today)
+    return say("page.byline", author=author, date=day) if author else day
+
+
+def written_report(study: str, sections: Sequence[Section], say: Strings, byline: str = "") -> str:
     """Return the report as Markdown; figures and tables/ lie beside it."""
     by_id = {section.id: section for section in sections}
-    parts = [f"# {markdown_text(say('page.title', study=study))}"]
+    order = [by_id[id] for ids in CHAPTERS.values() for id in ids if id in by_id]
+    by_id = {section.id: section for section in numbered(order, say)}
+    parts = [f"# {markdown_text(say('page.title', study=study))}", markdown_text(byline)]
     for chapter, ids in CHAPTERS.items():
-        parts.append(f"## {markdown_text(say(f'chapter.{chapter}'))}")
+        title = say(f"chapter.{chapter}")
+        parts.append(f"## {markdown_text(title)}")
         for section in (by_id[id] for id in ids if id in by_id):
-            parts += [f"### {markdown_text(section.title)}"] if len(ids) > 1 else []
+            has_own_title = len(ids) > 1 and section.title != title
+            parts += [f"### {markdown_text(section.title)}"] if has_own_title else []
             parts += [_written(block, say) for block in section.blocks]
     return directed("\n\n".join(part.strip() for part in parts if part.strip()) + "\n", say)
 
@@ -76,15 +90,17 @@ def _code(block: Code, say: Strings) -> str:
 
 def _figure(block: Figure, _: Strings) -> str:
     picture = f"![{markdown_text(block.alternative)}](figures/{block.id}.svg)"
-    return f"{picture}\n\n*{markdown_text(block.title)}.* {markdown_text(block.caption)}"
+    title = f"{block.label}. {block.title}"
+    return f"{picture}\n\n*{markdown_text(title)}.* {markdown_text(block.caption)}"
 
 
 def _table(block: Table, say: Strings) -> str:
+    block = replace(block, caption=f"{block.label}. {block.caption}")
     return f"*{to_markdown(block, say.quoted).replace(chr(10), '*' + chr(10), 1)}"
 
 
 WRITERS: Mapping[type, Callable[[Any, Strings], str]] = {
-    Paragraph: lambda block, _: markdown_text(block.text),
+    Paragraph: lambda block, _: "" if block.on_screen_alone else markdown_text(block.text),
     Notice: lambda block, say: f"> {markdown_text(say.quoted(block.text))}",
     Items: _items,
     Facts: _facts,

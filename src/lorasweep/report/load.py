@@ -1,6 +1,8 @@
 """What the report is made from: a study's results, and its histories and predictions."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -19,17 +21,26 @@ from lorasweep.folder.records import (
     StepEntry,
 )
 from lorasweep.folder.store import Store
+from lorasweep.report.words.language import languages
 from lorasweep.study.study import Study
+
+PAGE = "index.html"
+# How a page begins, as of every version.
+LANGUAGE_OF_A_PAGE = re.compile(rb'<html lang="(\w+)"')
 
 Entry = TypeVar("Entry", StepEntry, EvalEntry)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A study's results; histories and predictions are read when asked for."""
+    """A study's results; histories and predictions are read when asked for.
+
+    `today` is the day that the report is written on.
+    """
 
     store: Store
     results: Results
+    today: date = field(default_factory=date.today)
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -61,6 +72,12 @@ class Outcome:
             return None if self.lock is None else Study.parse(self.lock.study)
         except UserError:
             return None
+
+    @cached_property
+    def language(self) -> str | None:
+        """The language that the study asks for, else that of the report that is there."""
+        asked = self.study.report.language if self.study else None
+        return asked or language_of(self.store.out / "report")
 
     @cached_property
     def paragraphs(self) -> tuple[Paragraph, ...]:
@@ -128,3 +145,11 @@ def load_outcome(out: Path) -> Outcome:
             f"schema {SCHEMA}: run `lorasweep run STUDY --out {out}` again"
         )
     return Outcome(store, with_gaps(store, results))
+
+
+def language_of(report: Path) -> str | None:
+    """Return the language that a report's page says it is in; None where that is not known."""
+    page = report / PAGE
+    found = LANGUAGE_OF_A_PAGE.search(page.read_bytes()[:1000]) if page.is_file() else None
+    language = found[1].decode() if found else None
+    return language if language in languages() else None

@@ -86,9 +86,9 @@ class Results(records.Results):
 
     @cached_property
     def _say(self) -> "Strings":
-        from lorasweep.report.words.language import Strings
+        from lorasweep.report.words.language import DEFAULT_LANGUAGE, Strings
 
-        return Strings.load("en")
+        return Strings.load(self._outcome.language or DEFAULT_LANGUAGE)
 
     @cached_property
     def _sections(self) -> "list[Section]":

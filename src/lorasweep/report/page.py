@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -9,44 +11,85 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from lorasweep.console.printing import print_note
 from lorasweep.folder.files import replaced_folder
-from lorasweep.report import fonts
-from lorasweep.report.blocks import Section
+from lorasweep.report import fonts, kept
+from lorasweep.report.blocks import Figure, Section
 from lorasweep.report.charts import drawing
-from lorasweep.report.document import directed, written_report
-from lorasweep.report.load import Outcome, load_outcome
+from lorasweep.report.document import byline, directed, written_report
+from lorasweep.report.load import PAGE, Outcome, load_outcome
+from lorasweep.report.numbers import numbered
+from lorasweep.report.sections.method.references import bibliography
 from lorasweep.report.sections.order import SECTIONS
-from lorasweep.report.tables import to_csv, to_latex, to_markdown
-from lorasweep.report.words.language import Strings
+from lorasweep.report.tables import Cell, is_missing, to_csv, to_latex, to_markdown
+from lorasweep.report.words.language import DEFAULT_LANGUAGE, Strings, languages
+from lorasweep.report.words.terms import note
+from lorasweep.study.as_file import as_file
 
 
-def write_report(out: Path, language: str = "en") -> Path:
-    """Write OUT/report from OUT/results.json, histories and predictions; return its index.html.
+def write_report(
+    out: Path, language: str | None = None, tell: Callable[[str], None] = print_note
+) -> Path:
+    """Write the report of what a study's folder holds; return its index.html.
 
-    The folder is written aside and then put in place of an older one, so that a report is whole
-    or not there. Raises UserError where results.json is missing or cannot be read.
+    OUT/report is in the language of the study, else in that of the report that is there, else in
+    the one that is asked for; reports in other languages lie in folders below it. Without a
+    language all that are there are written anew.
+    A folder is written aside and then put in place of an older one, so that a report is whole or
+    not there. What was changed in it by hand stays, and `tell` hears of it.
+    Raises UserError where results.json is missing or cannot be read.
     """
+    outcome, folder = load_outcome(out), out / "report"
+    main = outcome.language or language or DEFAULT_LANGUAGE
+    if language not in (None, main):
+        return _write_folder(outcome, folder / str(language), str(language), (), tell)
+    others = [name for name in languages() if (folder / name / PAGE).is_file()]
+    return _write_folder(outcome, folder, main, others, tell)
+
+
+def _write_folder(
+    outcome: Outcome, folder: Path, language: str, below: Sequence[str], tell: Callable[[str], None]
+) -> Path:
+    """Write a report in a language, and those in other languages below it."""
+    Strings.load(language)
+    with replaced_folder(folder) as aside:
+        notes = _fill(outcome, aside, folder, language)
+        for other in below:
+            (aside / other).mkdir()
+            notes += _fill(outcome, aside / other, folder / other, other)
+    for line in notes:
+        tell(line)
+    return folder / PAGE
+
+
+def _fill(outcome: Outcome, folder: Path, old: Path, language: str) -> list[str]:
+    """Write a report into an empty folder; return what to say of an older one's changes."""
     say = Strings.load(language)
-    outcome = load_outcome(out)
     sections = make_sections(outcome, say)
     pictures = {
         figure.id: drawing.svg(figure.spec, say)
         for section in sections
         for figure in section.figures()
     }
-    with replaced_folder(out / "report") as folder:
-        _write_tables(folder / "tables", sections, say)
-        _write_pictures(folder / "figures", pictures)
-        page = _page(outcome, sections, pictures, say)
-        (folder / "index.html").write_text(page, encoding="utf-8")
-        written = written_report(outcome.results.study, sections, say)
-        (folder / "report.md").write_text(written, encoding="utf-8")
-    return out / "report" / "index.html"
+    _write_tables(folder / "tables", sections, say)
+    _write_pictures(folder / "figures", pictures)
+    page = _page(outcome, sections, pictures, say)
+    (folder / PAGE).write_text(page, encoding="utf-8")
+    written = written_report(outcome.results.study, sections, say, byline(outcome, say))
+    (folder / "report.md").write_text(written, encoding="utf-8")
+    (folder / "references.bib").write_text(bibliography(outcome), encoding="utf-8")
+    if outcome.study:
+        (folder / "study.toml").write_text(as_file(outcome.study), encoding="utf-8")
+    kept.sign(folder, kept.read_written(old))
+    return kept.bring_over(old, folder)
 
 
 def make_sections(outcome: Outcome, say: Strings) -> list[Section]:
     """Return the sections of the report in reading order, without empty ones."""
-    made = (section(outcome, say) for section in SECTIONS)
+    results = outcome.results
+    base = results.base.model_copy(update={"note": note(results.base.note, say)})
+    told = replace(outcome, results=results.model_copy(update={"base": base}))
+    made = (section(told, say) for section in SECTIONS)
     return [section for section in made if not section.is_empty]
 
 
@@ -94,7 +137,8 @@ def _page(outcome: Outcome, sections: list[Section], pictures: dict[str, str], s
         .get_template("page.html")
         .render(
             results=outcome.results,
-            sections=sections,
+            sections=numbered(sections, say),
+            byline=byline(outcome, say),
             pictures={name: _data_url(picture) for name, picture in pictures.items()},
             say=say,
             style=Markup(_asset("style.css") + _asset("browser.css") + fonts.style(say.font)),
@@ -112,9 +156,22 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["page_spec"] = drawing.page_spec
+    environment.filters["page_spec"] = _page_spec
+    environment.filters["order"] = _order
     environment.filters["embedded"] = _embedded
     return environment
+
+
+def _page_spec(figure: Figure, say: Strings) -> drawing.Spec:
+    """Return a chart for the page, with the words by which screen readers call it."""
+    return drawing.page_spec(figure.spec, say) | {"description": figure.alternative}
+
+
+def _order(cell: Cell) -> Markup:
+    """Return the attribute by which the page sorts a number, or an interval by its lower end."""
+    value = cell[0] if isinstance(cell, tuple) else cell
+    is_number = isinstance(value, int | float) and not is_missing(value)
+    return Markup(f' data-value="{value}"') if is_number else Markup()
 
 
 def _embedded(data: object) -> Markup:

@@ -56,7 +56,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of values; the first column names the row, None is what was not measured."""
+    """A table of values; the first column names the row, None is what was not measured.
+
+    `label` is its number in the report, which its own files leave to where they are put.
+    """
 
     kind: ClassVar[str] = "table"
 
@@ -65,6 +68,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     marked: frozenset[int] = frozenset()
+    label: str = ""
 
     def shown(self) -> list[list[str]]:
         """Return the rows as written for people; a dash where a value is missing."""

@@ -113,7 +113,7 @@ class Session:
         with self.stop.at_once("the analysis"):
             with_analysis(self.store, paragraphs, self.prepared.study.evaluate.clusters)
         with self.stop.at_once("the report"):
-            write_report(self.store.out)
+            write_report(self.store.out, tell=self.reporter.note)
 
     def _stop_if_asked(self) -> None:
         if self.stop.requested:

@@ -10,12 +10,22 @@ from pydantic_core import ErrorDetails
 
 from lorasweep.errors import nearest, quoted
 from lorasweep.study.grid import Grid
-from lorasweep.study.sections import MOST, Data, Evaluate, Model, Pack, Race, Recipe, Section
+from lorasweep.study.sections import (
+    MOST,
+    Data,
+    Evaluate,
+    Model,
+    Pack,
+    Race,
+    Recipe,
+    Report,
+    Section,
+)
 from lorasweep.study.synonyms import SYNONYMS
 
 SECTIONS: dict[str, type[Section]] = {
     "model": Model, "data": Data, "recipe": Recipe, "pack": Pack, "race": Race, "grid": Grid,
-    "evaluate": Evaluate,
+    "evaluate": Evaluate, "report": Report,
 }  # fmt: skip
 NUMBER = re.compile(r"[+-]?[\d_]+(\.\d+)?([eE][+-]?\d+)?")
 

@@ -1,4 +1,4 @@
-"""The sections of a study file but for the grid: model, data, recipe, packs, race, evaluation."""
+"""The sections of a study file but for the grid: from the model to the report."""
 
 import itertools
 from typing import Annotated, Any, Literal, Self
@@ -43,6 +43,8 @@ Sources = Annotated[list[Text], BeforeValidator(as_list)]
 Positive = Annotated[int, Field(gt=0, lt=MOST)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Unit = Literal["paragraph", "article"]
+# Those that the report has strings for.
+Language = Literal["en", "fa"]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
 
 
@@ -155,6 +157,13 @@ class Race(Section):
         if any(low >= high for low, high in itertools.pairwise(rungs)):
             raise ValueError("rungs are shares of training, each larger than the one before")
         return rungs
+
+
+class Report(Section):
+    """Who hands the report in, and in what language; without one it keeps the folder's."""
+
+    language: Language | None = Field(default=None, description='"en" or "fa"')
+    author: str = Field(default="", description="a name, as it stands under the report's title")
 
 
 class Evaluate(Section):

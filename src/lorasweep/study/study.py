@@ -24,6 +24,7 @@ from lorasweep.study.sections import (
     Pack,
     Race,
     Recipe,
+    Report,
     Section,
     Text,
     as_list,
@@ -69,6 +70,7 @@ class Study(Section):
         )
     )
     evaluate: Evaluate = Field(default=Evaluate(), description="a table [evaluate]")
+    report: Report = Field(default=Report(), description="a table [report]")
 
     @classmethod
     def load(cls, source: str | Path, overrides: Iterable[str] = ()) -> Self:

@@ -83,8 +83,11 @@ def line_chart(
     say: Strings,
     rule_at: float | None = None,
 ) -> Spec:
-    """Return `y` over `x`; a click on the legend keeps one group, a dashed rule is `rule_at`."""
-    chosen = alt.selection_point(fields=["group"], bind="legend")
+    """Return `y` over `x`; a click on the legend keeps one group, a dashed rule is `rule_at`.
+
+    A second click lets it go again.
+    """
+    chosen = alt.selection_point(fields=["group"], bind="legend", toggle="true")
     few = max(len(line.points) for line in series) <= MAX_MARKED_POINTS
     ticks = sorted({x for line in series for x, _ in line.points}) if few else alt.Undefined
     lines = (

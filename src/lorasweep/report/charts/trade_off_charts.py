@@ -39,7 +39,7 @@ def front_chart(
         "x:Q",
         title=x_title,
         scale=alt.Scale(type="log", padding=12) if is_wide else alt.Scale(zero=False, padding=12),
-        axis=alt.Axis(format="~s"),
+        axis=alt.Axis(format=","),
     )
     y = alt.Y("f1:Q", title=say("chart.f1"), scale=alt.Scale(zero=False, padding=12))
     chart = alt.Chart(alt.NamedData("points"))

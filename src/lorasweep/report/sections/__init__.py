@@ -1,3 +1,3 @@
 """The sections of the report: an outcome comes in; blocks of text, figures, tables go out."""
 
-__all__ = ["order"]
+__all__ = ["method", "order"]

@@ -1,5 +1,7 @@
 """The visible words of the report: one strings file per language, and how it writes numbers."""
 
+import datetime
+import itertools
 import re
 import tomllib
 import unicodedata
@@ -11,10 +13,13 @@ from lorasweep.errors import UserError, nearest
 from lorasweep.folder.stored import Interval
 
 GIB = 2**30
+DEFAULT_LANGUAGE = "en"
 FOLDER = resources.files("lorasweep.report.words") / "strings"
 
 # Unicode's isolates: what stands between one of the first two and POP has a direction of its own.
 LEFT_TO_RIGHT, RIGHT_TO_LEFT, POP = "\u2066", "\u2067", "\u2069"
+MARKS = re.compile(f"[{LEFT_TO_RIGHT}{RIGHT_TO_LEFT}{POP}]")
+DEPTHS = {LEFT_TO_RIGHT: 1, RIGHT_TO_LEFT: 1, POP: -1}
 # Numbers by themselves: not those of 3e-4, 2r or a version.
 PLAIN_NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.])")
 
@@ -36,10 +41,9 @@ class Strings:
     @classmethod
     def load(cls, language: str) -> Self:
         """Read strings/LANGUAGE.toml; UserError names the nearest language there is."""
-        file = FOLDER / f"{language}.toml"
-        if not file.is_file():
+        if language not in languages():
             raise UserError(f"no report in language {language!r}{nearest(language, languages())}")
-        return cls(tomllib.loads(file.read_text(encoding="utf-8")))
+        return cls(tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8")))
 
     def __call__(self, key: str, **values: str | int) -> str:
         shown = {name: self.isolated(str(value)) for name, value in values.items()}
@@ -60,7 +64,7 @@ class Strings:
 
     def isolated(self, text: str) -> str:
         """Return a text so that neither it nor what is around it changes the other's order."""
-        if self.direction == "ltr":
+        if self.direction == "ltr" or _is_isolated(text):
             return text
         return f"{RIGHT_TO_LEFT if _has(text, 'R', 'AL') else LEFT_TO_RIGHT}{text}{POP}"
 
@@ -138,6 +142,12 @@ class Strings:
         """Return a count of bytes in GiB."""
         return self.decimal(num_bytes / GIB, 2)
 
+    def date(self, day: datetime.date) -> str:
+        """Return a day as in 3 May 2026."""
+        month = self._strings["date.months"].split()[day.month - 1]
+        plain = (str(number).translate(self._signs) for number in (day.day, day.year))
+        return self("date.day", month=month, **dict(zip(("number", "year"), plain, strict=True)))
+
     def number_locale(self) -> dict[str, Any]:
         """Return how numbers are written, in the form of D3's locales, for the charts."""
         return {
@@ -153,6 +163,19 @@ def languages() -> list[str]:
     """Return the languages that have a strings file."""
     names = (file.name for file in FOLDER.iterdir())
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def unmarked(text: str) -> str:
+    """Return a text without isolates, for what is read out and not seen."""
+    return MARKS.sub("", text)
+
+
+def _is_isolated(text: str) -> bool:
+    """Say whether a text is one isolate from its first sign to its last."""
+    if text[:1] not in (LEFT_TO_RIGHT, RIGHT_TO_LEFT):
+        return False
+    depths = list(itertools.accumulate(DEPTHS.get(sign, 0) for sign in text))
+    return 0 not in depths[:-1] and depths[-1] == 0
 
 
 def _has(text: str, *kinds: str) -> bool:

@@ -11,6 +11,10 @@ NOT_FINITE = ("loss", "gradient")
 TERMS = (RIGHT, NO_SPAN, *FailureClass, *QuestionKind, *AnswerType, *NOT_FINITE)
 PERCENTS = re.compile(r"(\d+) to (\d+) %")
 RANGE = re.compile(r"(\d+) to (\d+)")
+# What is noted of a model whose weights come from a file of fewer bits.
+DEQUANTISED = re.compile(
+    r"(\d+)-bit weights \((\w+)\) dequantised: not bit-identical to the Hub's model"
+)
 OPEN = re.compile(r"(\d+) or more")
 
 
@@ -28,3 +32,10 @@ def term(value: str, say: Strings) -> str:
             ends = [say.integer(int(end)) for end in found.groups()]
             return say(f"term.{key}", first=ends[0], last=ends[-1])
     return say.integer(int(value)) if value.isdecimal() else value
+
+
+def note(text: str, say: Strings) -> str:
+    """Return a note on a base model in the report's language; one that is not known as it is."""
+    if found := DEQUANTISED.fullmatch(text):
+        return say("note.dequantised", bits=say.integer(int(found[1])), kind=found[2])
+    return text

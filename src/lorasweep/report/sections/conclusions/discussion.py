@@ -3,6 +3,7 @@
 from lorasweep.folder.findings import BASE, Ablation, Axis, DecoderAnalysis, Failures
 from lorasweep.report.blocks import Block, Items, Notice, Paragraph, Section
 from lorasweep.report.load import Outcome
+from lorasweep.report.numbers import pointing
 from lorasweep.report.ranking import analysis_of, standing, tied_runs
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.sentences import (
@@ -55,7 +56,7 @@ def _axes(found: Ablation | None, say: Strings) -> list[str]:
     if not measured:
         return [say("discussion.no_axis")]
     measured.sort(key=lambda axis: -(axis.share or 0))
-    return [" ".join(_axis(axis, say) for axis in measured)]
+    return [pointing(" ".join(_axis(axis, say) for axis in measured), "main_effects")]
 
 
 def _axis(axis: Axis, say: Strings) -> str:
@@ -92,7 +93,7 @@ def _wrong(found: Failures | None, say: Strings) -> list[str]:
         f"{term(group.value, say)} ({say.percent(group.count / total)})"
         for group in groups[:MOST_CLASSES]
     ]
-    return [say.count("discussion.wrong", total, classes=say.list(rows))]
+    return [pointing(say.count("discussion.wrong", total, classes=say.list(rows)), "failures")]
 
 
 def _cheapest(outcome: Outcome, say: Strings) -> list[str]:
@@ -104,11 +105,12 @@ def _cheapest(outcome: Outcome, say: Strings) -> list[str]:
     dearest = max(tied, key=lambda run: run.trainable_parameters)
     if cheapest.trainable_parameters == dearest.trainable_parameters:
         return []
-    return [
-        say("discussion.cheapest", name=outcome.names[cheapest.id],
-            parameters=say.integer(cheapest.trainable_parameters),
-            most=say.integer(dearest.trainable_parameters))
-    ]  # fmt: skip
+    words = say(
+        "discussion.cheapest", name=outcome.names[cheapest.id],
+        parameters=say.integer(cheapest.trainable_parameters),
+        most=say.integer(dearest.trainable_parameters),
+    )  # fmt: skip
+    return [pointing(words, "f1_parameters")]
 
 
 def _next(outcome: Outcome, found: DecoderAnalysis, say: Strings) -> list[str]:

@@ -1,3 +1,3 @@
 """How the study was made, and how it is made again."""
 
-__all__ = ["data", "grid", "lora", "method", "references", "reproduce"]
+__all__ = ["data", "grid", "lora", "method", "references", "reproduce", "works"]

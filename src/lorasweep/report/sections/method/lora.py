@@ -5,6 +5,7 @@ from collections import Counter
 from lorasweep.folder.records import RunRecord
 from lorasweep.report.blocks import Block, Code, Paragraph, Section
 from lorasweep.report.load import Outcome
+from lorasweep.report.sections.method.works import citations
 from lorasweep.report.tables import Cell, Column, Table
 from lorasweep.report.words.language import Strings
 
@@ -14,7 +15,7 @@ UPDATE = "W' = W + ΔW,   ΔW = (alpha / r) · B · A,   W: d × k,   B: d × r,
 def lora(outcome: Outcome, say: Strings) -> Section:
     """Explain LoRA, and count what one run of the study trained instead of all weights."""
     blocks: list[Block] = [
-        Paragraph(say("lora.idea")),
+        Paragraph(say("lora.idea", hu=citations(outcome, say)["hu"])),
         Code(say("lora.update"), UPDATE),
         Paragraph(say("lora.start")),
         Paragraph(say("lora.ranks")),

@@ -1,12 +1,9 @@
 """Method: what was trained and how it was scored, in words and as the values of the study."""
 
-import json
-from collections.abc import Iterator
-from typing import Any
-
 from lorasweep.report.blocks import Block, Code, Notice, Paragraph, Section
 from lorasweep.report.load import Outcome
-from lorasweep.report.tables import Column, Table
+from lorasweep.report.sections.method.settings import settings
+from lorasweep.report.sections.method.works import citations
 from lorasweep.report.words.language import Strings
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.study.study import Study
@@ -14,6 +11,9 @@ from lorasweep.study.study import Study
 # A finished study says what "auto" came to; one that was never prepared has titles, as most do.
 SPLITS = {"auto": "method.by_article", "article": "method.by_article",
           "paragraph": "method.by_paragraph", "question": "method.by_question"}  # fmt: skip
+# Sentences on what only some studies use, and the first authors of the works that they cite.
+OF_ADAPTERS = {"rslora": "kalajdzievski", "lora_plus": "hayou"}
+OF_DECODERS = {"top_k": "fan", "nucleus": "holtzman"}
 
 
 def method(outcome: Outcome, say: Strings) -> Section:
@@ -24,25 +24,13 @@ def method(outcome: Outcome, say: Strings) -> Section:
         Code(say("method.prompt"), results.prompt),
     ]
     blocks.append(Paragraph(_training(outcome, say)))
-    blocks += (
-        [Paragraph(_scoring(study, say)), Paragraph(say("method.statistics"))] if study else []
-    )
-    values = _values(outcome)
-    blocks.append(
-        pairs("hyperparameters", values, say("method.hyperparameters"), say)
-        if values
-        else Notice(say("method.no_recipe"))
-    )
+    cited = citations(outcome, say)
+    if study:
+        blocks.append(Paragraph(_scoring(study, cited, say)))
+        named = {name: cited[name] for name in ("efron", "westfall", "hansen")}
+        blocks.append(Paragraph(say("method.statistics", **named)))
+    blocks.append(settings(outcome, say) or Notice(say("method.no_recipe")))
     return Section("method", say("method.title"), blocks)
-
-
-def pairs(id: str, values: dict[str, Any], caption: str, say: Strings) -> Table:
-    """Return a table of names and values."""
-    columns = [
-        Column("name", say("column.name")),
-        Column("value", say("column.value"), kind="long"),
-    ]
-    return Table(id, caption, columns, [[name, _text(value)] for name, value in values.items()])
 
 
 def _questions(study: Study | None, say: Strings) -> str:
@@ -66,53 +54,40 @@ def _training(outcome: Outcome, say: Strings) -> str:
     ]  # fmt: skip
     sentences += [say("method.lora")] if "lora" in methods else []
     sentences += [say("method.full")] if "full" in methods else []
-    sentences += [_recipe(outcome.study, say)] if outcome.study else []
+    cited = citations(outcome, say)
+    sentences += [
+        say(f"method.{key}", **{name: cited[name]})
+        for key, name in OF_ADAPTERS.items()
+        if name in cited
+    ]
+    sentences += [_recipe(outcome.study, cited, say)] if outcome.study else []
     if lanes := max((run.pack.lanes for run in results.runs), default=0):
         sentences.append(say.count("method.packs", lanes))
     return " ".join(sentences)
 
 
-def _recipe(study: Study, say: Strings) -> str:
+def _recipe(study: Study, cited: dict[str, str], say: Strings) -> str:
     """Say how long and by what steps runs train; the schedule is constant, linear or cosine."""
     recipe = study.recipe
     return say(
         "method.recipe", epochs=say.count("method.epochs", recipe.epochs),
         batch=say.integer(recipe.batch_size), schedule=say(f"method.{recipe.schedule}"),
         warmup=say.percent(recipe.warmup), decay=say.plain(recipe.weight_decay),
-        norm=say.plain(recipe.max_grad_norm),
+        norm=say.plain(recipe.max_grad_norm), loshchilov=cited["loshchilov"],
     )  # fmt: skip
 
 
-def _scoring(study: Study, say: Strings) -> str:
+def _scoring(study: Study, cited: dict[str, str], say: Strings) -> str:
     evaluate = study.evaluate
     sentences = [
         say("method.scoring", tokens=say.integer(evaluate.max_new_tokens),
-            decoders=say.list(evaluate.decoders))
+            decoders=say.list(evaluate.decoders), rajpurkar=cited["rajpurkar"])
     ]  # fmt: skip
     if any(parse_decoder(name).samples for name in evaluate.decoders):
         sentences.append(say.count("method.draws", evaluate.draws))
+    sentences += [
+        say(f"method.{key}", **{name: cited[name]})
+        for key, name in OF_DECODERS.items()
+        if name in cited
+    ]
     return " ".join(sentences)
-
-
-def _values(outcome: Outcome) -> dict[str, Any]:
-    """Return the study's values by their names in its file, without the grid."""
-    study, lock = outcome.study, outcome.lock
-    if study is None or lock is None:
-        return {f"recipe.{name}": value for name, value in outcome.results.recipe.items()}
-    tables = study.model_dump(mode="json", exclude={"name", "grid", "targets"})
-    del tables["data"]["prompt"]
-    decided = {"device": lock.device, "precision": lock.precision, "threads": lock.threads,
-               "micro_tokens": lock.micro_tokens}  # fmt: skip
-    return dict(_flat(tables)) | dict(_flat({"decided": decided}))
-
-
-def _flat(tables: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tables.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

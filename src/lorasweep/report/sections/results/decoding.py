@@ -26,6 +26,7 @@ def decoding(outcome: Outcome, say: Strings) -> Section:
         blocks = [Paragraph(_in_words(name, scored, say))]
         blocks += [_figure(name, scored, say)] if len(diversities) > 1 else []
         blocks.append(_table(outcome, name, scored, say))
+        blocks.append(Paragraph(say("design_effect.meaning")))
     return Section("decoding", say("decoding.title"), blocks, is_empty=len(scored) == 1)
 
 

@@ -16,7 +16,7 @@ AXES = ("lr", "rank", "targets", "alpha", "dropout", "seed")
 def losses(outcome: Outcome, say: Strings) -> Section:
     """Draw every run's losses, and name the runs that left none."""
     training, evaluation = _training(outcome), _evaluation(outcome)
-    blocks: list[Block] = [Paragraph(say("losses.how_to_read"))]
+    blocks: list[Block] = [Paragraph(say("losses.how_to_read"), on_screen_alone=True)]
     one_step = "losses.one_training" if any(training.values()) else "losses.no_training"
     one_epoch = "losses.one_evaluation" if any(evaluation.values()) else "losses.no_evaluation"
     blocks.append(_training_figure(outcome, training, say) or Notice(say(one_step)))
