@@ -70,7 +70,7 @@ def test_a_study_says_its_language_and_changes_no_fact(folder: Path) -> None:
 
 
 def test_a_language_that_there_is_not_is_refused_with_the_study() -> None:
-    with pytest.raises(UserError, match=r"report\.language = 'fr': Input should be 'en' or 'fa'"):
+    with pytest.raises(UserError, match=r"report\.language = 'fr': expected \"en\" or \"fa\""):
         write_lock(Path("none"), language="fr")
 
 

@@ -67,11 +67,11 @@ def test_the_first_signal_is_heard_in_every_phase(
     calls: list[str] = []
 
     def signalled(whole: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*words: Any) -> Any:
+        def call(*words: Any, **options: Any) -> Any:
             calls.append("begun")
             if calls.count("begun") == count:
                 os.kill(os.getpid(), number)
-            ended = whole(*words)
+            ended = whole(*words, **options)
             calls.append("ended")
             return ended
 

@@ -243,7 +243,10 @@ def report(
         typer.Option(help="Make a document of report.md as well, by pandoc."),
     ] = None,
 ) -> None:
-    """Write the report of a study's folder anew; what was changed in it by hand stays."""
+    """Write the report of a study's folder anew.
+
+    What was changed in it by hand stays.
+    """
     from lorasweep.analysis.gaps import gaps
     from lorasweep.folder.store import Store
     from lorasweep.report.papers import write_document

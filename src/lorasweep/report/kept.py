@@ -29,7 +29,7 @@ class Written(Stored):
 def read_written(folder: Path) -> Written | None:
     """Return what was written into a folder; None where that cannot be told."""
     try:
-        return read_as(folder / WRITTEN, Written)
+        return read_as(folder / WRITTEN, Written, "the report is written anew")
     except UserError:
         return None
 
