@@ -154,7 +154,7 @@ def test_the_command_says_what_stays(folder: Path) -> None:
 
 
 def test_every_file_is_signed(out: Path) -> None:
-    written = read_as(out / "report" / kept.WRITTEN, kept.Written)
+    written = read_as(out / "report" / kept.WRITTEN, kept.Written, "")
     assert written is not None
     files = {path for path in (out / "report").rglob("*") if path.is_file()}
     assert {out / "report" / name for name in written.files} == files - {

@@ -8,10 +8,11 @@ from folders import results_of
 
 from calling import Ended, call
 from lorasweep.folder.store import Store
+from lorasweep.report.charts import drawing
 from lorasweep.running.driver import run
 from lorasweep.study.study import Study
 
-pytestmark = pytest.mark.usefixtures("no_report")
+pytestmark = pytest.mark.usefixtures("no_report", "no_pictures")
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda content: content[: len(content) // 2],
@@ -22,6 +23,13 @@ OF_RUNS = ("record.json", "history.jsonl", "losses.json", "predictions/greedy.pa
            "adapter/adapter_model.safetensors", "adapter/adapter_config.json")  # fmt: skip
 FILES = ("study.lock.json", "results.json", "base/record.json", "base/losses.json",
          "base/predictions/greedy.parquet", *(f"runs/RUN/{name}" for name in OF_RUNS))  # fmt: skip
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are written more than a hundred times, and drawing takes most of that."""
+    monkeypatch.setattr(drawing, "svg", lambda spec, say: "<svg/>")
+    monkeypatch.setattr(drawing, "png", lambda picture: b"")
 
 
 @pytest.mark.parametrize("is_of_before", [False, True], ids=["with sums", "of before"])
