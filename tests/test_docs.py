@@ -6,9 +6,11 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from typer.testing import CliRunner
 
+from calling import call
 from lorasweep.cli.main import app
 from lorasweep.folder.records import Results
 from test_layers import ROOMS
@@ -86,3 +88,19 @@ def test_the_citation_is_of_this_version() -> None:
 def test_the_changelog_has_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert version() in re.findall(r"^## ([\d.]+)", text, re.MULTILINE)
+
+
+def test_the_readmes_own_study_can_be_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(
+        r"```(?:toml)?\n(.*?)```", (DOCS.parent / "README.md").read_text("utf-8"), re.S
+    )
+    rows = next(block for block in blocks if '"context"' in block)
+    study = next(block for block in blocks if block.startswith("name = "))
+    (tmp_path / "own.jsonl").write_text(rows, "utf-8")
+    (tmp_path / "my-study.toml").write_text(study, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    ended = call("plan", "my-study.toml")
+    assert (ended.code, ended.err) == (0, "")
+    assert "4 configurations, 4 runs, 1 packs" in " ".join(ended.out.split())

@@ -3,6 +3,7 @@
 import re
 from itertools import accumulate
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import assume, given
@@ -18,6 +19,7 @@ from lorasweep.report.page import make_sections
 from lorasweep.report.words.language import Strings, languages, unmarked
 from lorasweep.report.words.terms import RIGHT, TERMS, key_of, note, term
 from lorasweep.scoring.failures.classes import FailureClass
+from lorasweep.study.sections import Language
 
 SAY, FARSI = Strings.load("en"), Strings.load("fa")
 FIELD = re.compile(r"{(\w*)}")
@@ -155,3 +157,7 @@ def test_words_for_pictures_hold_no_marks(tmp_path: Path) -> None:
     words = [figure.alternative for section in sections for figure in section.figures()]
     assert words
     assert not any(set(text) & set(ISOLATES) for text in words)
+
+
+def test_a_study_may_ask_for_every_language_that_there_is() -> None:
+    assert list(get_args(Language)) == languages()
