@@ -78,3 +78,13 @@ def test_before_the_first_run_there_is_the_base_alone(store: Store, plan: Plan) 
 def test_a_step_is_counted_from_1_and_an_evaluation_comes_after_as_many() -> None:
     assert failed_step(Failure(step=0, quantity="gradient norm", value="inf")) == 1
     assert failed_step(Failure(step=3, quantity="evaluation loss", value="nan")) == 3
+
+
+def test_a_run_that_failed_after_it_was_scored_takes_nothing_from_the_others(
+    store: Store, plan: Plan
+) -> None:
+    """As an adapter from elsewhere does whose files are gone."""
+    failed = make_record("b", 30.0).model_copy(update={"state": "failed"})
+    results = summary(store, plan, make_record("a", 20.0), failed)
+    assert results.chosen == "a"
+    assert [run.id for run in ranked(results)] == ["a"]

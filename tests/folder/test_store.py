@@ -149,6 +149,24 @@ def test_a_folder_appears_only_when_it_is_whole_and_takes_the_olds_place(tmp_pat
     assert files_of(tmp_path) == {"adapter/new"}
 
 
+def test_a_stop_while_a_folder_takes_its_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, replace = tmp_path / "report", os.replace
+    place.mkdir()
+    (place / "old").touch()
+
+    def stopped(source: Path, target: Path) -> None:
+        if target == place and not (source / "old").exists():
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt), replaced_folder(place) as aside:
+        (aside / "new").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["report", "old"]
+
+
 def test_folders_may_be_read_by_those_who_may_read_their_parent(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     with replaced_folder(tmp_path / "adapter"):

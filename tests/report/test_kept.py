@@ -118,10 +118,12 @@ def test_a_new_report_that_was_taken_over_is_no_edit(folder: Path) -> None:
 def test_files_that_people_put_there_stay(folder: Path) -> None:
     page = write_report(folder)
     (page.parent / "notes").mkdir()
-    (page.parent / "notes" / "mine.txt").write_text(MINE)
+    own = [page.parent / "notes" / "mine.txt", page.parent / "notes" / "index.html"]
+    for file in own:
+        file.write_text(MINE)
     for _ in range(2):
         write_report(folder)
-    assert (page.parent / "notes" / "mine.txt").read_text() == MINE
+    assert [file.read_text() for file in own] == [MINE, MINE]
 
 
 @pytest.mark.parametrize("hashes", [None, "{broken"])
@@ -132,12 +134,14 @@ def test_without_hashes_the_written_report_is_kept_under_another_name(
     said: list[str] = []
     page = write_report(folder)
     page.with_name("report.md").write_text(MINE)
+    page.with_name("keep.txt").write_text(MINE)
     if hashes is None:
         page.with_name(kept.WRITTEN).unlink()
     else:
         page.with_name(kept.WRITTEN).write_text(hashes)
     write_report(folder, tell=said.append)
     assert page.with_name("report.old.md").read_text() == MINE
+    assert page.with_name("keep.txt").read_text() == MINE
     assert "small-grid" in page.with_name("report.md").read_text()
     assert "report.old.md" in said[0]
     write_report(folder, tell=said.append)

@@ -32,6 +32,15 @@ def test_without_an_analysis_nothing_is_compared() -> None:
     assert tied_runs(make_results(runs)) == set()
 
 
+def test_a_best_run_whose_answers_are_gone_is_tied_with_nobody() -> None:
+    runs = [make_run(0, 50.0), make_run(1, 62.0), make_run(2, 60.0)]
+    found = standing(analysed(runs, {runs[0].id: 0.4, runs[2].id: 1.0}))
+    assert found is not None
+    assert found.best.run is runs[1]
+    assert not found.tied + found.behind
+    assert [each.run for each in found.not_compared] == [runs[2], runs[0]]
+
+
 def test_equal_runs_stay_in_their_order_so_that_the_chosen_one_is_first() -> None:
     runs = [make_run(0, 50.0, label="z"), make_run(1, 50.0, label="a")]
     assert [each.run for each in scored_runs(make_results(runs))] == runs

@@ -172,13 +172,13 @@ def failed_step(failure: Failure) -> int:
 
 def _f1(run: RunRecord) -> float:
     scores = scores_of(run.metrics, "greedy")
-    return -1.0 if scores is None else scores.f1
+    return -1.0 if scores is None or run.state != "done" else scores.f1
 
 
 def ranked(results: Results, decoder: str = "greedy") -> list[RunRecord]:
     """Return the finished runs from the highest F1 to the lowest."""
     scored = [(scores_of(run.metrics, decoder), run) for run in results.runs]
-    found = [(scores.f1, run) for scores, run in scored if scores is not None]
+    found = [(s.f1, run) for s, run in scored if s is not None and run.state == "done"]
     return [run for _, run in sorted(found, key=lambda pair: -pair[0])]
 
 

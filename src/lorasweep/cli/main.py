@@ -1,7 +1,6 @@
 """The command line: one thin function per command; what it needs is imported when it runs."""
 
 import sys
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -42,6 +41,9 @@ app = typer.Typer(
 
 def _say_version(is_asked: bool) -> None:
     if is_asked:
+        # Only here: it takes as long as all else that --help needs.
+        from importlib.metadata import version
+
         print(f"lorasweep {version('lorasweep')}")
         raise typer.Exit
 

@@ -117,16 +117,20 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     """Give a folder aside to fill; on success it takes the folder's place, else it is removed."""
     refuse_if_gone(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = _aside(path)
+    aside, before = _aside(path), _aside(path.with_name(f"{path.name}.before"))
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
         yield aside
         open_as_the_umask_says(aside)
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            os.replace(path, before)
         os.replace(aside, path)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if before.is_dir() and not path.exists():
+            os.replace(before, path)
+        for folder in (aside, before):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_aside(path: Path) -> None:

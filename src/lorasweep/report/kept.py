@@ -10,6 +10,8 @@ from pydantic import Field
 from lorasweep.errors import UserError
 from lorasweep.folder.files import read_as, write_json
 from lorasweep.folder.stored import Stored
+from lorasweep.report.load import PAGE
+from lorasweep.report.words.language import languages
 
 WRITTEN = "written.json"
 # What of a folder without hashes, as older versions left it, may hold somebody's words.
@@ -90,7 +92,13 @@ def _changed(folder: Path, before: Written) -> Iterator[str]:
 
 
 def _without_hashes(old: Path, new: Path) -> list[str]:
-    """Keep an older version's report.md under another name: it may have been edited."""
+    """Keep an older version's report.md under another name, as it may have been edited, and others.
+
+    Figures and tables are the report's own: an older one had some that this one has not.
+    """
+    for name in _names(old):
+        if not (new / name).exists() and not name.startswith(("figures/", "tables/")):
+            _copy(old / name, new / name)
     if not (old / LIKELY_EDITED).is_file():
         return []
     kept = with_mark(new / LIKELY_EDITED, "old")
@@ -101,7 +109,7 @@ def _without_hashes(old: Path, new: Path) -> list[str]:
 def _names(folder: Path) -> Iterable[str]:
     """Return the files of a report, without those of reports in other languages below it."""
     files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
-    others = {path.parent.relative_to(folder) for path in folder.glob("*/index.html")}
+    others = {Path(name) for name in languages() if (folder / name / PAGE).is_file()}
     return [file.as_posix() for file in files
             if file.parts[-1] != WRITTEN and not others & set(file.parents)]  # fmt: skip
 

@@ -66,6 +66,8 @@ def standing(results: Results) -> Standing | None:
     best, *others = scored
     found, tied = analysis_of(results), tied_runs(results)
     compared = set(found.tied_best.p_values) if found and found.tied_best else set()
+    if best.run.id not in compared:  # its answers are gone: what was compared is not with it
+        compared = tied = set()
     return Standing(
         best,
         tied=[each for each in others if each.run.id in tied],

@@ -103,7 +103,7 @@ class MissingScores:
 def _names_of(scored: Scored, role: str) -> list[str]:
     """Return the files that scores are kept in."""
     answers = [predictions_name(decoder, role) for decoder in scored.predictions]
-    in_json = [str(Path(name).with_suffix(".json")) for name in answers]
+    in_json = [Path(name).with_suffix(".json").as_posix() for name in answers]
     return [*([LOSSES] if scored.losses else []), *answers, *in_json]
 
 
