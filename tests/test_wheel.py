@@ -140,7 +140,7 @@ def test_a_study_is_trained_scored_and_reported(finished: Path) -> None:
 
 def test_its_report_is_in_persian_too_and_a_run_has_a_card(programs: Path, finished: Path) -> None:
     output(programs / "lorasweep", "report", finished, "--lang", "fa", folder=finished)
-    assert 'lang="fa" dir="rtl"' in (finished / "report/index.html").read_text("utf-8")
+    assert 'lang="fa" dir="rtl"' in (finished / "report/fa/index.html").read_text("utf-8")
     label = json.loads((finished / "results.json").read_text("utf-8"))["runs"][0]["label"]
     output(programs / "lorasweep", "export", finished, "--run", label, folder=finished)
     (card,) = finished.glob("exports/*/README.md")
@@ -152,4 +152,4 @@ def test_what_an_extra_brings_is_asked_for_by_its_name(
 ) -> None:
     ended = call(programs / "lorasweep", "run", file, "--executor", "ray", folder=tmp_path)
     assert ended.returncode == 2
-    assert "pip install 'lorasweep[ray]'" in ended.stderr
+    assert "pip install 'lorasweep-VERSION-py3-none-any.whl[ray]'" in ended.stderr
