@@ -124,6 +124,22 @@ def test_a_model_that_brings_its_own_code_is_refused(tmp_path: Path) -> None:
             read(str(folder))
 
 
+def test_quantised_weights_are_refused_by_their_method(tmp_path: Path) -> None:
+    config = {**CONFIG, "quantization_config": {"quant_method": "gptq", "bits": 4}}
+    folder = model_folder(tmp_path / "mine", config=config)
+    for read in (models.read_config, models.locate):
+        with pytest.raises(UserError, match=r"its weights are quantised \(gptq in config\.json\)"):
+            read(str(folder))
+
+
+def test_an_adapter_beside_a_model_is_refused(tmp_path: Path) -> None:
+    """transformers would load both together, and the base model be scored so."""
+    folder = model_folder(tmp_path / "mine")
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"beside the model lies an adapter"):
+        models.locate(str(folder))
+
+
 @pytest.mark.parametrize("base", ["smolm2-135m", "gtp2", "./gtp2"])
 def test_a_wrong_name_gets_the_nearest_alias(base: str) -> None:
     for read in (models.read_config, models.locate):

@@ -1,3 +1,4 @@
+import copy
 import json
 import re
 from collections.abc import Callable
@@ -236,3 +237,19 @@ def test_clusters_by_article_need_several(file: Path, tmp_path: Path) -> None:
     assert len(said) == 1
     flags = ["evaluate.clusters=article", "data.num_eval=60"]
     assert not [w for w in prepare(tiny.load(file, *flags)).warnings if "evaluate.clusters" in w]
+
+
+@pytest.mark.parametrize("added", ["a word", "the end"])
+def test_a_token_that_the_model_has_no_row_for_is_named(
+    tmp_path: Path, make_model: Callable[..., Any], tokenizer: Any, added: str
+) -> None:
+    """As after add_tokens or a new end token without resize_token_embeddings."""
+    wider = copy.deepcopy(tokenizer)
+    if added == "a word":
+        wider.add_tokens(["Velmora"])
+    else:
+        wider.add_special_tokens({"eos_token": "Velmora"})
+    file = tiny.write_study(tmp_path, make_model("gpt2"), wider)
+    train = write_rows(tmp_path / "own.jsonl", ("A town is Velmora.", "Velmora"))
+    with pytest.raises(UserError, match=r"token 'Velmora' is 600, and the model has 600 rows"):
+        prepare(tiny.load(file, f"data.train={train}", f"data.eval={train}"))

@@ -28,6 +28,7 @@ NOTE_FILE = "lorasweep.json"
 CHECKSUMS = "SHA256SUMS"
 CONFIG = "config.json"
 CARD = "README.md"
+ADAPTER_CONFIG = "adapter_config.json"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = (
@@ -118,6 +119,11 @@ def locate(base: str) -> Path:
         folder = _snapshot(HUB_ID_OF_ALIAS.get(base, base))
     _checked_config(_config_file(folder).read_bytes(), base)
     weight_files(folder)
+    if (folder / ADAPTER_CONFIG).exists():
+        raise UserError(
+            f"{folder}: beside the model lies an adapter ({ADAPTER_CONFIG}), and transformers would "
+            "load it with the model; move it out, or bring it in with `lorasweep import`"
+        )
     return folder
 
 
@@ -235,6 +241,12 @@ def _checked_config(content: bytes, base: str) -> dict[str, Any]:
         raise UserError(
             f"{base}: the model brings its own Python code (auto_map in {CONFIG}), "
             "and lorasweep runs no code from a model; choose one that transformers has built in"
+        )
+    if quantised := config.get("quantization_config"):
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+        raise UserError(
+            f"{base}: its weights are quantised ({method or 'quantization_config'} in {CONFIG}), "
+            "and lorasweep trains on plain ones; choose the model that they were made from"
         )
     return config
 

@@ -78,6 +78,7 @@ def prepare(
     study = _with_split(study, selection)
     tokenizer = load_tokenizer(folder)
     sets = question_sets(study, selection, tokenizer, max_tokens)
+    _refuse_unknown_tokens(study, config, tokenizer, sets)
     _refuse_narrow_window(study, config, sets)
     cards = {role: card_of(role, sets) for role in sets}
     unreachable = unreachable_warnings(sets, tokenizer, study.evaluate.max_new_tokens)
@@ -123,6 +124,27 @@ def _max_tokens(study: Study, folder: Path) -> int:
     if known and wanted and wanted > known:
         raise UserError(f"data.max_tokens = {wanted}: {study.model.base} knows {known} positions")
     return wanted or known or UNBOUNDED
+
+
+def _refuse_unknown_tokens(
+    study: Study, config: dict[str, Any], tokenizer: Any, sets: dict[str, QuestionSet]
+) -> None:
+    """Raise UserError for a token that the model has no embedding of."""
+    rows = config.get("vocab_size")
+    trees = (tree for questions in sets.values() for tree in questions.forest.trees)
+    used = {tokenizer.eos_token_id}
+    used.update(
+        max(ids)
+        for tree in trees
+        for ids in (tree.trunk_ids, *(branch.input_ids for branch in tree.branches))
+        if ids
+    )
+    if isinstance(rows, int) and (largest := max(used)) >= rows:
+        token = tokenizer.convert_ids_to_tokens(largest)
+        raise UserError(
+            f"{study.model.base}: the tokenizer's token {token!r} is {largest}, and the model has "
+            f"{rows} rows (0 to {rows - 1}); resize_token_embeddings of transformers makes room"
+        )
 
 
 def _refuse_narrow_window(
