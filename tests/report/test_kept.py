@@ -134,14 +134,12 @@ def test_without_hashes_the_written_report_is_kept_under_another_name(
     said: list[str] = []
     page = write_report(folder)
     page.with_name("report.md").write_text(MINE)
-    page.with_name("keep.txt").write_text(MINE)
     if hashes is None:
         page.with_name(kept.WRITTEN).unlink()
     else:
         page.with_name(kept.WRITTEN).write_text(hashes)
     write_report(folder, tell=said.append)
     assert page.with_name("report.old.md").read_text() == MINE
-    assert page.with_name("keep.txt").read_text() == MINE
     assert "small-grid" in page.with_name("report.md").read_text()
     assert "report.old.md" in said[0]
     write_report(folder, tell=said.append)

@@ -121,8 +121,8 @@ def locate(base: str) -> Path:
     weight_files(folder)
     if (folder / ADAPTER_CONFIG).exists():
         raise UserError(
-            f"{folder}: beside the model lies an adapter ({ADAPTER_CONFIG}), and transformers would "
-            "load it with the model; move it out, or bring it in with `lorasweep import`"
+            f"{folder}: beside the model lies an adapter ({ADAPTER_CONFIG}); transformers would "
+            "load both; move it out, or bring it in with `lorasweep import`"
         )
     return folder
 

@@ -92,13 +92,7 @@ def _changed(folder: Path, before: Written) -> Iterator[str]:
 
 
 def _without_hashes(old: Path, new: Path) -> list[str]:
-    """Keep an older version's report.md under another name, as it may have been edited, and others.
-
-    Figures and tables are the report's own: an older one had some that this one has not.
-    """
-    for name in _names(old):
-        if not (new / name).exists() and not name.startswith(("figures/", "tables/")):
-            _copy(old / name, new / name)
+    """Keep an older version's report.md under another name: it may have been edited."""
     if not (old / LIKELY_EDITED).is_file():
         return []
     kept = with_mark(new / LIKELY_EDITED, "old")
