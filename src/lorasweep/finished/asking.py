@@ -110,21 +110,16 @@ class Panel:
         if not runs:
             yield 1
             return
-        saved = [load_adapter(self._sound(run)) for run in runs]
+        saved = [load_adapter(self.store.sound_weights(run)) for run in runs]
         with self.base.adapted([UNADAPTED, *map(answering_lane, saved)]) as adapters:
             for k, adapter in enumerate(saved, 1):
                 adapters.put(k, adapter.weights)
             yield 1 + len(saved)
 
-    def _sound(self, run: RunRecord) -> Path:
-        files = self.store.of_run(run.id)
-        is_full = run.configuration.method == "full"
-        return files.sound(files.model_folder if is_full else files.adapter_folder)
-
     def _from_full_model(
         self, run: RunRecord, tree: Tree, decoder: str, context: str
     ) -> list[tuple[Answer, tuple[Token, ...]]]:
-        folder = self._sound(run)
+        folder = self.store.sound_weights(run)
         model = load_model(folder, self.base.device)
         base = unfreeze(model, load_tokenizer(folder), self.lock.precision)
         return self._replies(base, tree, 1, decoder, context)[0]

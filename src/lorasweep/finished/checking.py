@@ -10,7 +10,8 @@ from lorasweep.errors import UserError
 from lorasweep.folder.records import BaseRecord, Lock, RunRecord
 from lorasweep.folder.run_files import RunFiles
 from lorasweep.folder.store import Store
-from lorasweep.folder.sums import HISTORY, LOSSES, RECORD, RUNGS, claimed, names_in, sum_of
+from lorasweep.folder.sums import HISTORY, LOSSES, RECORD, RUNGS, claimed, names_in
+from lorasweep.hub.checksums import sha256_of
 from lorasweep.training.checkpoint import checkpoint_files, is_summed, read_checkpoint
 
 State = Literal["sound", "missing", "damaged", "unverified"]
@@ -77,7 +78,7 @@ def _checked(store: Store, files: RunFiles, name: str, known: str | None) -> Che
     if not path.is_file():
         return Checked(place, "missing", remedy)
     if known is not None:
-        is_sound = sum_of(path) == known
+        is_sound = sha256_of(path) == known
         return Checked(place, "sound") if is_sound else Checked(place, "damaged", remedy)
     try:
         _read(files, name)

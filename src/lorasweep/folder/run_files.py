@@ -30,9 +30,9 @@ from lorasweep.folder.sums import (
     RECORD,
     RUNGS,
     predictions_name,
-    sum_of,
     sums_in_record,
 )
+from lorasweep.hub.checksums import sha256_of
 
 
 class RunFiles:
@@ -181,7 +181,7 @@ class RunFiles:
     def _refuse_changed(self, path: Path, remedy: str) -> None:
         """Raise UserError where a file is not what it was when the record was written."""
         known = sums_in_record(self.folder).get(path.relative_to(self.folder).as_posix())
-        if known is not None and path.is_file() and sum_of(path) != known:
+        if known is not None and path.is_file() and sha256_of(path) != known:
             raise UserError(
                 f"{path}: damaged (its SHA-256 is not the one in {RECORD} beside it); {remedy}"
             )

@@ -47,6 +47,15 @@ class Store:
         """The files of one run."""
         return RunFiles(self.run_folder(run_id))
 
+    def sound_weights(self, run: RunRecord) -> Path:
+        """Return the folder of a run's adapter, or of its model where that was trained in full.
+
+        Raises UserError where its files are not what was written.
+        """
+        files = self.of_run(run.id)
+        is_full = run.configuration.method == "full"
+        return files.sound(files.model_folder if is_full else files.adapter_folder)
+
     @property
     def of_base(self) -> RunFiles:
         """The files of the untuned base model."""

