@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from lorasweep.data.squad.selection import sample
+from lorasweep.data.encoding import TreeBuilder
+from lorasweep.data.selection import sample
 from lorasweep.data.squad.sources import load
-from lorasweep.data.trees import Tree, TreeBuilder
+from lorasweep.data.trees import Tree
 from lorasweep.model.base import DTYPES, freeze
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import multiplies_bf16_fast, resolve_precision
@@ -54,7 +55,7 @@ def gpt2_tokenizer() -> Any:
 def examples(unit: str, tokenizer: Any, count: int = BATCH) -> tuple[Tree, ...]:
     """Return trees of at least so many real questions, drawn by paragraph or one by one."""
     data = load([str(SHARED / "data" / "squad" / "train-44-articles.json")])
-    paragraphs = sample(data.paragraphs, count, seed=0, unit=unit)
+    paragraphs = sample(data.groups, count, seed=0, unit=unit)
     return TreeBuilder(tokenizer, PROMPT, 1024).build(paragraphs).trees
 
 

@@ -21,9 +21,10 @@ from transformers import PreTrainedModel
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.rows import prompts_of
 from lorasweep.answering.decode.strategies import decode_greedy
-from lorasweep.data.squad.selection import sample
+from lorasweep.data.encoding import TreeBuilder
+from lorasweep.data.selection import sample
 from lorasweep.data.squad.sources import load
-from lorasweep.data.trees import Tree, TreeBuilder
+from lorasweep.data.trees import Tree
 from lorasweep.model.base import DTYPES, Base, freeze, load_model, load_tokenizer
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import describe
@@ -126,7 +127,7 @@ def main() -> None:
     keep_freed_memory()
     model, base = load_both(options)
     data = load([str(SHARED / "data" / "squad" / "dev-a.json")])
-    paragraphs = sample(data.paragraphs, options.questions, seed=0, unit="paragraph")
+    paragraphs = sample(data.groups, options.questions, seed=0, unit="paragraph")
     trees = TreeBuilder(base.tokenizer, PROMPT, 1024, NUM_NEW).build(paragraphs).trees
     ways = {
         "lorasweep": lambda: by_trees(base, trees),

@@ -21,8 +21,8 @@ from importlib import resources
 from pathlib import Path
 
 from lorasweep.analysis.analyse import analyse
-from lorasweep.data.squad.dataset import Dataset, Paragraph, fingerprint_of
-from lorasweep.data.squad.selection import select
+from lorasweep.data.examples import Dataset, Group, fingerprint_of
+from lorasweep.data.selection import select
 from lorasweep.data.squad.sources import load
 from lorasweep.folder.records import (
     BaseRecord,
@@ -66,24 +66,24 @@ def make_study(questions: Path) -> Study:
 
 def write_questions(file: Path, num_questions: int) -> None:
     """Write the bundled paragraphs again and again, under new ids, until there are enough."""
-    bundled = load(["bundled"]).paragraphs
-    copies = -(-num_questions // sum(len(paragraph.questions) for paragraph in bundled))
+    bundled = load(["bundled"]).groups
+    copies = -(-num_questions // sum(len(paragraph.examples) for paragraph in bundled))
     articles = [
-        {"title": f"{one.article} {copy}", "paragraphs": [_as_squad(one, copy)]}
+        {"title": f"{one.source} {copy}", "paragraphs": [_as_squad(one, copy)]}
         for copy in range(copies)
         for one in bundled
     ]
     file.write_text(json.dumps({"version": "1.1", "data": articles}), encoding="utf-8")
 
 
-def _as_squad(paragraph: Paragraph, copy: int) -> dict[str, object]:
+def _as_squad(paragraph: Group, copy: int) -> dict[str, object]:
     asked = [
         {
             "id": f"{question.id}-{copy}",
-            "question": question.text,
-            "answers": [{"text": a.text, "answer_start": a.start} for a in question.answers],
+            "question": question.prompt,
+            "answers": [{"text": text, "answer_start": start} for text, start in question.placed],
         }
-        for question in paragraph.questions
+        for question in paragraph.examples
     ]
     return {"context": paragraph.context, "qas": asked}
 
@@ -98,20 +98,20 @@ def skill_of(run: PlannedRun) -> float:
 
 
 def answers(
-    paragraphs: Sequence[Paragraph], skill: float, seed: str, draws: int = 1
+    paragraphs: Sequence[Group], skill: float, seed: str, draws: int = 1
 ) -> Iterator[Prediction]:
     """Yield answers: right, a piece of the context near the reference, another piece, or a loop."""
     chance = random.Random(seed)
     for paragraph in paragraphs:
-        for question in paragraph.questions:
-            references = [answer.text for answer in question.answers]
+        for question in paragraph.examples:
+            references = list(question.references)
             hardness = random.Random(question.id).random()
             for draw in range(draws):
                 p = min(0.97, max(0.02, skill + 0.9 * (0.5 - hardness)))
                 text = _answer(paragraph.context, references[0], p, chance)
                 yield Prediction(
-                    id=question.id, article=paragraph.article, paragraph=paragraph.id,
-                    question=question.text, prediction=text, answers=references,
+                    id=question.id, article=paragraph.source, paragraph=paragraph.id,
+                    question=question.prompt, prediction=text, answers=references,
                     ended=len(text.split()) < 12, num_tokens=1 + len(text) // 4,
                     exact_match=exact_match(text, references), f1=f1(text, references), draw=draw,
                 )  # fmt: skip
@@ -139,9 +139,9 @@ class Invented:
     questions: Dataset
 
     @property
-    def paragraphs(self) -> Sequence[Paragraph]:
+    def paragraphs(self) -> Sequence[Group]:
         """The paragraphs that are answered."""
-        return self.questions.paragraphs
+        return self.questions.groups
 
     def write(self) -> None:
         """Write lock, base, runs, results and their analysis."""

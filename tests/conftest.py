@@ -21,9 +21,11 @@ from transformers import (
 )
 
 import tiny
+from asked import Placed, question_of
 from lorasweep import Results, Study, run
-from lorasweep.data.squad.dataset import Answer, Paragraph, Question
-from lorasweep.data.trees import Tree, TreeBuilder
+from lorasweep.data.encoding import TreeBuilder
+from lorasweep.data.examples import Group
+from lorasweep.data.trees import Tree
 from lorasweep.folder.store import Store
 from lorasweep.model.base import Base, freeze
 from lorasweep.running import session
@@ -224,15 +226,15 @@ PASSAGES = (
 
 
 @pytest.fixture(scope="session")
-def paragraphs() -> tuple[Paragraph, ...]:
+def paragraphs() -> tuple[Group, ...]:
     """Eight short paragraphs of one to three questions, 15 in all."""
     return tuple(
-        Paragraph(
+        Group(
             f"passages/{number}",
             "passages",
             context,
             tuple(
-                Question(f"q{number}.{i}", asked, (Answer(answer, context.index(answer)),))
+                question_of(f"q{number}.{i}", asked, (Placed(answer, context.index(answer)),))
                 for i, (asked, answer) in enumerate(zip(rest[::2], rest[1::2], strict=True))
             ),
         )
@@ -241,9 +243,7 @@ def paragraphs() -> tuple[Paragraph, ...]:
 
 
 @pytest.fixture(scope="session")
-def trees(
-    tokenizer: PreTrainedTokenizerFast, paragraphs: tuple[Paragraph, ...]
-) -> tuple[Tree, ...]:
+def trees(tokenizer: PreTrainedTokenizerFast, paragraphs: tuple[Group, ...]) -> tuple[Tree, ...]:
     """The trees of the short paragraphs."""
     return TreeBuilder(tokenizer, PROMPT, max_tokens=512).build(paragraphs).trees
 

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from lorasweep.data.squad.dataset import Dataset
-from lorasweep.data.squad.selection import look
+from lorasweep.data.examples import Dataset
+from lorasweep.data.selection import look
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 from lorasweep.hub.models import read_config
@@ -156,26 +156,26 @@ def mutant(value: Any, write: Callable[[Any], bytes], rng: random.Random) -> byt
 
 def assert_sound(dataset: Dataset) -> None:
     """Check all that holds of questions, whatever file they came from."""
-    ids = [q.id for p in dataset.paragraphs for q in p.questions]
+    ids = [q.id for p in dataset.groups for q in p.examples]
     assert len(set(ids)) == len(ids) > 0
     assert not set(ids) & dataset.unanswerable_ids
-    assert len({p.id for p in dataset.paragraphs}) == len(dataset.paragraphs)
-    for paragraph in dataset.paragraphs:
+    assert len({p.id for p in dataset.groups}) == len(dataset.groups)
+    for paragraph in dataset.groups:
         paragraph.context.encode()
-        for question in paragraph.questions:
-            assert question.text.strip()
+        for question in paragraph.examples:
+            assert question.prompt.strip()
             assert question.id.strip()
-            assert question.answers
-            question.text.encode()
-            for answer in question.answers:
-                assert answer.text.strip()
-                where = paragraph.context.find(answer.text)
-                if answer.start < 0:
+            assert question.references
+            question.prompt.encode()
+            for text, start in question.placed:
+                assert text.strip()
+                where = paragraph.context.find(text)
+                if start < 0:
                     assert where < 0
                 else:
-                    assert paragraph.context.startswith(answer.text, answer.start)
-                is_packed = answer.text.lstrip().startswith(("{'text'", '{"text"', "['"))
-                assert not is_packed or answer.text in paragraph.context
+                    assert paragraph.context.startswith(text, start)
+                is_packed = text.lstrip().startswith(("{'text'", '{"text"', "['"))
+                assert not is_packed or text in paragraph.context
 
 
 def impossible_ids(value: Any) -> Iterator[str]:
@@ -195,7 +195,7 @@ def read_data(path: Path) -> None:
     assert_sound(dataset)
     if path.suffix == ".json":
         impossible = set(impossible_ids(json.loads(path.read_bytes().decode("utf-8-sig"))))
-        assert not impossible & {q.id for p in dataset.paragraphs for q in p.questions}
+        assert not impossible & {q.id for p in dataset.groups for q in p.examples}
 
 
 def read_scored(path: Path) -> None:

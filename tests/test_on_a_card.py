@@ -12,7 +12,7 @@ import tiny
 from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.strategies import decode
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.data.trees import Tree
 from lorasweep.folder.records import StepEntry
 from lorasweep.folder.store import Store
@@ -104,9 +104,9 @@ def test_all_weights_learn_what_they_learn_on_a_processor(
 
 
 def answers(base: Base, trees: Sequence[Tree], name: str,
-            paragraphs: Sequence[Paragraph]) -> list[list[Answer]]:  # fmt: skip
+            paragraphs: Sequence[Group]) -> list[list[Answer]]:  # fmt: skip
     """All lanes' answers by one decoder, in the order in which they come."""
-    contexts = {q.id: p.context for p in paragraphs for q in p.questions}
+    contexts = {q.id: p.context for p in paragraphs for q in p.examples}
     how, lanes = Evaluate(draws=2, seed=11, max_new_tokens=8), mixed_lanes(base)
     with base.adapted(lanes) as adapters:
         randomise_B(adapters)
@@ -117,7 +117,7 @@ def answers(base: Base, trees: Sequence[Tree], name: str,
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_answers_are_those_of_a_processor(
-    base_on: MakeBase, trees: tuple[Tree, ...], paragraphs: tuple[Paragraph, ...], name: str
+    base_on: MakeBase, trees: tuple[Tree, ...], paragraphs: tuple[Group, ...], name: str
 ) -> None:
     found = answers(base_on(CARD), trees, name, paragraphs)
     assert found == answers(base_on("cpu"), trees, name, paragraphs)

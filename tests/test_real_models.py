@@ -9,9 +9,10 @@ import torch
 from test_decode import agrees, generate
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from lorasweep.data.squad.selection import sample
+from lorasweep.data.encoding import TreeBuilder
+from lorasweep.data.selection import sample
 from lorasweep.data.squad.sources import load
-from lorasweep.data.trees import Tree, TreeBuilder, lay_out
+from lorasweep.data.trees import Tree, lay_out
 from lorasweep.errors import UserError
 from lorasweep.hub.models import locate
 from lorasweep.hub.pull import pull
@@ -53,7 +54,7 @@ def make(smollm2: Path, shared: Path) -> Callable[[str], tuple[PreTrainedModel, 
 
 def real_trees(shared: Path, tokenizer: Any, num_questions: int) -> tuple[Tree, ...]:
     dev = load([str(shared / "data" / "squad" / "dev-a.json")])
-    paragraphs = sample(dev.paragraphs, num_questions, seed=0)
+    paragraphs = sample(dev.groups, num_questions, seed=0)
     return TreeBuilder(tokenizer, PROMPT, 1024, 32).build(paragraphs).trees
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lorasweep.data.squad.dataset import Answer, Paragraph, Question
+from asked import Placed, question_of
+from lorasweep.data.examples import Group
 from lorasweep.folder.records import DataCard, Prediction, Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.study.grid import Configuration
@@ -16,14 +17,14 @@ PER_PARAGRAPH = 4
 CONTEXT = "The ship was built by Ada in 1871 and sank near Rome."
 
 
-def paragraphs(num_questions: int) -> list[Paragraph]:
+def paragraphs(num_questions: int) -> list[Group]:
     """Return paragraphs of four questions, each answered by "Ada"."""
     questions = [
-        Question(f"q{i}", f"Who built ship {i}?", (Answer("Ada", CONTEXT.index("Ada")),))
+        question_of(f"q{i}", f"Who built ship {i}?", (Placed("Ada", CONTEXT.index("Ada")),))
         for i in range(num_questions)
     ]
     return [
-        Paragraph(f"Ships/{start}", "Ships", CONTEXT, tuple(questions[start : start + 4]))
+        Group(f"Ships/{start}", "Ships", CONTEXT, tuple(questions[start : start + 4]))
         for start in range(0, num_questions, PER_PARAGRAPH)
     ]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lorasweep.analysis.questions import questions_of
-from lorasweep.data.squad.dataset import fingerprint_of
-from lorasweep.data.squad.selection import select
+from lorasweep.data.examples import fingerprint_of
+from lorasweep.data.selection import select
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard, Lock
 from lorasweep.study.study import Study

@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from asked import Placed, question_of
 from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.strategies import decode_greedy
 from lorasweep.answering.evaluate import decode_all, paragraph_losses, predictions_of
-from lorasweep.data.squad.dataset import Answer as Reference
-from lorasweep.data.squad.dataset import Paragraph, Question
+from lorasweep.data.examples import Example, Group
 from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.folder.records import Prediction
 from lorasweep.model.base import Base
@@ -88,15 +88,15 @@ def test_all_questions_are_answered_and_progress_is_told(
         assert ids == sorted(b.question_id for t in separate_rows(trees) for b in t.branches)
 
 
-def asked(question_id: str, *answers: str) -> Question:
-    return Question(question_id, f"{question_id}?", tuple(Reference(a, 0) for a in answers))
+def asked(question_id: str, *answers: str) -> Example:
+    return question_of(question_id, f"{question_id}?", tuple(Placed(a, 0) for a in answers))
 
 
 PARAGRAPHS = (
-    Paragraph("town/0", "town", "...", (asked("a", "The Mill", "an old mill"), asked("b", "1841"))),
+    Group("town/0", "town", "...", (asked("a", "The Mill", "an old mill"), asked("b", "1841"))),
     # Drawn alone, so the paragraph's id names the question too.
-    Paragraph("town/1#c", "town", "...", (asked("c", "blue clay"),)),
-    Paragraph("town/1#d", "town", "...", (asked("d", "red"),)),
+    Group("town/1#c", "town", "...", (asked("c", "blue clay"),)),
+    Group("town/1#d", "town", "...", (asked("d", "red"),)),
 )
 
 
@@ -205,9 +205,9 @@ def test_one_draw_has_no_pairs_and_one_answer_nothing_of_draws() -> None:
 
 
 def test_every_decoder_answers_every_question(
-    exact_base: Base, trees: tuple[Tree, ...], paragraphs: tuple[Paragraph, ...]
+    exact_base: Base, trees: tuple[Tree, ...], paragraphs: tuple[Group, ...]
 ) -> None:
-    contexts = {q.id: p.context for p in paragraphs for q in p.questions}
+    contexts = {q.id: p.context for p in paragraphs for q in p.examples}
     how, heard = Evaluate(max_new_tokens=3, draws=2), list[int]()
     for name in ("greedy", "span", "beam-2", "top-k-3", "nucleus-0.5", "temperature-2"):
         decoder = parse_decoder(name)
@@ -218,7 +218,7 @@ def test_every_decoder_answers_every_question(
         draws = how.draws if decoder.samples else 1
         for answers in decoded.answers_by_lane:
             rows = predictions_of(paragraphs, answers)
-            ids = [q.id for p in paragraphs for q in p.questions]
+            ids = [q.id for p in paragraphs for q in p.examples]
             assert [(r.id, r.draw) for r in rows] == [(i, n) for i in ids for n in range(draws)]
 
 

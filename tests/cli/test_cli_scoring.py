@@ -32,11 +32,11 @@ def lorasweep(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
     """Predictions of two systems for the bundled questions; the second knows fewer answers."""
-    questions = [q for paragraph in load(["bundled"]).paragraphs for q in paragraph.questions]
+    questions = [q for paragraph in load(["bundled"]).groups for q in paragraph.examples]
     paths = []
     for name, every in (("good", 7), ("poor", 2)):
         answers = {
-            question.id: "no idea" if number % every == 0 else question.answers[0].text
+            question.id: "no idea" if number % every == 0 else question.references[0]
             for number, question in enumerate(questions)
         }
         paths.append(tmp_path / f"{name}.json")
@@ -48,7 +48,7 @@ def test_articles_are_taken_for_independent_on_request(
     lorasweep: Run, files: tuple[Path, Path]
 ) -> None:
     dataset = load(["bundled"])
-    num_articles = len({paragraph.article for paragraph in dataset.paragraphs})
+    num_articles = len({paragraph.source for paragraph in dataset.groups})
     by_article = "--clusters", "article"
     _, out, _ = lorasweep("score", files[0], "bundled", "--json", *by_article)
     scored = json.loads(out)
@@ -76,7 +76,7 @@ def test_score_as_json(lorasweep: Run, files: tuple[Path, Path]) -> None:
     }  # fmt: skip
     dataset = load(["bundled"])
     assert scored["total"] == dataset.num_questions
-    assert scored["num_paragraphs"] == len(dataset.paragraphs)
+    assert scored["num_paragraphs"] == len(dataset.groups)
     assert scored["exact_match"] == pytest.approx(600 / 7, abs=0.5)
     low, high = scored["exact_match_interval"]
     assert low < scored["exact_match"] < high

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from asked import Placed
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 from lorasweep.study.study import Study
@@ -27,8 +28,8 @@ def test_the_page_shows_every_form() -> None:
 def test_every_file_of_the_page_loads(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(FILES[name], encoding="utf-8")
     dataset = load([str(tmp_path / name)])
-    assert dataset.num_questions + dataset.unanswerable >= 2
-    answers = [q.answers[0] for p in dataset.paragraphs for q in p.questions]
+    assert dataset.num_examples + dataset.unanswerable >= 2
+    answers = [Placed(*q.placed[0]) for p in dataset.groups for q in p.examples]
     assert all(answer.start >= 0 for answer in answers)
     if name == "answers.jsonl":
         assert {answer.text for answer in answers} == {"Velmora"}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question, fingerprint_of
+from asked import Placed, question_of
+from lorasweep.data.examples import Dataset, Group, fingerprint_of
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 
@@ -49,8 +50,8 @@ def write(tmp_path: Path) -> Write:
 
 def test_squad_file(write: Write) -> None:
     source = write("own.json", squad_file(squad_question(start_is_unique=True)))
-    question = Question("q1", "Who wrote?", (Answer("Ada", 0),))
-    paragraph = Paragraph("Letters/0", "Letters", CONTEXT, (question,))
+    question = question_of("q1", "Who wrote?", (Placed("Ada", 0),))
+    paragraph = Group("Letters/0", "Letters", CONTEXT, (question,))
     assert load([source]) == Dataset((source,), (paragraph,))
 
 
@@ -60,16 +61,16 @@ def test_a_context_that_is_repeated_for_each_question_is_one_paragraph(write: Wr
     (paragraph,) = article["paragraphs"]
     again = {**paragraph, "qas": [squad_question("q2")]}
     file["data"] = [article, {**article, "paragraphs": [again]}]
-    (found,) = load([write("own.json", file)]).paragraphs
+    (found,) = load([write("own.json", file)]).groups
     assert found.id == "Letters/0"
-    assert [question.id for question in found.questions] == ["q1", "q2"]
+    assert [question.id for question in found.examples] == ["q1", "q2"]
 
 
 def test_byte_order_mark_and_missing_title(write: Write) -> None:
     file = squad_file(squad_question())
     del file["data"][0]["title"]
-    (paragraph,) = load([write("own.json", "\ufeff" + json.dumps(file))]).paragraphs
-    assert (paragraph.article, paragraph.id) == ("own", "own/0")
+    (paragraph,) = load([write("own.json", "\ufeff" + json.dumps(file))]).groups
+    assert (paragraph.source, paragraph.id) == ("own", "own/0")
 
 
 def test_unanswerable_questions_are_counted_and_left_out(write: Write) -> None:
@@ -81,8 +82,8 @@ def test_unanswerable_questions_are_counted_and_left_out(write: Write) -> None:
     )
     file["data"][0]["paragraphs"].append({"context": "Nobody asks.", "qas": []})
     dataset = load([write("v2.json", file)])
-    assert [q.id for p in dataset.paragraphs for q in p.questions] == ["q1"]
-    assert (dataset.unanswerable, dataset.num_questions) == (3, 1)
+    assert [q.id for p in dataset.groups for q in p.examples] == ["q1"]
+    assert (dataset.unanswerable, dataset.num_examples) == (3, 1)
 
 
 def test_rows_in_every_form_of_answers(write: Write) -> None:
@@ -96,31 +97,31 @@ def test_rows_in_every_form_of_answers(write: Write) -> None:
         row(title="Other", answers={"text": [], "answer_start": []}),
         row(title="Other", context="Bob", extra=1),
     ]
-    letters, other = (dataset := load([write("own.jsonl", *rows)])).paragraphs
-    assert [q.id for q in letters.questions] == ["a", "own-2", "7", "own-4"]
-    assert [[a.start for a in q.answers] for q in letters.questions] == [[13], [13, -1], [18], [13]]
-    assert (letters.id, letters.article) == ("own/0", "own")
-    assert (other.id, other.questions[0].id) == ("Other/1", "own-8")
+    letters, other = (dataset := load([write("own.jsonl", *rows)])).groups
+    assert [q.id for q in letters.examples] == ["a", "own-2", "7", "own-4"]
+    assert [list(q.starts) for q in letters.examples] == [[13], [13, -1], [18], [13]]
+    assert (letters.id, letters.source) == ("own/0", "own")
+    assert (other.id, other.examples[0].id) == ("Other/1", "own-8")
     assert dataset.unanswerable == 2
 
 
 def test_equal_titles_of_two_files_do_not_depend_on_their_order(write: Write) -> None:
     one = write("one.json", squad_file(squad_question("q1")))
     two = write("two.json", squad_file(squad_question("q#2")))
-    ids = {p.id for p in load([one, two]).paragraphs}
-    assert ids == {"Letters/0@q1", "Letters/0@q%232"} == {p.id for p in load([two, one]).paragraphs}
+    ids = {p.id for p in load([one, two]).groups}
+    assert ids == {"Letters/0@q1", "Letters/0@q%232"} == {p.id for p in load([two, one]).groups}
 
 
 def test_source_id_is_the_paragraph_of_a_question_drawn_alone(write: Write) -> None:
-    (paragraph,) = load([write("c.json", squad_file(squad_question(), title="C#"))]).paragraphs
-    assert (paragraph.id, paragraph.article) == ("C%23/0", "C#")
-    assert paragraph.source_id == paragraph.id
-    assert Paragraph("A/0#q#1", "A", CONTEXT, ()).source_id == "A/0"
+    (paragraph,) = load([write("c.json", squad_file(squad_question(), title="C#"))]).groups
+    assert (paragraph.id, paragraph.source) == ("C%23/0", "C#")
+    assert paragraph.cluster_id == paragraph.id
+    assert Group("A/0#q#1", "A", CONTEXT, ()).cluster_id == "A/0"
 
 
 def test_bundled_corpus() -> None:
     dataset = load(["bundled"])
-    assert dataset.num_questions > 0
+    assert dataset.num_examples > 0
     assert dataset.sources == ("bundled",)
 
 
@@ -145,9 +146,9 @@ def test_real_squad(
     shared: Path, name: str, num_articles: int, num_paragraphs: int, num_questions: int
 ) -> None:
     dataset = load([str(shared / "data" / "squad" / f"{name}.json")])
-    assert len({p.article for p in dataset.paragraphs}) == num_articles
-    assert len({p.id for p in dataset.paragraphs}) == len(dataset.paragraphs) == num_paragraphs
-    assert (dataset.num_questions, dataset.unanswerable) == (num_questions, 0)
+    assert len({p.source for p in dataset.groups}) == num_articles
+    assert len({p.id for p in dataset.groups}) == len(dataset.groups) == num_paragraphs
+    assert (dataset.num_examples, dataset.unanswerable) == (num_questions, 0)
 
 
 def without(key: str) -> dict[str, Any]:
@@ -238,7 +239,7 @@ def test_mistakes_in_a_file(write: Write, name: str, content: Any, message: str)
 
 
 def ids(dataset: Dataset) -> list[str]:
-    return [question.id for paragraph in dataset.paragraphs for question in paragraph.questions]
+    return [question.id for paragraph in dataset.groups for question in paragraph.examples]
 
 
 def test_question_ids_that_two_files_share_get_the_files_name(write: Write) -> None:

@@ -11,13 +11,14 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from lorasweep.data.squad.dataset import Answer, Dataset
+from asked import Placed
+from lorasweep.data.examples import Dataset
 from lorasweep.data.squad.offsets import unplaced_warning
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 
 CONTEXT = "The Lune runs through Velmora."
-LUNE, VELMORA = Answer("The Lune", 0), Answer("Velmora", 22)
+LUNE, VELMORA = Placed("The Lune", 0), Placed("Velmora", 22)
 Write = Callable[[str, str], str]
 
 
@@ -47,12 +48,12 @@ def lines(*rows: dict[str, Any]) -> str:
     return "\n".join(json.dumps(each) for each in rows)
 
 
-def answers_of(dataset: Dataset) -> list[tuple[Answer, ...]]:
-    return [question.answers for p in dataset.paragraphs for question in p.questions]
+def answers_of(dataset: Dataset) -> list[tuple[Placed, ...]]:
+    return [question.placed for p in dataset.groups for question in p.examples]
 
 
 def ids_of(dataset: Dataset) -> list[str]:
-    return [question.id for p in dataset.paragraphs for question in p.questions]
+    return [question.id for p in dataset.groups for question in p.examples]
 
 
 def refusal(source: str) -> str:
@@ -64,7 +65,7 @@ def refusal(source: str) -> str:
 
 
 PAIR = {"text": ["The Lune", "Velmora"], "answer_start": [0, 22]}
-ANSWERS: list[tuple[Any, tuple[Answer, ...]]] = [
+ANSWERS: list[tuple[Any, tuple[Placed, ...]]] = [
     ("Velmora", (VELMORA,)),
     (["The Lune", "Velmora"], (LUNE, VELMORA)),
     (PAIR, (LUNE, VELMORA)),
@@ -74,18 +75,18 @@ ANSWERS: list[tuple[Any, tuple[Answer, ...]]] = [
     ([{"text": "Velmora"}, {"text": "The Lune", "answer_start": ""}], (VELMORA, LUNE)),
     ([{"text": "Velmora", "answer_start": "22"}], (VELMORA,)),
     ([{"text": "Velmora", "answer_start": 22.0}], (VELMORA,)),
-    (1711, (Answer("1711", -1),)),
+    (1711, (Placed("1711", -1),)),
     (str(PAIR), (LUNE, VELMORA)),
     (json.dumps(PAIR), (LUNE, VELMORA)),
     ("['Velmora']", (VELMORA,)),
     (str([{"text": "Velmora", "answer_start": 22}]), (VELMORA,)),
-    ("[sic]", (Answer("[sic]", -1),)),
+    ("[sic]", (Placed("[sic]", -1),)),
 ]
 
 
 @pytest.mark.parametrize(("answers", "read"), ANSWERS, ids=[str(a)[:40] for a, _ in ANSWERS])
 def test_answers_in_every_form_mean_the_same_in_rows_and_in_files(
-    write: Write, answers: Any, read: tuple[Answer, ...]
+    write: Write, answers: Any, read: tuple[Placed, ...]
 ) -> None:
     assert answers_of(load([write("r.jsonl", lines(row(answers=answers)))])) == [read]
     assert answers_of(load([write("f.json", json.dumps(nested(answers=answers)))])) == [read]
@@ -97,7 +98,7 @@ NO_ANSWERS = [[], None, "[]", {"text": [], "answer_start": []}, "{'text': [], 'a
 @pytest.mark.parametrize("answers", NO_ANSWERS, ids=str)
 def test_no_answer_in_every_form(write: Write, answers: Any) -> None:
     dataset = load([write("r.jsonl", lines(row(answers=answers), row(question="Why?")))])
-    assert (dataset.unanswerable, dataset.num_questions) == (1, 1)
+    assert (dataset.unanswerable, dataset.num_examples) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_answers_that_are_none(write: Write, answers: Any, said: str) -> None:
 def test_a_text_that_stands_in_its_context_is_a_text_whatever_it_looks_like(write: Write) -> None:
     text = "['Velmora']"
     one = row(context=f"It prints {text}.", answers=text)
-    assert answers_of(load([write("r.jsonl", lines(one))])) == [(Answer(text, 10),)]
+    assert answers_of(load([write("r.jsonl", lines(one))])) == [(Placed(text, 10),)]
 
 
 @pytest.mark.parametrize("flag", [True, "true", "True", 1, "1", 1.0])
@@ -138,8 +139,8 @@ def test_impossible_questions_have_no_answer_in_rows_as_in_files(write: Write, f
 
 @pytest.mark.parametrize("flag", [False, "false", "", None, 0, "0"])
 def test_possible_questions(write: Write, flag: Any) -> None:
-    assert load([write("r.jsonl", lines(row(is_impossible=flag)))]).num_questions == 1
-    assert load([write("f.json", json.dumps(nested(is_impossible=flag)))]).num_questions == 1
+    assert load([write("r.jsonl", lines(row(is_impossible=flag)))]).num_examples == 1
+    assert load([write("f.json", json.dumps(nested(is_impossible=flag)))]).num_examples == 1
 
 
 @pytest.mark.parametrize(
@@ -166,13 +167,13 @@ def test_ids_and_titles_as_tools_write_them(write: Write) -> None:
     rows = [row(guid="g1"), row(id=None), row(id=7), row(id="a", guid="b"), row(title=1984)]
     dataset = load([write("own.jsonl", lines(*rows, row(title=None, id="n"), row(title="")))])
     assert ids_of(dataset) == ["g1", "own-2", "7", "a", "n", "own-7", "own-5"]
-    assert [p.article for p in dataset.paragraphs] == ["own", "1984"]
+    assert [p.source for p in dataset.groups] == ["own", "1984"]
     question = nested()
     asked = question["data"][0]["paragraphs"][0]["qas"][0]
     asked["guid"] = asked.pop("id")
     question["data"][0]["title"] = 1984
-    (paragraph,) = load([write("g.json", json.dumps(question))]).paragraphs
-    assert (paragraph.article, paragraph.questions[0].id) == ("1984", "q")
+    (paragraph,) = load([write("g.json", json.dumps(question))]).groups
+    assert (paragraph.source, paragraph.examples[0].id) == ("1984", "q")
 
 
 def test_entries_without_a_title_are_articles_of_their_own(write: Write) -> None:
@@ -181,10 +182,10 @@ def test_entries_without_a_title_are_articles_of_their_own(write: Write) -> None
         entry.pop("title")
         entry["paragraphs"][0]["context"] = f"{CONTEXT} {n}"
     dataset = load([write("own.json", json.dumps({"data": entries}))])
-    assert [p.article for p in dataset.paragraphs] == ["own/0", "own/1", "A"]
+    assert [p.source for p in dataset.groups] == ["own/0", "own/1", "A"]
     # as they were when all were one article: studies of then are known again
-    assert [p.id for p in dataset.paragraphs] == ["own/0", "own/1", "A/0"]
-    assert [p.untitled_file for p in dataset.paragraphs] == ["own", "own", ""]
+    assert [p.id for p in dataset.groups] == ["own/0", "own/1", "A/0"]
+    assert [p.untitled_file for p in dataset.groups] == ["own", "own", ""]
 
 
 @pytest.mark.parametrize("form", ["list", "indented list", "lines"])
@@ -209,7 +210,7 @@ NA is sodium.",What?,NA
 
 
 def test_tables_of_text(write: Write) -> None:
-    expected = [(LUNE,), (VELMORA,), (Answer("1711", 6),), (Answer("NA", 12),)]
+    expected = [(LUNE,), (VELMORA,), (Placed("1711", 6),), (Placed("NA", 12),)]
     for dataset in (load([write("own.csv", CSV)]), load([write("own.tsv", tsv(CSV))])):
         assert answers_of(dataset) == expected
         assert ids_of(dataset) == ["a", "b", "d", "e"]
@@ -225,7 +226,7 @@ def test_packed_files_are_read_as_what_they_hold(tmp_path: Path) -> None:
     texts = {"own.csv.gz": CSV, "own.json.GZ": json.dumps(nested()), "own.jsonl.gz": lines(row())}
     for name, text in texts.items():
         (tmp_path / name).write_bytes(gzip.compress(text.encode()))
-        assert load([str(tmp_path / name)]).paragraphs[0].context == CONTEXT
+        assert load([str(tmp_path / name)]).groups[0].context == CONTEXT
     assert ids_of(load([str(tmp_path / "own.jsonl.gz")])) == ["own-1"]
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(CSV.encode())[:-9])
     assert "cut.csv.gz: cannot be read" in refusal(str(tmp_path / "cut.csv.gz"))
@@ -312,7 +313,7 @@ def test_a_home_folder_is_found(
 ) -> None:
     write("own.jsonl", lines(row()))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert load(["~/own.jsonl"]).num_questions == 1
+    assert load(["~/own.jsonl"]).num_examples == 1
     assert "~nobody-here/x.json" in refusal("~nobody-here/x.json")
 
 

@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from lorasweep.data.squad.dataset import Answer
+from asked import Placed
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 
@@ -51,12 +51,12 @@ def test_local_folder_of_parquet(tmp_path: Path) -> None:
     write_parquet(tmp_path / "own" / "letters", rows)
     source = f"hub:{tmp_path}/own/letters:train"
     dataset = load([source])
-    letters, other = dataset.paragraphs
-    assert [q.id for q in letters.questions] == ["q1", "q4"]
-    assert letters.questions[0].answers == (Answer("Ada", 0),)
+    letters, other = dataset.groups
+    assert [q.id for q in letters.examples] == ["q1", "q4"]
+    assert letters.examples[0].placed == (Placed("Ada", 0),)
     assert (letters.id, other.id) == ("Letters/0", "Other/0")
     assert (dataset.sources, dataset.unanswerable) == ((source,), 1)
-    assert load([f"hub:{tmp_path}/own/letters:default:train[:1]"]).num_questions == 1
+    assert load([f"hub:{tmp_path}/own/letters:default:train[:1]"]).num_examples == 1
 
 
 def test_local_folder_of_json_lines_without_ids(tmp_path: Path) -> None:
@@ -64,9 +64,9 @@ def test_local_folder_of_json_lines_without_ids(tmp_path: Path) -> None:
     row = {"context": CONTEXT, "question": "Who wrote?", "answers": "Bob"}
     file = tmp_path / "letters" / "data" / "train-00000-of-00001.jsonl"
     file.write_text(json.dumps(row) + "\n", encoding="utf-8")
-    (paragraph,) = load([f"hub:{tmp_path}/letters:train"]).paragraphs
-    assert (paragraph.id, paragraph.questions[0].id) == ("letters/0", "letters-0")
-    assert paragraph.questions[0].answers == (Answer("Bob", 13),)
+    (paragraph,) = load([f"hub:{tmp_path}/letters:train"]).groups
+    assert (paragraph.id, paragraph.examples[0].id) == ("letters/0", "letters-0")
+    assert paragraph.examples[0].placed == (Placed("Bob", 13),)
 
 
 @pytest.mark.parametrize(

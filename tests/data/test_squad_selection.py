@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question, fingerprint_of
-from lorasweep.data.squad.selection import sample, select
+from asked import Placed, question_of
+from lorasweep.data.examples import Dataset, Group, fingerprint_of
+from lorasweep.data.selection import sample, select
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 from lorasweep.study.sections import Data
@@ -19,13 +20,14 @@ from lorasweep.study.sections import Data
 Write = Callable[..., str]
 
 
-def paragraph(article: str, index: int, num_questions: int) -> Paragraph:
+def paragraph(article: str, index: int, num_questions: int) -> Group:
     """A made-up paragraph with a context of its own."""
     prefix = f"{article}/{index}"
     questions = (
-        Question(f"{prefix}-q{n}", f"Which {n}?", (Answer("one", 0),)) for n in range(num_questions)
+        question_of(f"{prefix}-q{n}", f"Which {n}?", (Placed("one", 0),))
+        for n in range(num_questions)
     )
-    return Paragraph(prefix, article, f"one {prefix}", tuple(questions))
+    return Group(prefix, article, f"one {prefix}", tuple(questions))
 
 
 PARAGRAPHS = st.lists(st.integers(1, 5), min_size=1, max_size=12).map(
@@ -33,11 +35,11 @@ PARAGRAPHS = st.lists(st.integers(1, 5), min_size=1, max_size=12).map(
 )
 
 
-def question_ids(paragraphs: Dataset | tuple[Paragraph, ...]) -> list[str]:
+def question_ids(paragraphs: Dataset | tuple[Group, ...]) -> list[str]:
     """The ids of the questions in order."""
     if isinstance(paragraphs, Dataset):
-        paragraphs = paragraphs.paragraphs
-    return [question.id for paragraph in paragraphs for question in paragraph.questions]
+        paragraphs = paragraphs.groups
+    return [question.id for paragraph in paragraphs for question in paragraph.examples]
 
 
 @pytest.fixture
@@ -58,19 +60,19 @@ def _article(title: str) -> dict[str, Any]:
     return {"title": title, "paragraphs": paragraphs}
 
 
-def _paragraph(made: Paragraph) -> dict[str, Any]:
+def _paragraph(made: Group) -> dict[str, Any]:
     answers = [{"text": "one", "answer_start": 0}]
-    qas = [{"id": q.id, "question": q.text, "answers": answers} for q in made.questions]
+    qas = [{"id": q.id, "question": q.prompt, "answers": answers} for q in made.examples]
     return {"context": made.context, "qas": qas}
 
 
 @settings(max_examples=60)
 @given(PARAGRAPHS, st.integers(0, 40), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_sample_of_whole_paragraphs(
-    paragraphs: list[Paragraph], num_questions: int, seed: int, random: Any
+    paragraphs: list[Group], num_questions: int, seed: int, random: Any
 ) -> None:
     drawn = sample(paragraphs, num_questions, seed)
-    total = sum(len(p.questions) for p in paragraphs)
+    total = sum(len(p.examples) for p in paragraphs)
     reached = len(question_ids(drawn))
     assert set(drawn) <= set(paragraphs)
     assert reached >= min(num_questions, total)
@@ -83,17 +85,17 @@ def test_sample_of_whole_paragraphs(
 @settings(max_examples=60)
 @given(PARAGRAPHS, st.integers(0, 40), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_sample_of_single_questions(
-    paragraphs: list[Paragraph], num_questions: int, seed: int, random: Any
+    paragraphs: list[Group], num_questions: int, seed: int, random: Any
 ) -> None:
     drawn = sample(paragraphs, num_questions, seed, "question")
-    total = sum(len(p.questions) for p in paragraphs)
+    total = sum(len(p.examples) for p in paragraphs)
     assert len(set(question_ids(drawn))) == len(drawn) == min(num_questions, total)
     by_id = {p.id: p for p in paragraphs}
     for alone in drawn:
-        (question,) = alone.questions
-        assert alone.id == f"{alone.source_id}#{question.id}"
-        assert question in by_id[alone.source_id].questions
-        assert alone.context == by_id[alone.source_id].context
+        (question,) = alone.examples
+        assert alone.id == f"{alone.cluster_id}#{question.id}"
+        assert question in by_id[alone.cluster_id].examples
+        assert alone.context == by_id[alone.cluster_id].context
     assert sample(paragraphs, None, seed, "question")[: len(drawn)] == drawn
     random.shuffle(paragraphs)
     assert sample(paragraphs, num_questions, seed, "question") == drawn
@@ -108,12 +110,12 @@ def test_seeds_draw_differently() -> None:
 def test_split_by_article_by_default(write: Write) -> None:
     train_file = write("train", 10)
     selection = select(Data(train=[train_file]))
-    train = {p.article for p in selection.train.paragraphs}
-    evaluation = {p.article for p in selection.eval.paragraphs}
+    train = {p.source for p in selection.train.groups}
+    evaluation = {p.source for p in selection.eval.groups}
     assert (len(train), len(evaluation), len(train | evaluation)) == (8, 2, 10)
     assert (selection.test, selection.warnings) == (None, ())
     other = select(Data(train=[train_file], seed=1)).eval
-    assert {p.article for p in other.paragraphs} != evaluation
+    assert {p.source for p in other.groups} != evaluation
 
 
 def test_the_bundled_questions_are_split_as_ever() -> None:
@@ -128,14 +130,14 @@ def test_the_bundled_questions_are_split_as_ever() -> None:
 
 def test_split_by_article_holds_num_eval_questions(write: Write) -> None:
     selection = select(Data(train=[write("train", 10)], num_eval=13, num_train=7))
-    assert (selection.train.num_questions, selection.eval.num_questions) == (8, 14)
-    assert len({p.article for p in selection.eval.paragraphs}) == 3
+    assert (selection.train.num_examples, selection.eval.num_examples) == (8, 14)
+    assert len({p.source for p in selection.eval.groups}) == 3
     assert selection.warnings == ()
 
 
 def test_one_article_stays_for_training(write: Write) -> None:
     selection = select(Data(train=[write("train", 3)], num_eval=100))
-    assert (selection.train.num_questions, selection.eval.num_questions) == (6, 12)
+    assert (selection.train.num_examples, selection.eval.num_examples) == (6, 12)
     assert selection.warnings == (
         "data.num_eval = 100, but there are only 12 eval questions: all are taken",
     )
@@ -162,9 +164,7 @@ def untitled(tmp_path: Path, contexts: list[str], name: str = "own") -> str:
 def test_data_without_titles_are_split_by_paragraph(tmp_path: Path) -> None:
     source = untitled(tmp_path, [f"one {n}" for n in range(10)])
     selection = select(Data(train=[source]))
-    train, evaluation = (
-        {p.context for p in d.paragraphs} for d in (selection.train, selection.eval)
-    )
+    train, evaluation = ({p.context for p in d.groups} for d in (selection.train, selection.eval))
     assert (len(train), len(evaluation), len(train | evaluation)) == (8, 2, 10)
     assert (selection.split, selection.warnings) == ("paragraph", ())
     assert select(Data(train=[source], split="paragraph")) == selection
@@ -175,7 +175,7 @@ def test_data_without_titles_are_split_by_paragraph(tmp_path: Path) -> None:
 def test_two_files_without_titles_are_two_articles_as_before(tmp_path: Path) -> None:
     sources = [untitled(tmp_path, [f"one {name}"], name) for name in ("a", "b")]
     selection = select(Data(train=sources))
-    assert (selection.split, len(selection.eval.paragraphs)) == ("article", 1)
+    assert (selection.split, len(selection.eval.groups)) == ("article", 1)
 
 
 def test_entries_without_titles_are_split_as_articles(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_entries_without_titles_are_split_as_articles(tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text(json.dumps({"data": entries}), encoding="utf-8")
     selection = select(Data(train=[str(tmp_path / "own.json")]))
     assert selection.split == "article"
-    articles = {p.article for d in (selection.train, selection.eval) for p in d.paragraphs}
+    articles = {p.source for d in (selection.train, selection.eval) for p in d.groups}
     assert articles == {f"own/{n}" for n in range(5)}
 
 
@@ -196,8 +196,8 @@ def test_several_files_of_entries_without_titles_are_split_by_file_as_before(
         (tmp_path / f"{name}.json").write_text(json.dumps({"data": entries}), encoding="utf-8")
         sources.append(str(tmp_path / f"{name}.json"))
     selection = select(Data(train=sources))
-    assert len({p.untitled_file for p in selection.eval.paragraphs}) == 1
-    assert len(selection.eval.paragraphs) == len(selection.train.paragraphs) == 5
+    assert len({p.untitled_file for p in selection.eval.groups}) == 1
+    assert len(selection.eval.groups) == len(selection.train.groups) == 5
 
 
 def test_equal_contexts_stay_on_one_side_of_a_split_by_paragraph(write: Write) -> None:
@@ -210,7 +210,7 @@ def test_equal_contexts_stay_on_one_side_of_a_split_by_paragraph(write: Write) -
     for seed in range(5):
         selection = select(Data(train=[source], split="paragraph", seed=seed))
         assert selection.warnings == ()
-        assert (selection.train.num_questions, selection.eval.num_questions) == (8, 4)
+        assert (selection.train.num_examples, selection.eval.num_examples) == (8, 4)
 
 
 def test_one_paragraph_cannot_be_split(tmp_path: Path) -> None:
@@ -228,12 +228,12 @@ def test_answers_that_do_not_stand_in_their_contexts_are_counted(tmp_path: Path)
 def test_split_by_question_is_flagged(write: Write) -> None:
     data = Data(train=[write("train", 1)], split="question", num_eval=2)
     selection = select(data)
-    assert (selection.train.num_questions, selection.eval.num_questions) == (4, 2)
+    assert (selection.train.num_examples, selection.eval.num_examples) == (4, 2)
     assert not set(question_ids(selection.train)) & set(question_ids(selection.eval))
     (warning,) = selection.warnings
     assert 'data.split = "question"' in warning
     greedy = select(Data(train=[write("train", 1)], split="question", num_eval=6))
-    assert (greedy.train.num_questions, greedy.eval.num_questions) == (1, 5)
+    assert (greedy.train.num_examples, greedy.eval.num_examples) == (1, 5)
 
 
 def test_one_question_cannot_be_split(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_given_files_are_not_split(write: Write) -> None:
     data = Data(train=[write("train", 2)], eval=[write("eval", 1)], test=[write("test", 1)])
     selection = select(data)
     assert selection.test is not None
-    sizes = [d.num_questions for d in (selection.train, selection.eval, selection.test)]
+    sizes = [d.num_examples for d in (selection.train, selection.eval, selection.test)]
     assert sizes == [12, 6, 6]
     assert selection.warnings == ()
 
@@ -271,8 +271,8 @@ def test_roles_are_drawn_in_orders_of_their_own(write: Write) -> None:
 def test_only_training_questions_are_drawn_alone(write: Write) -> None:
     data = Data(train=[write("train", 2)], eval=[write("eval", 1)], sample="question", num_train=5)
     selection = select(data)
-    assert [len(p.questions) for p in selection.train.paragraphs] == [1] * 5
-    assert [len(p.questions) for p in selection.eval.paragraphs] == [2] * 3
+    assert [len(p.examples) for p in selection.train.groups] == [1] * 5
+    assert [len(p.examples) for p in selection.eval.groups] == [2] * 3
 
 
 @pytest.mark.parametrize("options", [{}, {"split": "question"}, {"sample": "question"}])
@@ -283,7 +283,7 @@ def test_order_of_files_does_not_matter(write: Write, options: dict[str, Any]) -
         for order in permutations(files)
     ]
     for part in ("train", "eval"):
-        assert len({getattr(selection, part).paragraphs for selection in selections}) == 1
+        assert len({getattr(selection, part).groups for selection in selections}) == 1
 
 
 def test_larger_training_set_contains_the_smaller(shared: Path) -> None:
@@ -291,8 +291,8 @@ def test_larger_training_set_contains_the_smaller(shared: Path) -> None:
     options: dict[str, Any] = {"train": [str(squad / "train-44-articles.json")], "seed": 3}
     evaluate = {"eval": [str(squad / "dev-a.json")], "num_eval": 200}
     small, large = (select(Data(**options, **evaluate, num_train=n)) for n in (500, 1000))
-    assert large.train.paragraphs[: len(small.train.paragraphs)] == small.train.paragraphs
+    assert large.train.groups[: len(small.train.groups)] == small.train.groups
     assert small.eval == large.eval
-    assert 500 <= small.train.num_questions < 530
+    assert 500 <= small.train.num_examples < 530
     assert small.warnings == ()
     assert small.train.sources == load(options["train"]).sources

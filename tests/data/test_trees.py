@@ -11,18 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import processors
 
-from lorasweep.data.squad.dataset import Answer, Paragraph, Question
+from asked import Placed, question_of
+from lorasweep.data.encoding import TreeBuilder
+from lorasweep.data.examples import Group
 from lorasweep.data.squad.sources import load
-from lorasweep.data.trees import (
-    PADDING,
-    TRUNK,
-    Branch,
-    Forest,
-    Tree,
-    TreeBuilder,
-    lay_out,
-    separate_rows,
-)
+from lorasweep.data.trees import PADDING, TRUNK, Branch, Forest, Tree, lay_out, separate_rows
 from lorasweep.errors import UserError
 from lorasweep.model.base import load_tokenizer
 from lorasweep.study.sections import PROMPT
@@ -30,24 +23,24 @@ from lorasweep.study.sections import PROMPT
 END = 0
 
 
-def build(tokenizer: Any, *paragraphs: Paragraph, **changes: Any) -> Forest:
+def build(tokenizer: Any, *paragraphs: Group, **changes: Any) -> Forest:
     too_long = changes.pop("too_long", "error")
     settings_ = {"prompt": PROMPT, "max_tokens": 2048, **changes}
     return TreeBuilder(tokenizer, **settings_).build(paragraphs, too_long)
 
 
-def ask(context: str, *pairs: tuple[str, str]) -> Paragraph:
+def ask(context: str, *pairs: tuple[str, str]) -> Group:
     """A paragraph of (question, answer) pairs, with ids q0, q1, ..."""
-    asked = (Question(f"q{i}", q, (Answer(a, 0),)) for i, (q, a) in enumerate(pairs))
-    return Paragraph("a/0", "a", context, tuple(asked))
+    asked = (question_of(f"q{i}", q, (Placed(a, 0),)) for i, (q, a) in enumerate(pairs))
+    return Group("a/0", "a", context, tuple(asked))
 
 
 TOWN = ask("Orrin is a town. It has a mill.", ("Who is it?", "Orrin"), ("What is there?", "a mill"))
 
 
-def assert_joined(tokenizer: Any, paragraph: Paragraph, tree: Tree, prompt: str = PROMPT) -> None:
+def assert_joined(tokenizer: Any, paragraph: Group, tree: Tree, prompt: str = PROMPT) -> None:
     """Trunk, prompt and answer tokens are those of each question's whole text."""
-    texts = {q.id: (q.text.strip(), q.answers[0].text.strip()) for q in paragraph.questions}
+    texts = {q.id: (q.prompt.strip(), q.references[0].strip()) for q in paragraph.examples}
     for branch in tree.branches:
         asked, answer = texts[branch.question_id]
         text = prompt.replace("{question}", asked).replace("{context}", paragraph.context)
@@ -61,10 +54,10 @@ def test_gpt2s_own_tokenizer_gives_trees_of_squad_that_join_to_the_whole_text(sh
     folder, data = shared / "models" / "gpt2-tokenizer", shared / "data" / "squad" / "dev-a.json"
     if not (folder.is_dir() and data.is_file()):
         pytest.skip("needs GPT-2's tokenizer and SQuAD's text in ../shared")
-    tokenizer, paragraphs = load_tokenizer(folder), load([str(data)]).paragraphs[::10]
+    tokenizer, paragraphs = load_tokenizer(folder), load([str(data)]).groups[::10]
     forest = build(tokenizer, *paragraphs)
     assert len(forest.trees) == len(paragraphs)
-    assert forest.num_questions == sum(len(p.questions) for p in paragraphs) > 500
+    assert forest.num_questions == sum(len(p.examples) for p in paragraphs) > 500
     for paragraph, tree in zip(paragraphs, forest.trees, strict=True):
         assert_joined(tokenizer, paragraph, tree)
         # The trunk is a text of its own too: nothing is lost by computing it once.
@@ -143,7 +136,7 @@ def test_an_answer_without_text_is_an_error(tokenizer: Any, answer: str) -> None
 
 
 def test_a_question_without_answers_is_an_error(tokenizer: Any) -> None:
-    paragraph = Paragraph("a/0", "a", "Some town.", (Question("q0", "Who?", ()),))
+    paragraph = Group("a/0", "a", "Some town.", (question_of("q0", "Who?", ()),))
     with pytest.raises(UserError, match=r"'q0'.*no token to learn"):
         build(tokenizer, paragraph)
 

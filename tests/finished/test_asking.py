@@ -35,8 +35,8 @@ def test_every_run_answers_as_it_was_scored(panel: Panel, results: Results) -> N
         {row.id: row.prediction for row in files.read_predictions("greedy")} for files in places
     ]
     for paragraph in paragraphs:
-        for question in (q for q in paragraph.questions if q.id in stored[0]):
-            replies = panel.answer(paragraph.context, question.text, runs)
+        for question in (q for q in paragraph.examples if q.id in stored[0]):
+            replies = panel.answer(paragraph.context, question.prompt, runs)
             assert [r.text for r in replies] == [answers[question.id] for answers in stored]
     assert stored[0] != stored[1] != stored[2]
 

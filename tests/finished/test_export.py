@@ -17,8 +17,9 @@ from calling import assert_refused, call
 from lorasweep import Results
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.strategies import decode_greedy
+from lorasweep.data.encoding import TreeBuilder
 from lorasweep.data.squad.sources import load
-from lorasweep.data.trees import Tree, TreeBuilder, separate_rows
+from lorasweep.data.trees import Tree, separate_rows
 from lorasweep.finished.asking import Panel
 from lorasweep.folder.store import Store
 from lorasweep.model.base import Base, freeze
@@ -37,7 +38,7 @@ def plain_model(out: Path) -> Any:
 
 def bundled_questions(base: Base) -> Sequence[Tree]:
     builder = TreeBuilder(base.tokenizer, "{context}\n\n{question}", 512, NUM_NEW)
-    trees = builder.build(load(["bundled"]).paragraphs, "skip").trees
+    trees = builder.build(load(["bundled"]).groups, "skip").trees
     return separate_rows(trees)
 
 

@@ -56,9 +56,9 @@ def prompts(out: Path) -> Iterator[tuple[str, str]]:
 
     kept, results = KeptStudy.of(out), Store(out).read_results()
     for paragraph in questions_of(kept.lock, results.data["eval"]):
-        for question in paragraph.questions:
+        for question in paragraph.examples:
             head = kept.study.data.prompt.replace("{context}", paragraph.context)
-            yield question.id, head.replace("{question}", question.text.strip())
+            yield question.id, head.replace("{question}", question.prompt.strip())
 
 
 def parted(out: Path, run_id: str, folder: Path) -> int:

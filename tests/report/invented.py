@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from asked import Placed, question_of
 from lorasweep.analysis.analyse import analyse
-from lorasweep.data.squad.dataset import Answer, Paragraph, Question
+from lorasweep.data.examples import Example, Group
 from lorasweep.folder.findings import Analysis, DecoderAnalysis, TiedBest
 from lorasweep.folder.records import (
     BaseRecord,
@@ -147,16 +148,16 @@ def write_results(out: Path, results: Results) -> None:
     (out / "results.json").write_text(text)
 
 
-def make_paragraphs() -> list[Paragraph]:
+def make_paragraphs() -> list[Group]:
     """Return the paragraphs that the invented predictions are about, four questions each."""
-    by_paragraph: dict[str, list[Question]] = {}
+    by_paragraph: dict[str, list[Example]] = {}
     for each in make_predictions(0):
-        answers = tuple(Answer(text, -1) for text in each.answers)
-        question = Question(each.id, each.question, answers)
+        answers = tuple(Placed(text, -1) for text in each.answers)
+        question = question_of(each.id, each.question, answers)
         by_paragraph.setdefault(each.paragraph, []).append(question)
     context = f"She named the ship {HOSTILE} after a moth."
     return [
-        Paragraph(id, "Grace_Hopper & co", context, tuple(questions))
+        Group(id, "Grace_Hopper & co", context, tuple(questions))
         for id, questions in by_paragraph.items()
     ]
 

@@ -19,8 +19,8 @@ from invented import (
     write_results,
 )
 
-from lorasweep.data.squad.dataset import Paragraph, fingerprint_of
-from lorasweep.data.squad.selection import select
+from lorasweep.data.examples import Group, fingerprint_of
+from lorasweep.data.selection import select
 from lorasweep.folder.records import Lock, Prediction
 from lorasweep.folder.store import Store
 from lorasweep.report.page import write_report
@@ -54,15 +54,15 @@ def squad_file(out: Path) -> Path:
     return file
 
 
-def answers(paragraphs: tuple[Paragraph, ...], is_right: Callable[[int], bool]) -> list[Prediction]:
+def answers(paragraphs: tuple[Group, ...], is_right: Callable[[int], bool]) -> list[Prediction]:
     """Answer rightly where `is_right` says so of a question's number, else with a word more."""
     found = []
-    for number, (paragraph, asked) in enumerate((p, q) for p in paragraphs for q in p.questions):
-        reference = asked.answers[0].text
+    for number, (paragraph, asked) in enumerate((p, q) for p in paragraphs for q in p.examples):
+        reference = asked.references[0]
         text = reference if is_right(number) else f"ships: {reference}"
         found.append(
             Prediction(
-                id=asked.id, article=paragraph.article, paragraph=paragraph.source_id,
+                id=asked.id, article=paragraph.source, paragraph=paragraph.cluster_id,
                 question=asked.text, prediction=text, answers=[reference], ended=True,
                 num_tokens=3, exact_match=exact_match(text, [reference]), f1=f1(text, [reference]),
             )
@@ -82,10 +82,10 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     questions = select(study.data).eval
     runs = [make_run(0, 60.0), make_run(1, 50.0, label=f"second {HOSTILE}")]
     for run, every in zip(runs, (2, 3), strict=True):
-        found = answers(questions.paragraphs, lambda number, n=every: number % n == 0)  # type: ignore[misc]
+        found = answers(questions.groups, lambda number, n=every: number % n == 0)  # type: ignore[misc]
         write_predictions(out / "runs" / run.id, found)
         write_history(out, run, 20)
-    write_predictions(out / "base", answers(questions.paragraphs, lambda number: False))
+    write_predictions(out / "base", answers(questions.groups, lambda number: False))
     results = make_results(runs)
     card = results.data["eval"].model_copy(update={"fingerprint": fingerprint_of(questions)})
     write_results(out, results.model_copy(update={"data": {"eval": card}}))

@@ -69,7 +69,7 @@ def test_contexts_that_are_trained_on_too_are_counted(prepared: Prepared, file: 
 
 def test_no_article_is_trained_and_scored_on(prepared: Prepared) -> None:
     train, evaluation = (
-        {p.article for p in prepared.sets[role].data.paragraphs} for role in ("train", "eval")
+        {p.source for p in prepared.sets[role].data.groups} for role in ("train", "eval")
     )
     assert not train & evaluation
 

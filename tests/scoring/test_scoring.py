@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.data.squad.dataset import Answer, Dataset, Paragraph, Question
+from asked import Placed, question_of
+from lorasweep.data.examples import Dataset, Group
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 from lorasweep.scoring.prediction_files import (
@@ -39,8 +40,8 @@ def dataset_of(answers: dict[str, list[str]], per_paragraph: int = 3) -> Dataset
     ids = list(answers)
     groups = [ids[i : i + per_paragraph] for i in range(0, len(ids), per_paragraph)]
     paragraphs = tuple(
-        Paragraph(f"a/{number}", "a", "context", tuple(
-            Question(i, "what?", tuple(Answer(text, -1) for text in answers[i])) for i in group))
+        Group(f"a/{number}", "a", "context", tuple(
+            question_of(i, "what?", tuple(Placed(text, -1) for text in answers[i])) for i in group))
         for number, group in enumerate(groups)
     )  # fmt: skip
     return Dataset(("data",), paragraphs)
@@ -224,7 +225,7 @@ def test_systems_on_different_questions_are_refused_and_partly_so_warned_of() ->
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
-    ids = [q.id for paragraph in load(["bundled"]).paragraphs for q in paragraph.questions]
+    ids = [q.id for paragraph in load(["bundled"]).groups for q in paragraph.examples]
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "greedy.json").write_text(json.dumps(dict.fromkeys(ids, "1958")))

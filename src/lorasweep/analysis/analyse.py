@@ -15,7 +15,7 @@ from lorasweep.analysis.comparisons import (
 from lorasweep.analysis.edges import grid_edges
 from lorasweep.analysis.failures import failures
 from lorasweep.analysis.overfitting import overfitting
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import BASE, Analysis, Comparison, DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores
@@ -29,7 +29,7 @@ SELECTION_BIAS = (
 
 
 def analyse(
-    store: Store, paragraphs: Sequence[Paragraph] | UserError, unit: Unit = "paragraph"
+    store: Store, paragraphs: Sequence[Group] | UserError, unit: Unit = "paragraph"
 ) -> Analysis:
     """Return what a folder's results.json and predictions show, by paragraphs or by articles.
 
@@ -61,7 +61,7 @@ def _of_decoder(
     results: Results,
     decoder: str,
     grid: Tables,
-    paragraphs: Sequence[Paragraph] | UserError,
+    paragraphs: Sequence[Group] | UserError,
     unit: Unit,
 ) -> DecoderAnalysis:
     answers = answers_of(store, results, decoder, unit)
@@ -101,7 +101,7 @@ def _test(
 
 
 def _with_failures(
-    found: DecoderAnalysis, answers: Answers, paragraphs: Sequence[Paragraph] | UserError
+    found: DecoderAnalysis, answers: Answers, paragraphs: Sequence[Group] | UserError
 ) -> DecoderAnalysis:
     try:
         if isinstance(paragraphs, UserError):

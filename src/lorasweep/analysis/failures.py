@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from lorasweep.analysis.answers import Answers
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.errors import UserError
-from lorasweep.folder.findings import Breakdown, Changes, Example, Failures, Group
+from lorasweep.folder.findings import Breakdown, Changes, Example, Failures, Slice
 from lorasweep.folder.records import Prediction
 from lorasweep.scoring.failures.breakdown import (
     Aspect,
@@ -21,7 +21,7 @@ from lorasweep.study.sections import Unit
 EXAMPLES_PER_CLASS = 3
 
 
-def failures(answers: Answers, paragraphs: Iterable[Paragraph]) -> Failures:
+def failures(answers: Answers, paragraphs: Iterable[Group]) -> Failures:
     """Return the best run's answers by class and by question, with the base model's beside them.
 
     Of a decoder that samples, these are the first draws. Raises UserError as `classified` does.
@@ -34,7 +34,7 @@ def failures(answers: Answers, paragraphs: Iterable[Paragraph]) -> Failures:
     return failures_of(best, base, answers.unit)
 
 
-def classified(predictions: Iterable[Prediction], paragraphs: Iterable[Paragraph]) -> list[Row]:
+def classified(predictions: Iterable[Prediction], paragraphs: Iterable[Group]) -> list[Row]:
     """Classify a model's answers; UserError for one whose question is in no paragraph."""
     try:
         return rows_of(predictions, paragraphs)
@@ -63,8 +63,8 @@ def failures_of(best: Sequence[Row], base: Sequence[Row], unit: Unit = "paragrap
     )
 
 
-def _groups(rows: Sequence[Row], aspect: Aspect, unit: Unit) -> list[Group]:
-    return [Group(**vars(group)) for group in breakdown(rows, aspect, unit)]
+def _groups(rows: Sequence[Row], aspect: Aspect, unit: Unit) -> list[Slice]:
+    return [Slice(**vars(group)) for group in breakdown(rows, aspect, unit)]
 
 
 def _changes(base: Sequence[Row], best: Sequence[Row]) -> Changes:

@@ -1,13 +1,13 @@
 """The evaluation questions of a finished study, read again from its data."""
 
-from lorasweep.data.squad.dataset import Paragraph, fingerprint_of
-from lorasweep.data.squad.selection import select
+from lorasweep.data.examples import Group, fingerprint_of
+from lorasweep.data.selection import select
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard, Lock
 from lorasweep.study.study import Study
 
 
-def questions_of(lock: Lock, card: DataCard | None) -> tuple[Paragraph, ...]:
+def questions_of(lock: Lock, card: DataCard | None) -> tuple[Group, ...]:
     """Return the evaluation paragraphs of a locked study.
 
     Raises UserError where the data cannot be read, or is not what the runs were scored on.
@@ -17,4 +17,4 @@ def questions_of(lock: Lock, card: DataCard | None) -> tuple[Paragraph, ...]:
         raise UserError(
             f"{', '.join(dataset.sources)}: no longer the questions that the runs were scored on"
         )
-    return dataset.paragraphs
+    return dataset.groups

@@ -8,7 +8,7 @@ from lorasweep.analysis.analyse import analyse
 from lorasweep.analysis.gaps import with_gaps
 from lorasweep.analysis.naming import id_called
 from lorasweep.analysis.questions import questions_of
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.errors import UserError
 from lorasweep.folder.halving import cuts_of
 from lorasweep.folder.holding import holding
@@ -68,7 +68,7 @@ def summarise(
 
 
 def with_analysis(
-    store: Store, paragraphs: Sequence[Paragraph] | UserError, unit: Unit = "paragraph"
+    store: Store, paragraphs: Sequence[Group] | UserError, unit: Unit = "paragraph"
 ) -> Results:
     """Analyse what results.json sums up, write it there, and return it; see `analyse`.
 
@@ -122,9 +122,7 @@ def analyse_folder(out: Path, unit: Unit | None = None) -> Results:
     with holding(store.out):
         store.remove_leftovers()
         try:
-            paragraphs: Sequence[Paragraph] | UserError = questions_of(
-                lock, results.data.get("eval")
-            )
+            paragraphs: Sequence[Group] | UserError = questions_of(lock, results.data.get("eval"))
         except UserError as error:
             paragraphs = error
         study_unit: Unit = lock.study.get("evaluate", {}).get("clusters", "paragraph")

@@ -12,7 +12,7 @@ from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.strategies import decode
 from lorasweep.data.cuts import micro_batches, parts
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.folder.records import Prediction
 from lorasweep.model.base import Base
@@ -92,7 +92,7 @@ def decode_all(
     return Decoded(answers, seconds / max(1, prompts.num_lanes * num_questions))
 
 
-def predictions_of(paragraphs: Sequence[Paragraph], answers: Sequence[Answer]) -> list[Prediction]:
+def predictions_of(paragraphs: Sequence[Group], answers: Sequence[Answer]) -> list[Prediction]:
     """Join answers with their questions and score each, in the paragraphs' order and the draws'."""
     by_id: dict[str, list[Answer]] = {}
     for answer in sorted(answers, key=lambda each: each.draw):
@@ -100,24 +100,23 @@ def predictions_of(paragraphs: Sequence[Paragraph], answers: Sequence[Answer]) -
     return [
         _prediction(paragraph, number, answer)
         for paragraph in paragraphs
-        for number, question in enumerate(paragraph.questions)
+        for number, question in enumerate(paragraph.examples)
         for answer in by_id.get(question.id, ())
     ]
 
 
-def _prediction(paragraph: Paragraph, number: int, answer: Answer) -> Prediction:
-    question = paragraph.questions[number]
-    references = [reference.text for reference in question.answers]
+def _prediction(paragraph: Group, number: int, answer: Answer) -> Prediction:
+    question = paragraph.examples[number]
     return Prediction(
         id=question.id,
-        article=paragraph.article,
-        paragraph=paragraph.source_id,
-        question=question.text,
+        article=paragraph.source,
+        paragraph=paragraph.cluster_id,
+        question=str(question.prompt),
         prediction=answer.text,
-        answers=references,
+        answers=list(question.references),
         ended=answer.ended,
         num_tokens=len(answer.token_ids),
-        exact_match=exact_match(answer.text, references),
-        f1=f1(answer.text, references),
+        exact_match=exact_match(answer.text, question.references),
+        f1=f1(answer.text, question.references),
         draw=answer.draw,
     )

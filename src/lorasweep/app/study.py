@@ -12,7 +12,7 @@ from lorasweep.analysis.failures import classified
 from lorasweep.analysis.questions import questions_of
 from lorasweep.analysis.results import ranked, run_called
 from lorasweep.app import views
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.errors import UserError
 from lorasweep.finished.asking import Panel
 from lorasweep.folder.records import Results
@@ -74,7 +74,7 @@ class ShownStudy:
         return Panel(self.store.out)
 
     @cached_property
-    def paragraphs(self) -> tuple[Paragraph, ...]:
+    def paragraphs(self) -> tuple[Group, ...]:
         """The evaluation questions with their contexts."""
         lock, results = self.store.read_lock(), self.results
         if lock is None or results is None:
@@ -85,15 +85,17 @@ class ShownStudy:
     def questions(self) -> list[tuple[str, str]]:
         """Evaluation questions to pick, with their ids; none where the data cannot be read."""
         try:
-            found = [(q.text, q.id) for paragraph in self.paragraphs for q in paragraph.questions]
+            found = [
+                (str(q.prompt), q.id) for paragraph in self.paragraphs for q in paragraph.examples
+            ]
         except UserError:
             return []
         return found[:MOST_PICKED]
 
     def picked(self, question: str) -> tuple[str, str]:
         """Return the text and the words of an evaluation question."""
-        return next((paragraph.context, q.text) for paragraph in self.paragraphs
-                    for q in paragraph.questions if q.id == question)  # fmt: skip
+        return next((paragraph.context, str(q.prompt)) for paragraph in self.paragraphs
+                    for q in paragraph.examples if q.id == question)  # fmt: skip
 
     def leaderboard(self, decoder: str) -> str:
         """Return the leaderboard, as HTML."""
@@ -173,6 +175,6 @@ class ShownStudy:
             raise UserError("no run is finished yet")
         found = run_called(results, run)
         predictions = self.store.of_run(found.id).read_predictions(decoder)
-        contexts = {q.id: p.context for p in self.paragraphs for q in p.questions}
+        contexts = {q.id: p.context for p in self.paragraphs for q in p.examples}
         rows = classified([p for p in predictions if p.draw == 0], self.paragraphs)
         return views.failures(rows, contexts, "" if kind == ALL else kind)

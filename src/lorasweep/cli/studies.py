@@ -53,7 +53,7 @@ def run(
     if dry_run:
         _print_plan(loaded, folder, as_json)
         return
-    from lorasweep.data.squad.selection import look
+    from lorasweep.data.selection import look
 
     # What is wrong with the data is said before anything slow is imported.
     selection = look(loaded.data)
@@ -288,7 +288,7 @@ def _device() -> str:
 def _print_plan(
     study: "Study", folder: Path, as_json: bool, measured: "Costs | None" = None
 ) -> None:
-    from lorasweep.data.squad.selection import look
+    from lorasweep.data.selection import look
     from lorasweep.forecast.remaining import forecast
     from lorasweep.hub.models import read_config
     from lorasweep.study.plan import make_plan, plan_json

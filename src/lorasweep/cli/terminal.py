@@ -13,7 +13,7 @@ from rich.table import Table
 from lorasweep.analysis.results import ranked
 from lorasweep.console.printing import PlainConsole, print_lines, wide_console
 from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent, duration
-from lorasweep.data.squad.selection import Selection
+from lorasweep.data.selection import Selection
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of, scores_of

@@ -18,7 +18,8 @@ from lorasweep.analysis.results import run_called
 from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.strategies import decode
-from lorasweep.data.trees import Branch, Tree, TreeBuilder, lay_out, separate_rows
+from lorasweep.data.encoding import TreeBuilder
+from lorasweep.data.trees import Branch, Tree, lay_out, separate_rows
 from lorasweep.errors import UserError
 from lorasweep.folder.records import RunRecord
 from lorasweep.folder.store import Store

@@ -9,7 +9,7 @@ from lorasweep.analysis.failures import classified, failures_of
 from lorasweep.analysis.naming import is_base
 from lorasweep.analysis.questions import questions_of
 from lorasweep.analysis.results import lock_of, run_called
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.errors import UserError, nearest
 from lorasweep.folder.findings import Failures
 from lorasweep.folder.records import BaseRecord, Results, RunRecord
@@ -96,7 +96,7 @@ def _rows(
     store: Store,
     record: BaseRecord | RunRecord,
     decoder: str,
-    paragraphs: Sequence[Paragraph],
+    paragraphs: Sequence[Group],
 ) -> list[Row]:
     predictions = _files(store, record).read_predictions(decoder)
     return classified([each for each in predictions if each.draw == 0], paragraphs)

@@ -154,7 +154,7 @@ class SeedSpread(Stored):
     reason: str = ""
 
 
-class Group(Stored):
+class Slice(Stored):
     """The answers that share a value; earlier versions gave no interval."""
 
     value: str
@@ -168,8 +168,8 @@ class Breakdown(Stored):
     """The answers of the best run and of the base model, grouped by one aspect."""
 
     aspect: str
-    best: list[Group]
-    base: list[Group]
+    best: list[Slice]
+    base: list[Slice]
 
 
 class Changes(Stored):

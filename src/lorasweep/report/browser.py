@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.folder.records import Prediction
 from lorasweep.report.predictions import Answerer, Held
 from lorasweep.report.words.language import Strings
@@ -94,14 +94,14 @@ def _outcome(each: Prediction, classes: dict[tuple[str, str, bool], FailureClass
 
 
 def _question(
-    each: Prediction, paragraph: Paragraph | None, articles: _Texts, contexts: _Texts
+    each: Prediction, paragraph: Group | None, articles: _Texts, contexts: _Texts
 ) -> list[Any]:
     article = articles.place(each.article)
     if paragraph is None:
         references: dict[str, int] = dict.fromkeys(each.answers, NOWHERE)
         return [each.id, article, NOWHERE, each.question, list(references.items())]
-    asked = next(question for question in paragraph.questions if question.id == each.id)
-    places = {(a.text, _utf16(paragraph.context, a.start)): None for a in asked.answers}
+    asked = next(question for question in paragraph.examples if question.id == each.id)
+    places = {(text, _utf16(paragraph.context, start)): None for text, start in asked.placed}
     context = contexts.place(paragraph.context)
     return [each.id, article, context, each.question, list(places)]
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from lorasweep.analysis.gaps import with_gaps
 from lorasweep.analysis.questions import questions_of
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.errors import UserError
 from lorasweep.folder.records import (
     SCHEMA,
@@ -80,7 +80,7 @@ class Outcome:
         return asked or language_of(self.store.out / "report")
 
     @cached_property
-    def paragraphs(self) -> tuple[Paragraph, ...]:
+    def paragraphs(self) -> tuple[Group, ...]:
         """The evaluation paragraphs, read again; none where the data is gone or has changed."""
         if self.lock is None:
             return ()

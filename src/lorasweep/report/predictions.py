@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.folder.records import Prediction
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import DECODER, scored_runs
@@ -36,7 +36,7 @@ class Held:
     """
 
     questions: list[Prediction]
-    paragraphs: Mapping[str, Paragraph]
+    paragraphs: Mapping[str, Group]
     answerers: list[Answerer]
     num_questions: int
     num_held_runs: int
@@ -54,7 +54,7 @@ def hold(outcome: Outcome, base_name: str) -> Held | None:
     best = next(answerers, None)
     if best is None:
         return None
-    paragraphs = {q.id: paragraph for paragraph in outcome.paragraphs for q in paragraph.questions}
+    paragraphs = {q.id: paragraph for paragraph in outcome.paragraphs for q in paragraph.examples}
     questions = _fitting_questions(best, paragraphs)
     held = [best, *_fitting_answerers(questions, best, answerers)]
     num_held, num_runs = sum(each.is_run for each in held), len(scored_runs(outcome.results))
@@ -72,7 +72,7 @@ def _answerers(outcome: Outcome, base_name: str) -> Iterator[Answerer]:
             is_first = False
 
 
-def _fitting_questions(best: Answerer, paragraphs: Mapping[str, Paragraph]) -> list[Prediction]:
+def _fitting_questions(best: Answerer, paragraphs: Mapping[str, Group]) -> list[Prediction]:
     """Return the questions that fit, in the order of the evaluation set."""
     fitting, contexts, size = set(), set(), 0
     for each in sorted(best.answers.values(), key=_by_hash)[:MAX_QUESTIONS]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lorasweep.analysis.naming import run_ids_called
 from lorasweep.console.progress import Reporter, notebook_reporter
 from lorasweep.console.stopping import stop_switch
-from lorasweep.data.squad.selection import Selection
+from lorasweep.data.selection import Selection
 from lorasweep.errors import UserError
 from lorasweep.folder.holding import holding
 from lorasweep.folder.records import LockedPack

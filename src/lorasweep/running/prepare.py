@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from lorasweep.data.squad.selection import Selection, select
+from lorasweep.data.selection import Selection, select
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard
 from lorasweep.hub import models

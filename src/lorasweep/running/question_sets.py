@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lorasweep.data.squad.dataset import Dataset, fingerprint_of
-from lorasweep.data.squad.selection import Selection, sample
-from lorasweep.data.trees import Forest, TreeBuilder
+from lorasweep.data.encoding import TreeBuilder
+from lorasweep.data.examples import Dataset, fingerprint_of
+from lorasweep.data.selection import Selection, sample
+from lorasweep.data.trees import Forest
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard
 from lorasweep.study.study import Study
@@ -34,7 +35,7 @@ def question_sets(
             continue
         room = 0 if role == "train" else study.evaluate.max_new_tokens
         builder = TreeBuilder(tokenizer, study.data.prompt, max_tokens, room)
-        forest = builder.build(data.paragraphs, study.data.too_long)
+        forest = builder.build(data.groups, study.data.too_long)
         if not forest.trees:
             beside = f" beside evaluate.max_new_tokens = {room}" if room else ""
             raise UserError(f"data.{role}: no question fits data.max_tokens = {max_tokens}{beside}")
@@ -45,8 +46,8 @@ def question_sets(
 def train_sample(sets: dict[str, QuestionSet], seed: int) -> QuestionSet:
     """Return about as many training questions as there are to evaluate on, in whole paragraphs."""
     train, wanted = sets["train"], sets["eval"].forest.num_questions
-    data = replace(train.data, paragraphs=sample(train.data.paragraphs, wanted, f"again/{seed}"))
-    ids = {question.id for paragraph in data.paragraphs for question in paragraph.questions}
+    data = replace(train.data, groups=sample(train.data.groups, wanted, f"again/{seed}"))
+    ids = {question.id for paragraph in data.groups for question in paragraph.examples}
     trees = [tree for tree in train.forest.trees if tree.branches[0].question_id in ids]
     return QuestionSet(data, Forest(tuple(trees) or train.forest.trees[:1]))
 
@@ -55,12 +56,12 @@ def card_of(role: str, sets: Mapping[str, QuestionSet]) -> DataCard:
     """Return what records say of the questions of a role, beside those of training."""
     data, forest = sets[role].data, sets[role].forest
     contexts, trained = (
-        {paragraph.context for paragraph in sets[name].data.paragraphs} for name in (role, "train")
+        {paragraph.context for paragraph in sets[name].data.groups} for name in (role, "train")
     )
     return DataCard(
         sources=list(data.sources),
-        articles=len({paragraph.article for paragraph in data.paragraphs}),
-        paragraphs=len({paragraph.source_id for paragraph in data.paragraphs}),
+        articles=len({paragraph.source for paragraph in data.groups}),
+        paragraphs=len({paragraph.cluster_id for paragraph in data.groups}),
         questions=forest.num_questions,
         unanswerable=data.unanswerable,
         too_long=len(forest.too_long),

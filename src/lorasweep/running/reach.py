@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lorasweep.data.squad.dataset import Dataset
+from lorasweep.data.examples import Dataset
 from lorasweep.data.squad.json_text import shown
 from lorasweep.running.question_sets import QuestionSet
 from lorasweep.scoring.metrics import normalise
@@ -25,7 +25,7 @@ def unreachable_warnings(
 
 
 def _references(dataset: Dataset) -> list[str]:
-    return [a.text.strip() for p in dataset.paragraphs for q in p.questions for a in q.answers]
+    return [text.strip() for g in dataset.groups for e in g.examples for text in e.references]
 
 
 def _warnings(

@@ -15,8 +15,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lorasweep.answering.decode.rows import GrowingRows, prompts_of
+from lorasweep.data.encoding import TreeBuilder
 from lorasweep.data.squad.sources import load
-from lorasweep.data.trees import Tree, TreeBuilder, lay_out, separate_rows
+from lorasweep.data.trees import Tree, lay_out, separate_rows
 from lorasweep.errors import UserError
 from lorasweep.model.base import Base, freeze, load_model, load_tokenizer
 
@@ -42,7 +43,7 @@ def load_checked(folder: Path, device: str, dtype: torch.dtype, trees: Sequence[
 
 def bundled_trees(builder: TreeBuilder) -> tuple[Tree, ...]:
     """Return trees of the bundled corpus, for a check without a study's own data."""
-    trees = builder.build(load(["bundled"]).paragraphs, too_long="skip").trees
+    trees = builder.build(load(["bundled"]).groups, too_long="skip").trees
     if not trees:
         raise UserError(f"data.max_tokens = {builder.max_tokens} leaves no room for questions")
     return trees

@@ -109,7 +109,7 @@ class Session:
         self._stop_if_asked()
         self._score(self._finished_runs(), "eval")
         self._score_test(self._summarise())
-        paragraphs = self.prepared.sets["eval"].data.paragraphs
+        paragraphs = self.prepared.sets["eval"].data.groups
         with self.stop.at_once("the analysis"):
             with_analysis(self.store, paragraphs, self.prepared.study.evaluate.clusters)
         with self.stop.at_once("the report"):

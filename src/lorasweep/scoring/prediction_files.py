@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lorasweep.data.squad.dataset import Dataset
+from lorasweep.data.examples import Dataset
 from lorasweep.data.squad.json_text import decode_json
 from lorasweep.data.squad.offsets import unplaced_warning
 from lorasweep.data.squad.sources import load
@@ -243,25 +243,25 @@ def _marks(predictions: Predictions, dataset: Dataset) -> Floats:
             f"({answered!r} beside {asked[0]!r})"
         )
     marks = np.zeros((2, len(asked)))
-    questions = (q for paragraph in dataset.paragraphs for q in paragraph.questions)
+    questions = (q for paragraph in dataset.groups for q in paragraph.examples)
     for column, question in enumerate(questions):
         # Without a prediction the mark is 0, even where "" would equal the reference "the".
         if (answer := predictions.answers.get(question.id)) is not None:
-            references = [reference.text for reference in question.answers]
+            references = question.references
             marks[:, column] = 100 * exact_match(answer, references), 100 * f1(answer, references)
     return marks
 
 
 def _question_ids(dataset: Dataset) -> list[str]:
-    return [question.id for paragraph in dataset.paragraphs for question in paragraph.questions]
+    return [question.id for paragraph in dataset.groups for question in paragraph.examples]
 
 
 def _clusters(dataset: Dataset, unit: Unit) -> Clusters:
     return Clusters.of(
         [
-            p.source_id if unit == "paragraph" else p.article
-            for p in dataset.paragraphs
-            for _ in p.questions
+            p.cluster_id if unit == "paragraph" else p.source
+            for p in dataset.groups
+            for _ in p.examples
         ]
     )
 
@@ -271,7 +271,7 @@ def _coverage_warnings(
 ) -> Iterable[str]:
     if missing:
         yield (
-            f"{name}: no prediction for {len(missing):,} of {dataset.num_questions:,} questions, "
+            f"{name}: no prediction for {len(missing):,} of {dataset.num_examples:,} questions, "
             f"counted as wrong ({_some(missing)})"
         )
     if unknown:

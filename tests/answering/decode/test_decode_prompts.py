@@ -10,7 +10,7 @@ from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.rows import GrowingRows
 from lorasweep.answering.decode.strategies import decode
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.data.trees import Tree
 from lorasweep.model.base import Base
 from lorasweep.study.decoders import parse_decoder
@@ -23,8 +23,8 @@ PLENTY = 2**40
 
 
 @pytest.fixture
-def contexts(paragraphs: tuple[Paragraph, ...]) -> dict[str, str]:
-    return {q.id: p.context for p in paragraphs for q in p.questions}
+def contexts(paragraphs: tuple[Group, ...]) -> dict[str, str]:
+    return {q.id: p.context for p in paragraphs for q in p.examples}
 
 
 @pytest.fixture

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from asked import Placed, question_of
 from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.rows import GrowingRows, prompts_of
 from lorasweep.answering.decode.span import Said, Spans, Vocabulary, allowed, at_words_end, say
 from lorasweep.answering.decode.strategies import decode_span
 from lorasweep.answering.decode.token_bytes import token_bytes
-from lorasweep.data.squad.dataset import Answer as Reference
-from lorasweep.data.squad.dataset import Paragraph, Question
+from lorasweep.data.encoding import TreeBuilder
+from lorasweep.data.examples import Group
 from lorasweep.data.squad.sources import load
-from lorasweep.data.trees import TreeBuilder, separate_rows
+from lorasweep.data.trees import separate_rows
 from lorasweep.model.base import Base, freeze
 from lorasweep.study.sections import PROMPT
 from reference import mixed_lanes, randomise_B
@@ -73,9 +74,9 @@ def is_span(answer: str, context: str) -> bool:
     return False
 
 
-def paragraph_of(context: str) -> Paragraph:
-    question = Question("q", "What?", (Reference("x", -1),))
-    return Paragraph("p/0", "p", context, (question,))
+def paragraph_of(context: str) -> Group:
+    question = question_of("q", "What?", (Placed("x", -1),))
+    return Group("p/0", "p", context, (question,))
 
 
 def ask(base: Base, context: str, max_new_tokens: int = NUM_NEW) -> Answer:
@@ -197,8 +198,8 @@ def test_what_is_no_piece_of_the_context_cannot_be_said(
 
 
 def test_the_bundled_answers_can_be_said(vocabulary: Vocabulary) -> None:
-    paragraphs = load(["bundled"]).paragraphs[:6]
-    pairs = {(p.context, a.text) for p in paragraphs for q in p.questions for a in q.answers}
+    paragraphs = load(["bundled"]).groups[:6]
+    pairs = {(p.context, text) for p in paragraphs for q in p.examples for text in q.references}
     assert len(pairs) > 15
     assert all(can_say(vocabulary, context, answer) for context, answer in pairs)
 
@@ -257,11 +258,11 @@ def test_the_likeliest_allowed_token_is_chosen(bases: list[Base]) -> None:
 
 
 def test_answers_do_not_depend_on_cut_order_or_lanes(
-    bases: list[Base], paragraphs: tuple[Paragraph, ...]
+    bases: list[Base], paragraphs: tuple[Group, ...]
 ) -> None:
     base = bases[0]
     trees = TreeBuilder(base.tokenizer, PROMPT, 512).build(paragraphs).trees
-    contexts = {q.id: p.context for p in paragraphs for q in p.questions}
+    contexts = {q.id: p.context for p in paragraphs for q in p.examples}
     lanes = mixed_lanes(base)
     with base.adapted(lanes) as adapters:
         randomise_B(adapters)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorasweep.data.squad.dataset import Answer, Paragraph, Question
+from asked import Placed, question_of
+from lorasweep.data.examples import Example, Group
 from lorasweep.data.squad.sources import load
 from lorasweep.folder.records import Prediction
 from lorasweep.scoring.failures.breakdown import (
@@ -31,9 +32,9 @@ CONTEXT = (
 )
 
 
-def asked(text: str, *answers: str, context: str = CONTEXT) -> Question:
+def asked(text: str, *answers: str, context: str = CONTEXT) -> Example:
     """A question whose answers stand at their first place in the context, -1 for nowhere."""
-    return Question("q", text, tuple(Answer(answer, context.find(answer)) for answer in answers))
+    return question_of("q", text, tuple(Placed(answer, context.find(answer)) for answer in answers))
 
 
 WHO = asked("Who sailed from Port Ellis?", "Ada Moren", "the botanist Ada Moren")
@@ -78,7 +79,7 @@ WHERE = asked("Where did she sail to?", "the northern islands")
         (WHO, "nobody knows that, as no writer of those days has told", FailureClass.VERBOSE),
     ],
 )
-def test_classes(question: Question, prediction: str, expected: FailureClass) -> None:
+def test_classes(question: Example, prediction: str, expected: FailureClass) -> None:
     assert classify(prediction, True, question, CONTEXT) is expected
 
 
@@ -106,18 +107,18 @@ def test_the_first_rule_that_holds_decides(
 
 def test_the_offset_tells_which_place_is_meant() -> None:
     second = CONTEXT.rindex("Port Ellis")
-    question = Question("q", "Where did she return to?", (Answer("Port Ellis", second),))
+    question = question_of("q", "Where did she return to?", (Placed("Port Ellis", second),))
     found = classify("Moren returned to Port Ellis", True, question, CONTEXT)
     assert found is FailureClass.TOO_LONG
     elsewhere = classify("sailed from Port Ellis", True, question, CONTEXT)
     assert elsewhere is not FailureClass.TOO_LONG
-    unknown = Question("q", "Where did she return to?", (Answer("Port Ellis", -1),))
+    unknown = question_of("q", "Where did she return to?", (Placed("Port Ellis", -1),))
     assert classify("sailed from Port Ellis", True, unknown, CONTEXT) is FailureClass.TOO_LONG
 
 
 def test_a_reference_inside_a_word_is_held_to_its_characters() -> None:
     context = "European trade grew."
-    question = Question("q", "Which currency?", (Answer("Euro", 0),))
+    question = question_of("q", "Which currency?", (Placed("Euro", 0),))
     assert classify("European", True, question, context) is FailureClass.TOO_LONG
 
 
@@ -142,7 +143,7 @@ def test_a_long_prediction_is_classified_at_once(length: int) -> None:
 )
 def test_every_wrong_answer_has_one_class(prediction: str, ended: bool) -> None:
     for question in (WHO, WHEN, SAILORS, WHERE):
-        references = [answer.text for answer in question.answers]
+        references = list(question.references)
         if exact_match(prediction, references) == 0:
             assert isinstance(classify(prediction, ended, question, CONTEXT), FailureClass)
 
@@ -155,7 +156,7 @@ def test_a_span_is_classified_as_its_offsets_say(data: st.DataObject) -> None:
     first, last, low, high = (data.draw(st.integers(0, 11)) for _ in range(4))
     (first, last), (low, high) = sorted((first, last)), sorted((low, high))
     gold = " ".join(words[first : last + 1])
-    question = Question("q", "What?", (Answer(gold, context.index(gold + " " * (last < 11))),))
+    question = question_of("q", "What?", (Placed(gold, context.index(gold + " " * (last < 11))),))
     if (first, last) == (low, high):
         return
     found = classify(" ".join(words[low : high + 1]), True, question, context)
@@ -169,20 +170,20 @@ def test_a_span_is_classified_as_its_offsets_say(data: st.DataObject) -> None:
         assert found in (FailureClass.OTHER_SPAN_SAME_TYPE, FailureClass.OTHER_SPAN_OTHER_TYPE)
 
 
-def prediction_of(question: Question, text: str, article: str = "Moren") -> Prediction:
-    references = [answer.text for answer in question.answers]
+def prediction_of(question: Example, text: str, article: str = "Moren") -> Prediction:
+    references = list(question.references)
     return Prediction(
-        id=question.id, article=article, paragraph="p", question=question.text, prediction=text,
+        id=question.id, article=article, paragraph="p", question=question.prompt, prediction=text,
         answers=references, ended=True, num_tokens=1, exact_match=exact_match(text, references),
         f1=f1(text, references),
     )  # fmt: skip
 
 
 QUESTIONS = tuple(
-    Question(name, question.text, question.answers)
+    question_of(name, question.prompt, question.placed)
     for name, question in (("who", WHO), ("when", WHEN), ("many", SAILORS), ("where", WHERE))
 )
-PARAGRAPH = Paragraph("p", "Moren", CONTEXT, QUESTIONS)
+PARAGRAPH = Group("p", "Moren", CONTEXT, QUESTIONS)
 
 
 def rows(*texts: str) -> list[Row]:
@@ -257,21 +258,21 @@ def test_examples_are_those_of_the_least_hash() -> None:
 def test_real_answers_get_the_class_that_they_were_made_for(shared: Path) -> None:
     dataset = load([str(shared / "data" / "squad" / "dev-a.json")])
     rng = random.Random(1)
-    paragraphs = rng.sample(dataset.paragraphs, 100)
+    paragraphs = rng.sample(dataset.groups, 100)
     made = [
         (prediction, failure, question, paragraph.context)
         for paragraph in paragraphs
-        for question in paragraph.questions
+        for question in paragraph.examples
         for prediction, failure in _spoilt(question, paragraph.context)
-        if not exact_match(prediction, [answer.text for answer in question.answers])
+        if not exact_match(prediction, list(question.references))
     ]
     right = [classify(text, True, q, context) == failure for text, failure, q, context in made]
     assert len(made) > 500
     assert sum(right) / len(right) > 0.95
 
 
-def _spoilt(question: Question, context: str) -> list[tuple[str, FailureClass]]:
-    answer = question.answers[0]
+def _spoilt(question: Example, context: str) -> list[tuple[str, FailureClass]]:
+    answer = Placed(*question.placed[0])
     after = context[answer.start + len(answer.text) :].split()[:3]
     longer = " ".join([answer.text, *after])
     return [

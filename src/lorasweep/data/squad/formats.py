@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, model_validator
 
+from lorasweep.data.examples import Example, Group
 from lorasweep.data.squad.answers import read_answers
-from lorasweep.data.squad.dataset import Answer, Paragraph, Question
 from lorasweep.data.squad.fields import Flag, Id, OptionalId, QuestionText, Text, Title
 from lorasweep.data.squad.mistakes import explain, refuse_near_flag
 from lorasweep.data.squad.offsets import Offsets
@@ -95,7 +95,7 @@ class _Place:
     file: str
 
 
-def paragraphs_of_file(file: SquadFile, place: str, untitled: str) -> Iterator[Paragraph]:
+def paragraphs_of_file(file: SquadFile, place: str, untitled: str) -> Iterator[Group]:
     """Turn a SQuAD file's paragraphs into ours.
 
     An entry without a title is an article of its own: the file's name, `untitled`, with its number
@@ -115,7 +115,7 @@ def paragraphs_of_file(file: SquadFile, place: str, untitled: str) -> Iterator[P
     return _grouped(asked)
 
 
-def paragraphs_of_rows(rows: Iterable[tuple[int, str, Row]], untitled: str) -> Iterator[Paragraph]:
+def paragraphs_of_rows(rows: Iterable[tuple[int, str, Row]], untitled: str) -> Iterator[Group]:
     """Group rows (number, place, row) with equal title and context into paragraphs.
 
     A row without an id gets one made of `untitled` and its number, and `untitled` is the article of
@@ -140,9 +140,9 @@ def _place(title: str | None, untitled: str, number: int | None = None) -> _Plac
     return _Place(untitled, untitled if number is None else f"{untitled}/{number}", untitled)
 
 
-def _grouped(asked: Iterable[tuple[_Place, str, Question]]) -> Iterator[Paragraph]:
+def _grouped(asked: Iterable[tuple[_Place, str, Example]]) -> Iterator[Group]:
     """Yield the paragraphs of questions (place, context, question), in their first order."""
-    grouped: dict[tuple[str, str], list[Question]] = {}
+    grouped: dict[tuple[str, str], list[Example]] = {}
     places: dict[tuple[str, str], _Place] = {}
     for place, context, question in asked:
         grouped.setdefault((place.title, context), []).append(question)
@@ -152,18 +152,18 @@ def _grouped(asked: Iterable[tuple[_Place, str, Question]]) -> Iterator[Paragrap
         # "#" parts a question drawn alone from its paragraph, so an id must not bring its own
         paragraph_id = f"{title.replace('#', '%23')}/{indices[title]}"
         place = places[title, context]
-        yield Paragraph(paragraph_id, place.article, context, tuple(questions), place.file)
+        yield Group(paragraph_id, place.article, context, tuple(questions), place.file)
         indices[title] += 1
 
 
 def _question(
     asked: Asked, question_id: str, context: str, place: str, offsets: Offsets
-) -> Question:
+) -> Example:
     where = f"{place}: question {question_id!r}"
     try:
         written = [] if asked.is_impossible else read_answers(asked.answers, context)
     except ValueError as error:
         # a row is its own place; a file's question is named
         raise UserError(f"{place if isinstance(asked, Row) else where}: {error}") from None
-    answers: list[Answer] = [offsets.answer(t, start, context, where) for t, start in written]
-    return Question(question_id, asked.question, tuple(answers))
+    starts = tuple(offsets.start(text, start, context, where) for text, start in written)
+    return Example(question_id, asked.question, tuple(text for text, _ in written), starts)

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lorasweep.data.squad.dataset import Paragraph
+from lorasweep.data.examples import Group
 from lorasweep.data.squad.files import SUFFIXES, stem_of, suffix_of
 from lorasweep.errors import UserError
 
 # A source and its paragraphs.
-Read = tuple[str, list[Paragraph]]
+Read = tuple[str, list[Group]]
 
 
-def with_unique_questions(read: Sequence[Read]) -> list[Paragraph]:
+def with_unique_questions(read: Sequence[Read]) -> list[Group]:
     """Return all paragraphs; question ids that several files have get their file's name in front.
 
     Translations share ids by design, and many sets number from 1. Raises UserError for an id that
@@ -31,22 +31,22 @@ def with_unique_questions(read: Sequence[Read]) -> list[Paragraph]:
     return told_apart
 
 
-def with_unique_ids(paragraphs: Sequence[Paragraph]) -> Iterator[Paragraph]:
+def with_unique_ids(paragraphs: Sequence[Group]) -> Iterator[Group]:
     """Tell paragraphs of equal title and index apart by a question, whatever the files' order."""
     counts = Counter(paragraph.id for paragraph in paragraphs)
     for paragraph in paragraphs:
         if counts[paragraph.id] == 1:
             yield paragraph
         else:
-            mark = paragraph.questions[0].id.replace("#", "%23")
+            mark = paragraph.examples[0].id.replace("#", "%23")
             yield replace(paragraph, id=f"{paragraph.id}@{mark}")
 
 
-def _ids_of(source: str, paragraphs: Iterable[Paragraph]) -> set[str]:
+def _ids_of(source: str, paragraphs: Iterable[Group]) -> set[str]:
     """Return the question ids of a source, where each stands for one question."""
     first: dict[str, str] = {}
     for paragraph in paragraphs:
-        for question in paragraph.questions:
+        for question in paragraph.examples:
             if question.id in first:
                 raise UserError(
                     f"{source} ({paragraph.id}): question id {question.id!r} occurs twice; "
@@ -65,8 +65,8 @@ def _names_of(sources: Sequence[str]) -> list[str]:
     return names if len(set(names)) == len(names) else list(sources)
 
 
-def _renamed(paragraph: Paragraph, name: str, counts: Counter[str]) -> Paragraph:
+def _renamed(paragraph: Group, name: str, counts: Counter[str]) -> Group:
     questions = tuple(
-        replace(q, id=f"{name}/{q.id}") if counts[q.id] > 1 else q for q in paragraph.questions
+        replace(q, id=f"{name}/{q.id}") if counts[q.id] > 1 else q for q in paragraph.examples
     )
-    return replace(paragraph, questions=questions)
+    return replace(paragraph, examples=questions)

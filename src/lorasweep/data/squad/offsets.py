@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lorasweep.data.squad.dataset import Answer, Dataset
+from lorasweep.data.examples import Dataset
 from lorasweep.data.squad.json_text import shown
 from lorasweep.errors import UserError
 
@@ -26,15 +26,15 @@ class Offsets:
     num_wrong: int = 0
     first_wrong: str = ""
 
-    def answer(self, text: str, start: int | None, context: str, where: str) -> Answer:
-        """Return an answer; without a start it is looked for, and has -1 where it is not found."""
+    def start(self, text: str, start: int | None, context: str, where: str) -> int:
+        """Return an answer's start; where none is given it is looked for, -1 if it is not there."""
         if start is None:
-            return Answer(text, context.find(text))
+            return context.find(text)
         self.starts.append((text, start, context))
         if not _fits(text, start, context):
             self.num_wrong += 1
             self.first_wrong = self.first_wrong or f"{where}: {_mismatch(text, start, context)}"
-        return Answer(text, start)
+        return start
 
     def refuse_wrong(self) -> None:
         """Raise UserError where a start is wrong."""
@@ -56,8 +56,8 @@ class Offsets:
 
 def unplaced_warning(dataset: Dataset, which: str = "") -> list[str]:
     """Say in at most one sentence how many answers do not stand in their contexts."""
-    answers = [(a, p.context) for p in dataset.paragraphs for q in p.questions for a in q.answers]
-    unplaced = [(answer.text, context) for answer, context in answers if answer.start < 0]
+    answers = [(a, g.context) for g in dataset.groups for e in g.examples for a in e.placed]
+    unplaced = [(text, context) for (text, start), context in answers if start < 0]
     if not unplaced:
         return []
     said = (

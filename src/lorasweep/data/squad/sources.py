@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from lorasweep.data.squad.dataset import Dataset, Paragraph
+from lorasweep.data.examples import Dataset, Group
 from lorasweep.data.squad.files import (
     JSON,
     SUFFIXES,
@@ -50,8 +50,8 @@ def load(sources: Sequence[str]) -> Dataset:
     """
     _refuse_a_source_twice(sources)
     asked = with_unique_questions([(source, _read(source)) for source in sources])
-    kept = [answerable for paragraph in asked if (answerable := _answerable(paragraph)).questions]
-    unanswerable = (q.id for paragraph in asked for q in paragraph.questions if not q.answers)
+    kept = [answerable for paragraph in asked if (answerable := _answerable(paragraph)).examples]
+    unanswerable = (q.id for paragraph in asked for q in paragraph.examples if not q.references)
     return Dataset(tuple(sources), tuple(with_unique_ids(kept)), frozenset(unanswerable))
 
 
@@ -60,16 +60,16 @@ def is_local(source: str) -> bool:
     return not source.startswith("hub:")
 
 
-def _read(source: str) -> list[Paragraph]:
+def _read(source: str) -> list[Group]:
     """Read one source, which must hold an answerable question."""
     paragraphs = list(_read_kind(source))
-    if not any(_answerable(paragraph).questions for paragraph in paragraphs):
+    if not any(_answerable(paragraph).examples for paragraph in paragraphs):
         num_unanswerable = _num_questions(paragraphs)
         raise UserError(f"{source}: no answerable question ({num_unanswerable} unanswerable)")
     return paragraphs
 
 
-def _read_kind(source: str) -> Iterable[Paragraph]:
+def _read_kind(source: str) -> Iterable[Group]:
     if source == "bundled":
         return _read_bundled()
     if source.startswith("hub:"):
@@ -92,26 +92,26 @@ def _path_of(source: str) -> Path:
         raise UserError(f"data source {source!r}: {error}") from None
 
 
-def _read_bundled() -> Iterator[Paragraph]:
+def _read_bundled() -> Iterator[Group]:
     folder = resources.files("lorasweep.data") / "corpus"
     files = [file for file in folder.iterdir() if file.name.endswith(".json")]
     for file in sorted(files, key=lambda file: file.name):
         yield from _read_squad(file, f"bundled {file.name}")
 
 
-def _read_squad(file: Traversable, place: str) -> Iterator[Paragraph]:
+def _read_squad(file: Traversable, place: str) -> Iterator[Group]:
     stem, found = stem_of(file.name), read_json_file(file, place)
     if isinstance(found, list):
         return _of_rows(found, stem)
     return paragraphs_of_file(parse(SquadFile, found, place), place, stem)
 
 
-def _of_rows(found: Iterable[PlacedRow], untitled: str) -> Iterator[Paragraph]:
+def _of_rows(found: Iterable[PlacedRow], untitled: str) -> Iterator[Group]:
     rows = ((number, place, parse(Row, row, place)) for number, place, row in found)
     return paragraphs_of_rows(rows, untitled)
 
 
-def _read_hub(source: str) -> Iterator[Paragraph]:
+def _read_hub(source: str) -> Iterator[Group]:
     matched = HUB.fullmatch(source)
     if matched is None:
         raise UserError(f"data source {source!r} is none of {KINDS}")
@@ -165,10 +165,10 @@ def _refuse_a_source_twice(sources: Sequence[str]) -> None:
             raise UserError(f"data source {source!r} is named twice")
 
 
-def _answerable(paragraph: Paragraph) -> Paragraph:
-    questions = tuple(question for question in paragraph.questions if question.answers)
-    return replace(paragraph, questions=questions)
+def _answerable(paragraph: Group) -> Group:
+    questions = tuple(question for question in paragraph.examples if question.references)
+    return replace(paragraph, examples=questions)
 
 
-def _num_questions(paragraphs: Iterable[Paragraph]) -> int:
-    return sum(len(paragraph.questions) for paragraph in paragraphs)
+def _num_questions(paragraphs: Iterable[Group]) -> int:
+    return sum(len(paragraph.examples) for paragraph in paragraphs)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lorasweep.analysis.results import run_called
-from lorasweep.data.trees import TreeBuilder
+from lorasweep.data.encoding import TreeBuilder
 from lorasweep.errors import UserError
 from lorasweep.finished.sharing.card import Shared, card
 from lorasweep.finished.sharing.merging import merged_model

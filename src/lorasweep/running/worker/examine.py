@@ -50,7 +50,7 @@ class Examiner:
     def losses(self, num_lanes: int, role: str) -> ParagraphLosses:
         """Return each lane's losses by paragraph."""
         data = self.job.sets[role].data
-        owners = {q.id: p.source_id for p in data.paragraphs for q in p.questions}
+        owners = {q.id: p.cluster_id for p in data.groups for q in p.examples}
         return paragraph_losses(self.base, self.trees[role], num_lanes, self.micro_tokens, owners)
 
     def score(
@@ -113,7 +113,7 @@ class Examiner:
         return FinalLosses(eval=self._kept(known, "eval", k), train=self._kept(again, "train", k))
 
     def _kept(self, found: ParagraphLosses, role: str, k: int) -> LossesByParagraph:
-        articles = {p.source_id: p.article for p in self.job.sets[role].data.paragraphs}
+        articles = {p.cluster_id: p.source for p in self.job.sets[role].data.groups}
         return LossesByParagraph(
             paragraphs=list(found.paragraphs),
             articles=[articles[paragraph] for paragraph in found.paragraphs],
@@ -138,15 +138,13 @@ class Examiner:
     def _answer(self, prompts: Prompts, decoder: str, role: str, who: str) -> list[Scored]:
         """Let every lane answer by one decoder; return each lane's scores and predictions."""
         questions, job = self.job.sets[role], self.job
-        contexts = {q.id: p.context for p in questions.data.paragraphs for q in p.questions}
+        contexts = {q.id: p.context for p in questions.data.groups for q in p.examples}
         self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
         way = parse_decoder(decoder)
         with self.stop.at_once(f"the answers by {decoder}"):
             decoded = decode_all(prompts, way, job.evaluate, contexts, self._advance)
         self.reporter.finish()
-        lanes = [
-            predictions_of(questions.data.paragraphs, found) for found in decoded.answers_by_lane
-        ]
+        lanes = [predictions_of(questions.data.groups, found) for found in decoded.answers_by_lane]
         seconds, clusters = decoded.seconds_per_question, job.evaluate.clusters
         return [
             Scored({decoder: scores_of(rows, seconds, way.samples, clusters)}, {decoder: rows})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lorasweep.data.squad.dataset import Paragraph, Question
+from lorasweep.data.examples import Example, Group
 from lorasweep.folder.records import Prediction
 from lorasweep.scoring.failures.classes import FailureClass, classify
 from lorasweep.scoring.failures.question_types import (
@@ -66,7 +66,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Group:
+class Slice:
     """The answers that share a value of an aspect; EM and F1 from 0 to 100.
 
     `f1_interval` is at the 95 % level by resampling paragraphs or articles; None where it cannot be
@@ -104,7 +104,7 @@ class Changes:
         return _count_failures(self.became_wrong)
 
 
-def rows_of(predictions: Iterable[Prediction], paragraphs: Iterable[Paragraph]) -> list[Row]:
+def rows_of(predictions: Iterable[Prediction], paragraphs: Iterable[Group]) -> list[Row]:
     """Join predictions with their questions and classify the wrong ones, in their order.
 
     Raises ValueError for a prediction whose question is in no paragraph.
@@ -112,12 +112,12 @@ def rows_of(predictions: Iterable[Prediction], paragraphs: Iterable[Paragraph]) 
     asked = {
         question.id: (question, paragraph)
         for paragraph in paragraphs
-        for question in paragraph.questions
+        for question in paragraph.examples
     }
     return [_row(prediction, asked) for prediction in predictions]
 
 
-def breakdown(rows: Iterable[Row], by: Aspect, unit: Unit = "paragraph") -> list[Group]:
+def breakdown(rows: Iterable[Row], by: Aspect, unit: Unit = "paragraph") -> list[Slice]:
     """Return the groups that have answers, in the order of the aspect's own values.
 
     `unit` is what intervals resample.
@@ -152,33 +152,33 @@ def examples(rows: Iterable[Row], failure: FailureClass | None, n: int) -> list[
     return sorted(of_class, key=lambda row: hashlib.sha256(row.id.encode()).hexdigest())[:n]
 
 
-def _row(prediction: Prediction, asked: Mapping[str, tuple[Question, Paragraph]]) -> Row:
+def _row(prediction: Prediction, asked: Mapping[str, tuple[Example, Group]]) -> Row:
     if prediction.id not in asked:
         raise ValueError(f"question {prediction.id!r} is in none of the paragraphs")
     question, paragraph = asked[prediction.id]
     is_right = prediction.exact_match > 0
-    answers = tuple(answer.text for answer in question.answers)
+    answers = question.references
     return Row(
         id=prediction.id,
         article=prediction.article,
         paragraph=prediction.paragraph,
-        question=question.text,
+        question=str(question.prompt),
         prediction=prediction.prediction,
         answers=answers,
         exact_match=prediction.exact_match,
         f1=prediction.f1,
         failure=None if is_right else classify(
             prediction.prediction, prediction.ended, question, paragraph.context),
-        kind=kind_of(question.text),
-        expected=expected_type(question.text),
+        kind=kind_of(str(question.prompt)),
+        expected=expected_type(str(question.prompt)),
         answer_words=min(len(answer.split()) for answer in answers),
         context_words=len(paragraph.context.split()),
         position=_position(question, paragraph.context),
     )  # fmt: skip
 
 
-def _position(question: Question, context: str) -> int | None:
-    starts = (answer.start for answer in question.answers if answer.start >= 0)
+def _position(question: Example, context: str) -> int | None:
+    starts = (start for start in question.starts if start >= 0)
     start = next(starts, None)
     return None if start is None else 1 + NUM_POSITIONS * start // len(context)
 
@@ -231,11 +231,11 @@ def _position_name(fifth: int | None) -> str:
     return f"{width * (fifth - 1)} to {width * fifth} %"
 
 
-def _group(value: str, rows: Sequence[Row], unit: Unit) -> Group:
+def _group(value: str, rows: Sequence[Row], unit: Unit) -> Slice:
     clusters = Clusters.of([getattr(row, unit) for row in rows])
     found = bootstrap_interval([100 * row.f1 for row in rows], clusters, draws=GROUP_DRAWS)
     ends = within_marks(found, clusters)
-    return Group(
+    return Slice(
         value=value,
         count=len(rows),
         exact_match=100 * sum(row.exact_match for row in rows) / len(rows),

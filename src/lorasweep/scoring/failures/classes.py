@@ -32,7 +32,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lorasweep.data.squad.dataset import Question
+from lorasweep.data.examples import Example
 from lorasweep.scoring.failures.forms import differ_in_form_only
 from lorasweep.scoring.failures.question_types import is_of_expected_type
 from lorasweep.scoring.failures.spans import (
@@ -75,12 +75,12 @@ class _Case:
 
     prediction: str
     ended: bool
-    question: Question
+    question: Example
     context: str
 
     @cached_property
     def references(self) -> tuple[str, ...]:
-        return tuple(answer.text for answer in self.question.answers)
+        return self.question.references
 
     @cached_property
     def words(self) -> list[str]:
@@ -110,7 +110,7 @@ RULES: tuple[tuple[FailureClass, Callable[[_Case], bool]], ...] = (
 )
 
 
-def classify(prediction: str, ended: bool, question: Question, context: str) -> FailureClass:
+def classify(prediction: str, ended: bool, question: Example, context: str) -> FailureClass:
     """Return the class of a wrong answer, by the first rule of the module's table that holds.
 
     `ended` says whether the decoder stopped by itself. Raises ValueError for a right answer.
@@ -155,7 +155,7 @@ def _is_another_form(case: _Case) -> bool:
 
 
 def _is_fitting(case: _Case) -> bool:
-    return is_of_expected_type(case.prediction, case.question.text, case.references)
+    return is_of_expected_type(case.prediction, str(case.question.prompt), case.references)
 
 
 def _boundary_of_spans(case: _Case) -> FailureClass | None:
@@ -170,8 +170,8 @@ def _boundary_of_spans(case: _Case) -> FailureClass | None:
 
 
 def _reference_spans(case: _Case) -> Iterator[Span]:
-    for answer in case.question.answers:
-        span = span_from(answer.text, answer.start) if answer.start >= 0 else None
+    for text, start in case.question.placed:
+        span = span_from(text, start) if start >= 0 else None
         if span is not None:
             yield span
 
@@ -184,9 +184,9 @@ def _share_in_common(a: Span, b: Span) -> float:
 def _boundary_of_texts(case: _Case) -> FailureClass | None:
     """Return whether one text holds the other, where one of them has no place in the context."""
     references = [
-        texts(words_of(answer.text))
-        for answer in case.question.answers
-        if answer.start < 0 or not case.places
+        texts(words_of(text))
+        for text, start in case.question.placed
+        if start < 0 or not case.places
     ]
     if any(positions(reference, case.words) for reference in references):
         return FailureClass.TOO_LONG

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from lorasweep.folder.findings import Breakdown, Failures, Group
+from lorasweep.folder.findings import Breakdown, Failures, Slice
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts.analysis_charts import Bar, bar_chart
 from lorasweep.report.load import Outcome
@@ -138,7 +138,7 @@ def _breakdown(key: str, found: Breakdown, say: Strings) -> Table:
     return Table(f"failures_by_{key}", caption, columns, rows)
 
 
-def _breakdown_row(best: Group, base: Group | None) -> list[Cell]:
+def _breakdown_row(best: Slice, base: Slice | None) -> list[Cell]:
     of_base: list[Cell] = (
         [base.f1, base.f1_interval, base.exact_match] if base else [None, None, None]
     )
@@ -174,10 +174,10 @@ def _values(by_class: Breakdown) -> list[str]:
     return [str(value) for value in ORDER if value in found]
 
 
-def _group(groups: list[Group], value: str) -> Group | None:
+def _group(groups: list[Slice], value: str) -> Slice | None:
     return next((group for group in groups if group.value == value), None)
 
 
-def _count(groups: list[Group], value: str) -> int:
+def _count(groups: list[Slice], value: str) -> int:
     group = _group(groups, value)
     return 0 if group is None else group.count

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-from lorasweep.data.squad.dataset import Dataset, Paragraph
+from lorasweep.data.examples import Dataset, Group
 from lorasweep.data.squad.offsets import unplaced_warning
 from lorasweep.data.squad.sources import is_local, load
 from lorasweep.errors import UserError
@@ -90,11 +90,11 @@ def select(data: Data) -> Selection:
 
 
 def sample(
-    paragraphs: Iterable[Paragraph],
+    paragraphs: Iterable[Group],
     num_questions: int | None,
     seed: int | str,
     unit: Unit = "paragraph",
-) -> tuple[Paragraph, ...]:
+) -> tuple[Group, ...]:
     """Return paragraphs in an order shuffled by the seed, until `num_questions` are reached.
 
     With unit "paragraph" whole ones are taken, so there may be a few questions more; with unit
@@ -103,13 +103,13 @@ def sample(
     units = paragraphs if unit == "paragraph" else _alone(paragraphs)
     ordered = _shuffled(units, seed, key=lambda paragraph: paragraph.id)
     wanted = math.inf if num_questions is None else num_questions
-    taken: list[Paragraph] = []
+    taken: list[Group] = []
     num_taken = 0
     for paragraph in ordered:
         if num_taken >= wanted:
             break
         taken.append(paragraph)
-        num_taken += len(paragraph.questions)
+        num_taken += len(paragraph.examples)
     return tuple(taken)
 
 
@@ -117,19 +117,19 @@ def _shuffled(items: Iterable[T], seed: int | str, key: Callable[[T], str]) -> l
     return sorted(items, key=lambda item: (fingerprint(f"{seed}/{key(item)}"), key(item)))
 
 
-def _alone(paragraphs: Iterable[Paragraph]) -> Iterator[Paragraph]:
+def _alone(paragraphs: Iterable[Group]) -> Iterator[Group]:
     for paragraph in paragraphs:
-        for question in paragraph.questions:
+        for question in paragraph.examples:
             yield replace(
-                paragraph, id=f"{paragraph.source_id}#{question.id}", questions=(question,)
+                paragraph, id=f"{paragraph.cluster_id}#{question.id}", examples=(question,)
             )
 
 
 def _draw(role: Role, pool: Dataset, data: Data) -> Dataset:
     unit = data.sample if role == "train" else "paragraph"
     # the role is part of the seed: files with the same ids must not be drawn alike for two roles
-    drawn = sample(pool.paragraphs, _num_wanted(role, data), f"{role}/{data.seed}", unit)
-    return replace(pool, paragraphs=drawn)
+    drawn = sample(pool.groups, _num_wanted(role, data), f"{role}/{data.seed}", unit)
+    return replace(pool, groups=drawn)
 
 
 def _num_wanted(role: Role, data: Data) -> int | None:
@@ -140,8 +140,8 @@ def _split_of(loaded: Dataset, data: Data) -> Split:
     """Return how the train sources are split: where there are no titles, "auto" is by paragraph."""
     if data.split != "auto":
         return data.split
-    articles = {paragraph.article for paragraph in loaded.paragraphs}
-    untitled = all(paragraph.untitled_file for paragraph in loaded.paragraphs)
+    articles = {paragraph.source for paragraph in loaded.groups}
+    untitled = all(paragraph.untitled_file for paragraph in loaded.groups)
     return "paragraph" if len(articles) == 1 and untitled else "article"
 
 
@@ -150,10 +150,10 @@ def _split(loaded: Dataset, data: Data, split: Split) -> tuple[Dataset, Dataset]
     if split == "question":
         chosen = _hold_out_questions(loaded, data)
     else:
-        keys = _articles(loaded) if split == "article" else [p.context for p in loaded.paragraphs]
+        keys = _articles(loaded) if split == "article" else [p.context for p in loaded.groups]
         chosen = _hold_out(loaded, data, keys, split)
     held_out = _question_ids(chosen)
-    stay = _question_ids(loaded.paragraphs) - held_out
+    stay = _question_ids(loaded.groups) - held_out
     return _restrict(loaded, stay), _restrict(loaded, held_out)
 
 
@@ -162,18 +162,18 @@ def _articles(loaded: Dataset) -> list[str]:
 
     Studies were split so before entries without a title were told apart.
     """
-    by_file = [paragraph.untitled_file or paragraph.article for paragraph in loaded.paragraphs]
-    return by_file if len(set(by_file)) > 1 else [p.article for p in loaded.paragraphs]
+    by_file = [paragraph.untitled_file or paragraph.source for paragraph in loaded.groups]
+    return by_file if len(set(by_file)) > 1 else [p.source for p in loaded.groups]
 
 
-def _hold_out(loaded: Dataset, data: Data, keys: Sequence[str], split: Split) -> list[Paragraph]:
+def _hold_out(loaded: Dataset, data: Data, keys: Sequence[str], split: Split) -> list[Group]:
     """Choose whole articles or contexts, by `keys`, for evaluation; one at least stays."""
-    groups: dict[str, list[Paragraph]] = defaultdict(list)
-    for key, paragraph in zip(keys, loaded.paragraphs, strict=True):
+    groups: dict[str, list[Group]] = defaultdict(list)
+    for key, paragraph in zip(keys, loaded.groups, strict=True):
         groups[key].append(paragraph)
     if len(groups) < 2:
         raise UserError(_cannot_be_split(loaded, split))
-    held_out: list[Paragraph] = []
+    held_out: list[Group] = []
     for key in _shuffled(groups, f"split/{data.seed}", key=str)[:-1]:
         if len(_question_ids(held_out)) >= _num_held_out(loaded, data):
             break
@@ -183,9 +183,9 @@ def _hold_out(loaded: Dataset, data: Data, keys: Sequence[str], split: Split) ->
 
 def _cannot_be_split(loaded: Dataset, split: Split) -> str:
     """Say that there is one article, or one paragraph, and what else can be done."""
-    name = loaded.paragraphs[0].article if split == "article" else loaded.paragraphs[0].id
+    name = loaded.groups[0].source if split == "article" else loaded.groups[0].id
     options = [OTHER_FILES, BY_QUESTION]
-    if len({paragraph.context for paragraph in loaded.paragraphs}) > 1:
+    if len({paragraph.context for paragraph in loaded.groups}) > 1:
         options.insert(1, BY_PARAGRAPH)
     return (
         f"data.train holds one {split}, {name!r}, which cannot be split by {split}; "
@@ -193,38 +193,38 @@ def _cannot_be_split(loaded: Dataset, split: Split) -> str:
     )
 
 
-def _hold_out_questions(loaded: Dataset, data: Data) -> Sequence[Paragraph]:
+def _hold_out_questions(loaded: Dataset, data: Data) -> Sequence[Group]:
     """Choose questions for evaluation, whatever their paragraphs; at least one stays."""
-    if loaded.num_questions < 2:
+    if loaded.num_examples < 2:
         raise UserError(
             "data.train holds one question, which cannot be split; name other files in data.eval"
         )
-    wanted = min(_num_held_out(loaded, data), loaded.num_questions - 1)
-    return sample(loaded.paragraphs, wanted, f"split/{data.seed}", "question")
+    wanted = min(_num_held_out(loaded, data), loaded.num_examples - 1)
+    return sample(loaded.groups, wanted, f"split/{data.seed}", "question")
 
 
 def _num_held_out(loaded: Dataset, data: Data) -> int:
-    return data.num_eval or math.ceil(EVAL_SHARE * loaded.num_questions)
+    return data.num_eval or math.ceil(EVAL_SHARE * loaded.num_examples)
 
 
-def _question_ids(paragraphs: Iterable[Paragraph]) -> set[str]:
-    return {question.id for paragraph in paragraphs for question in paragraph.questions}
+def _question_ids(paragraphs: Iterable[Group]) -> set[str]:
+    return {question.id for paragraph in paragraphs for question in paragraph.examples}
 
 
 def _restrict(dataset: Dataset, question_ids: set[str]) -> Dataset:
     restricted = (
-        replace(paragraph, questions=tuple(q for q in paragraph.questions if q.id in question_ids))
-        for paragraph in dataset.paragraphs
+        replace(paragraph, examples=tuple(q for q in paragraph.examples if q.id in question_ids))
+        for paragraph in dataset.groups
     )
-    return replace(dataset, paragraphs=tuple(p for p in restricted if p.questions))
+    return replace(dataset, groups=tuple(p for p in restricted if p.examples))
 
 
 def _shortages(drawn: Mapping[Role, Dataset], data: Data) -> Iterator[str]:
     for role, dataset in drawn.items():
         wanted = _num_wanted(role, data)
-        if wanted and dataset.num_questions < wanted:
+        if wanted and dataset.num_examples < wanted:
             yield (
-                f"data.num_{role} = {wanted}, but there are only {dataset.num_questions} "
+                f"data.num_{role} = {wanted}, but there are only {dataset.num_examples} "
                 f"{role} questions: all are taken"
             )
 
@@ -240,7 +240,7 @@ def _leaks(drawn: Mapping[Role, Dataset], split: Split | None) -> Iterator[str]:
     by_question = split == "question"
     if by_question:
         yield LEAKING_SPLIT
-    contexts = {role: {p.context for p in dataset.paragraphs} for role, dataset in drawn.items()}
+    contexts = {role: {p.context for p in dataset.groups} for role, dataset in drawn.items()}
     for one, other in itertools.combinations(drawn, 2):
         num_shared = len(contexts[one] & contexts[other])
         if num_shared and not (by_question and (one, other) == ("train", "eval")):
