@@ -1,0 +1,26 @@
+"""All rules by name: "squad-v1.1", "mlqa:ar", "folded:fa" come in; rules go out."""
+
+from collections.abc import Callable
+
+from lorasweep.scoring.rules.characters import jaquad, korquad, persianqa_chars
+from lorasweep.scoring.rules.mlqa import mlqa
+from lorasweep.scoring.rules.rules import Rules
+from lorasweep.scoring.rules.squad import folded, persianqa, squad_v1, squad_v2
+from lorasweep.study.scorers import checked_rules
+
+PLAIN: dict[str, Callable[[], Rules]] = {
+    "squad-v1.1": squad_v1,
+    "squad-v2": squad_v2,
+    "xquad": lambda: squad_v1("xquad"),
+    "korquad": korquad,
+    "jaquad": jaquad,
+    "persianqa": persianqa,
+    "persianqa-chars": persianqa_chars,
+}
+OF_LANGUAGE: dict[str, Callable[[str], Rules]] = {"mlqa": mlqa, "folded": folded}
+
+
+def parse_rules(name: str) -> Rules:
+    """Return the rules of a name; raises UserError that says the nearest right name."""
+    kind, _, language = checked_rules(name).partition(":")
+    return OF_LANGUAGE[kind](language) if language else PLAIN[kind]()
