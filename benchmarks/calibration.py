@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorasweep.errors import UserError
-from lorasweep.folder.records import Prediction
+from lorasweep.folder.scores import Prediction
 from lorasweep.folder.store import Store
 from lorasweep.scoring.answer_scores import by_question
 from lorasweep.scoring.stats.clusters import Clusters

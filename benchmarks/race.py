@@ -78,7 +78,7 @@ def f1(run: RunRecord) -> float:
     """Return the F1 of a run's greedy answers."""
     scores = run.metrics["greedy"]
     assert not isinstance(scores, float)
-    return scores.f1
+    return scores.rank.mean
 
 
 if __name__ == "__main__":

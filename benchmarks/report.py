@@ -31,13 +31,12 @@ from lorasweep.folder.records import (
     Failure,
     Lock,
     PackInfo,
-    Prediction,
     Results,
     RunRecord,
-    Scores,
     StepEntry,
 )
 from lorasweep.folder.run_files import RunFiles
+from lorasweep.folder.scores import Prediction, Scores
 from lorasweep.folder.store import Store
 from lorasweep.hub.models import read_config
 from lorasweep.report.page import write_report

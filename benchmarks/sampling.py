@@ -63,7 +63,7 @@ def read(folder: Path) -> Sampled:
         raise UserError(f"{folder}: no finished run")
     return Sampled(
         folder.name,
-        np.array([[100 * row.f1 for row in rows] for rows in answers]),
+        np.array([[100 * row.scores["f1"] for row in rows] for rows in answers]),
         np.array([run.train_seconds for run in runs]),
         tuple(row.id for row in answers[0]),
         tuple(row.paragraph for row in answers[0]),

@@ -15,9 +15,9 @@ from lorasweep.folder.records import (
     LockedRun,
     PackInfo,
     RunRecord,
-    Scores,
     Stop,
 )
+from lorasweep.folder.scores import Scores
 from lorasweep.study.grid import Configuration
 from lorasweep.study.study import Study
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from asked import Placed, question_of
 from lorasweep.data.examples import Group
-from lorasweep.folder.records import DataCard, Prediction, Results, RunRecord
+from lorasweep.folder.records import DataCard, Results, RunRecord
+from lorasweep.folder.scores import Prediction
 from lorasweep.folder.store import Store
 from lorasweep.study.grid import Configuration
 from tiny import make_base, make_lock, make_record

@@ -12,7 +12,8 @@ from lorasweep.analysis.analyse import analyse
 from lorasweep.analysis.results import with_analysis
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import DecoderAnalysis
-from lorasweep.folder.records import Results, RunRecord, Scores
+from lorasweep.folder.records import Results, RunRecord
+from lorasweep.folder.scores import Scores
 from lorasweep.folder.store import Store
 from lorasweep.report.page import write_report
 
@@ -44,8 +45,8 @@ def test_a_grid_is_taken_apart(tmp_path: Path) -> None:
     assert found.tied_best.members == ["run3", "run1"]
     assert found.tied_best.sentence.startswith("2 of 4 runs are tied for best: r4 lr0.002 seed0, ")
     assert [each.run for each in found.comparisons] == ["run1", "run2", "run0", "base"]
-    assert all(each.f1.mean < 0 for each in found.comparisons)
-    assert [each.f1.is_shown for each in found.comparisons] == [False, True, True, True]
+    assert all(each.rank.mean < 0 for each in found.comparisons)
+    assert [each.rank.is_shown for each in found.comparisons] == [False, True, True, True]
     assert found.ablation is not None
     assert [axis.name for axis in found.ablation.axes] == ["rank", "lr"]
     constant = {"targets", "alpha", "dropout", "scaling", "lr_ratio"}
@@ -122,7 +123,7 @@ def test_equal_scores_are_all_tied(tmp_path: Path) -> None:
         assert found.tied_best is not None
         assert len(found.tied_best.members) == 4
         assert found.tied_best.sentence.startswith(says)
-        assert not any(each.f1.is_shown for each in found.comparisons)
+        assert not any(each.rank.is_shown for each in found.comparisons)
         assert found.power is None
         assert found.ablation is not None
         assert found.ablation.edges == []
@@ -136,7 +137,7 @@ def test_one_paragraph_tells_nothing_apart(tmp_path: Path) -> None:
     assert found.tied_best is not None
     assert len(found.tied_best.members) == 4
     assert "one paragraph, which cannot tell runs apart" in found.tied_best.sentence
-    assert all(each.f1.interval is None and each.f1.reason for each in found.comparisons)
+    assert all(each.rank.interval is None and each.rank.reason for each in found.comparisons)
     assert found.ablation is not None
     assert found.ablation.axes == []
     assert found.ablation.notes
@@ -161,7 +162,7 @@ def test_a_test_set_takes_the_bias_away(tmp_path: Path) -> None:
     assert found.selection_bias == ""
     (of_base,) = found.test
     assert (of_base.run, of_base.against) == ("base", "run3")
-    assert of_base.f1.mean == pytest.approx(-70)
+    assert of_base.rank.mean == pytest.approx(-70)
     page = (tmp_path / "report" / "index.html").read_text()
     assert "On the test questions, which had no part in the choice" in page
 
@@ -176,7 +177,7 @@ def test_full_fine_tuning_stands_beside_the_chosen_run_on_the_test_set(tmp_path:
         store.of_run(folder).write_predictions("greedy", predictions(right), "test")
     (of_full,) = of_greedy(store).test
     assert (of_full.run, of_full.against) == ("run0", "run3")
-    assert of_full.f1.mean == pytest.approx(-20)
+    assert of_full.rank.mean == pytest.approx(-20)
 
 
 def test_a_best_run_that_the_test_set_did_not_see_keeps_its_bias(tmp_path: Path) -> None:
@@ -200,14 +201,14 @@ def test_articles_are_clusters_on_request(tmp_path: Path) -> None:
     assert results.analysis is not None
     assert results.analysis.clusters == "article"
     found = results.analysis.decoders["greedy"]
-    assert "in 5 articles" in found.comparisons[0].f1.sentence
+    assert "in 5 articles" in found.comparisons[0].rank.sentence
     scores = results.runs[0].metrics["greedy"]
     assert isinstance(scores, Scores)
     assert scores.clusters == "article"
     by_paragraph = with_analysis(store, QUESTIONS).runs[0].metrics["greedy"]
     assert isinstance(by_paragraph, Scores)
-    assert (by_paragraph.clusters, by_paragraph.f1) == ("paragraph", scores.f1)
-    assert by_paragraph.f1_interval != scores.f1_interval
+    assert (by_paragraph.clusters, by_paragraph.rank.mean) == ("paragraph", scores.rank.mean)
+    assert by_paragraph.rank.interval != scores.rank.interval
     write_report(store.out)
 
 
@@ -222,7 +223,7 @@ def test_a_question_that_was_answered_several_times_counts_by_its_mean(tmp_path:
     found = of_greedy(write(tmp_path, [make_run(0), make_run(1)], {"run0": rows, "run1": greedy}))
     assert found.best == "run0"
     (comparison,) = found.comparisons
-    assert comparison.f1.mean == pytest.approx(50 - 60)
+    assert comparison.rank.mean == pytest.approx(50 - 60)
     assert comparison.mcnemar_p_value is None
 
 

@@ -35,8 +35,8 @@ def test_p_values_are_corrected_for_the_choice_of_the_best_run(tmp_path: Path) -
     given = answers(tmp_path, runs, [0.5, 0.6, 0.55, 0.62])
     found, best = comparisons(given), given.ranking[0]
     for metric in ("f1", "exact_match"):
-        expected = differences_from_chosen(getattr(given, metric), best, given.clusters)
-        assert [getattr(each, metric).adjusted_p_value for each in found] == [
+        expected = differences_from_chosen(given.marks(metric), best, given.clusters)
+        assert [each.scores[metric].adjusted_p_value for each in found] == [
             expected[given.ids.index(each.run)].adjusted_p_value for each in found
         ]
 

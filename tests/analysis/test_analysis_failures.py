@@ -52,5 +52,5 @@ def test_groups_of_several_paragraphs_have_an_interval_and_n() -> None:
     (by_kind,) = (each for each in found.breakdowns if each.aspect == "question kind")
     (group,) = by_kind.best
     assert group.count == 40
-    assert group.f1_interval is not None
-    assert group.f1_interval[0] < group.f1 < group.f1_interval[1]
+    assert group.rank.interval is not None
+    assert group.rank.interval[0] < group.rank.mean < group.rank.interval[1]

@@ -9,7 +9,8 @@ from invented_answers import make_run, predictions, write
 from lorasweep.analysis.results import with_analysis
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import BASE
-from lorasweep.folder.records import Prediction, Results
+from lorasweep.folder.records import Results
+from lorasweep.folder.scores import Prediction, Scores
 from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Figure, Items, Section
 from lorasweep.report.load import Outcome
@@ -29,7 +30,9 @@ def answers(rng: np.random.Generator, share: float) -> list[Prediction]:
     rows = predictions((rng.random(NUM_QUESTIONS) < share + ease).tolist())
     partly = rng.random(NUM_QUESTIONS) < 0.3
     return [
-        row.model_copy(update={"f1": 0.4}) if some and not row.f1 else row
+        row.model_copy(update={"scores": row.scores | {"f1": 0.4}})
+        if some and not row.scores["f1"]
+        else row
         for row, some in zip(rows, partly, strict=True)
     ]
 
@@ -42,11 +45,13 @@ def analysed(out: Path, seed: int, apart: float, num_runs: int = 5) -> Outcome:
     rows = {run.id: answers(rng, s) for run, s in zip(runs, shares, strict=True)}
     store = write(out, runs, rows | {BASE: answers(rng, 0.3 + 0.3 * rng.random())})
     for run in runs:
-        marks = 100 * np.array([[r.exact_match, r.f1] for r in rows[run.id]]).mean(axis=0)
+        marks = 100 * np.array(
+            [[r.scores["exact_match"], r.scores["f1"]] for r in rows[run.id]]
+        ).mean(axis=0)
         greedy = run.metrics["greedy"]
         assert not isinstance(greedy, float)
         update = {"exact_match": marks[0], "f1": marks[1]}
-        run.metrics["greedy"] = greedy.model_copy(update=update)
+        run.metrics["greedy"] = Scores.model_validate(greedy.model_dump() | update)
     results = store.read_results().model_copy(update={"runs": runs})
     store.write_results(results)
     return Outcome(store, with_analysis(store, UserError("no questions")))
@@ -81,13 +86,13 @@ def test_star_colours_p_value_interval_and_sentence_agree(
     best = outcome.names[found.best or ""]
     for each, sentence in zip(found.comparisons, sentences, strict=False):
         name = "base model" if each.run == BASE else outcome.names[each.run]
-        is_behind = each.f1.adjusted_p_value <= 0.05
+        is_behind = each.rank.adjusted_p_value <= 0.05
         assert ("not shown to differ" in sentence) != is_behind
-        assert rows[name]["f1_adjusted_p_value"] == each.f1.adjusted_p_value
-        low, high = each.f1.interval or (0.0, 0.0)
+        assert rows[name]["f1_adjusted_p_value"] == each.rank.adjusted_p_value
+        low, high = each.rank.interval or (0.0, 0.0)
         assert (low * high > 0) == is_behind
         if each.run != BASE:
-            assert found.tied_best.p_values[each.run] == each.f1.adjusted_p_value
+            assert found.tied_best.p_values[each.run] == each.rank.adjusted_p_value
             assert (stars[name]["tied"] == "★") != is_behind
             assert scores[name] == differences[name]
             assert (scores[name] == "behind the best") == is_behind
@@ -107,8 +112,12 @@ def all_wrong(out: Path, f1: float) -> Results:
     for run in runs:
         greedy = run.metrics["greedy"]
         assert not isinstance(greedy, float)
-        run.metrics["greedy"] = greedy.model_copy(update={"exact_match": 0.0, "f1": 100 * f1})
-    wrong = [row.model_copy(update={"f1": f1}) for row in predictions([False] * 40)]
+        update = {"exact_match": 0.0, "f1": 100 * f1}
+        run.metrics["greedy"] = Scores.model_validate(greedy.model_dump() | update)
+    wrong = [
+        row.model_copy(update={"scores": row.scores | {"f1": f1}})
+        for row in predictions([False] * 40)
+    ]
     store = write(out, runs, {run.id: wrong for run in runs})
     return with_analysis(store, UserError("no questions"))
 
@@ -137,7 +146,9 @@ def test_results_of_two_rules_are_called_outdated(tmp_path: Path) -> None:
     assert analysis is not None
     found = analysis.decoders["greedy"]
     first = found.comparisons[0]
-    shown = first.model_copy(update={"f1": first.f1.model_copy(update={"is_shown": True})})
+    shown = first.model_copy(
+        update={"scores": first.scores | {"f1": first.rank.model_copy(update={"is_shown": True})}}
+    )
     older = found.model_copy(update={"comparisons": [shown, *found.comparisons[1:]]})
     results = outcome.results.model_copy(
         update={"analysis": analysis.model_copy(update={"decoders": {"greedy": older}})}

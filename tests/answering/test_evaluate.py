@@ -14,9 +14,10 @@ from lorasweep.answering.decode.strategies import decode_greedy
 from lorasweep.answering.evaluate import decode_all, paragraph_losses, predictions_of
 from lorasweep.data.examples import Example, Group
 from lorasweep.data.trees import Tree, separate_rows
-from lorasweep.folder.records import Prediction
+from lorasweep.folder.scores import Prediction
 from lorasweep.model.base import Base
 from lorasweep.scoring.answer_scores import scores_of
+from lorasweep.scoring.scorers.listed import scorers_of
 from lorasweep.scoring.stats.clusters import Clusters
 from lorasweep.scoring.stats.intervals import bootstrap_interval
 from lorasweep.study.decoders import Decoder, parse_decoder
@@ -92,6 +93,7 @@ def asked(question_id: str, *answers: str) -> Example:
     return question_of(question_id, f"{question_id}?", tuple(Placed(a, 0) for a in answers))
 
 
+SCORERS = scorers_of(Evaluate())
 PARAGRAPHS = (
     Group("town/0", "town", "...", (asked("a", "The Mill", "an old mill"), asked("b", "1841"))),
     # Drawn alone, so the paragraph's id names the question too.
@@ -110,15 +112,15 @@ def predictions() -> list[Prediction]:
         answer("b", "1856", ended=False),
         answer("a", "old mill."),
     ]
-    return predictions_of(PARAGRAPHS, answers)
+    return predictions_of(PARAGRAPHS, answers, SCORERS)
 
 
 def test_predictions_come_in_the_paragraphs_order_with_their_best_scores() -> None:
     found = predictions()
     # "d" was left out (too long): it has no answer and no score.
     assert [p.id for p in found] == ["a", "b", "c"]
-    assert [p.exact_match for p in found] == [1.0, 0.0, 0.0]
-    assert [p.f1 for p in found] == [1.0, 0.0, 0.5]
+    assert [p.scores["exact_match"] for p in found] == [1.0, 0.0, 0.0]
+    assert [p.scores["f1"] for p in found] == [1.0, 0.0, 0.5]
     assert [p.paragraph for p in found] == ["town/0", "town/0", "town/1"]
     first = found[0]
     assert first.answers == ["The Mill", "an old mill"]
@@ -128,14 +130,14 @@ def test_predictions_come_in_the_paragraphs_order_with_their_best_scores() -> No
 
 def test_scores_are_means_in_percent_with_intervals_by_paragraph() -> None:
     scores = scores_of(predictions(), seconds_per_question=0.5)
-    assert scores.exact_match == pytest.approx(100 / 3)
-    assert scores.f1 == pytest.approx(50.0)
+    assert scores.scores["exact_match"].mean == pytest.approx(100 / 3)
+    assert scores.rank.mean == pytest.approx(50.0)
     assert scores.num_questions == 3
     assert scores.ended_share == pytest.approx(2 / 3)
     assert scores.seconds_per_question == 0.5
     for interval, mean in (
-        (scores.exact_match_interval, scores.exact_match),
-        (scores.f1_interval, scores.f1),
+        (scores.scores["exact_match"].interval, scores.scores["exact_match"].mean),
+        (scores.rank.interval, scores.rank.mean),
     ):
         if interval is not None:
             low, high = interval
@@ -144,8 +146,11 @@ def test_scores_are_means_in_percent_with_intervals_by_paragraph() -> None:
 
 def test_one_paragraph_gives_a_score_without_an_interval() -> None:
     scores = scores_of(predictions()[:2], None)
-    assert (scores.exact_match, scores.exact_match_interval) == (50.0, None)
-    assert math.isfinite(scores.f1)
+    assert (scores.scores["exact_match"].mean, scores.scores["exact_match"].interval) == (
+        50.0,
+        None,
+    )
+    assert math.isfinite(scores.rank.mean)
 
 
 def drawn(question_id: str, *texts: str) -> list[Answer]:
@@ -154,13 +159,13 @@ def drawn(question_id: str, *texts: str) -> list[Answer]:
 
 def test_draws_come_in_order_and_count_as_one_score() -> None:
     answers = [*drawn("b", "1841", "in 1841", "The 1841.", "1856"), *drawn("c", *["red"] * 4)]
-    rows = predictions_of(PARAGRAPHS, answers[::-1])
+    rows = predictions_of(PARAGRAPHS, answers[::-1], SCORERS)
     assert [(row.id, row.draw) for row in rows] == [(q, n) for q in "bc" for n in range(4)]
     scores = scores_of(rows, None, samples=True)
     assert scores.num_questions == 2
-    assert scores.exact_match == pytest.approx(100 * (2 / 4 + 0) / 2)
-    assert scores.f1 == pytest.approx(100 * (1 + 2 / 3 + 1 + 0) / 4 / 2)
-    assert (scores.best_of_n_exact_match, scores.best_of_n_f1) == (50.0, 50.0)
+    assert scores.scores["exact_match"].mean == pytest.approx(100 * (2 / 4 + 0) / 2)
+    assert scores.rank.mean == pytest.approx(100 * (1 + 2 / 3 + 1 + 0) / 4 / 2)
+    assert (scores.scores["exact_match"].best_of_n, scores.rank.best_of_n) == (50.0, 50.0)
     assert scores.distinct_answers == (3 + 1) / 2
     # Of the six pairs of each question one agrees, and all do.
     assert scores.agreement == pytest.approx((1 + 6) / 12)
@@ -173,7 +178,7 @@ def test_intervals_are_those_of_the_questions_means() -> None:
         *drawn("b", "1841", "1"),
         *drawn("c", "x", "y"),
     ]
-    given = predictions_of(PARAGRAPHS, answers)
+    given = predictions_of(PARAGRAPHS, answers, SCORERS)
     rows = [
         row.model_copy(update={"id": f"{row.id}{k}", "paragraph": f"{row.paragraph}{k}"})
         for k in range(3)
@@ -183,22 +188,22 @@ def test_intervals_are_those_of_the_questions_means() -> None:
     means = [100 * (4 / 5 + 1) / 2, 50.0, 0.0] * 3
     paragraphs = [f"town/{i}{k}" for k in range(3) for i in (0, 0, 1)]
     expected = bootstrap_interval(means, Clusters.of(paragraphs))
-    assert scores.f1 == pytest.approx(expected.mean)
-    assert scores.f1_interval == pytest.approx((expected.low, expected.high))
+    assert scores.rank.mean == pytest.approx(expected.mean)
+    assert scores.rank.interval == pytest.approx((expected.low, expected.high))
 
 
 def test_intervals_of_two_paragraphs_stay_between_0_and_100() -> None:
     answers = [*drawn("a", "mill", "1"), *drawn("b", "1841", "1"), *drawn("c", "x", "y")]
-    scores = scores_of(predictions_of(PARAGRAPHS, answers), None, samples=True)
-    assert scores.f1_interval == (0.0, 100.0)
+    scores = scores_of(predictions_of(PARAGRAPHS, answers, SCORERS), None, samples=True)
+    assert scores.rank.interval == (0.0, 100.0)
 
 
 def test_one_draw_has_no_pairs_and_one_answer_nothing_of_draws() -> None:
-    rows = predictions_of(PARAGRAPHS, drawn("b", "1841"))
+    rows = predictions_of(PARAGRAPHS, drawn("b", "1841"), SCORERS)
     assert scores_of(rows, None, samples=True).agreement is None
     assert scores_of(rows, None, samples=True).distinct_answers == 1
     plain = scores_of(rows, None)
-    found = (plain.best_of_n_f1, plain.best_of_n_exact_match, plain.distinct_answers,
+    found = (plain.rank.best_of_n, plain.scores["exact_match"].best_of_n, plain.distinct_answers,
              plain.agreement)  # fmt: skip
     assert found == (None, None, None, None)
     assert plain.answer_tokens == 0
@@ -217,15 +222,19 @@ def test_every_decoder_answers_every_question(
         assert sum(heard) == len(contexts)
         draws = how.draws if decoder.samples else 1
         for answers in decoded.answers_by_lane:
-            rows = predictions_of(paragraphs, answers)
+            rows = predictions_of(paragraphs, answers, SCORERS)
             ids = [q.id for p in paragraphs for q in p.examples]
             assert [(r.id, r.draw) for r in rows] == [(i, n) for i in ids for n in range(draws)]
 
 
 def test_where_all_is_wrong_the_interval_knows_how_many_paragraphs_there_were() -> None:
-    wrong = predictions()[0].model_copy(update={"exact_match": 0.0, "f1": 0.0})
+    wrong = predictions()[0].model_copy(update={"scores": {"exact_match": 0.0, "f1": 0.0}})
     rows = [wrong.model_copy(update={"id": f"q{i}", "paragraph": f"p{i}"}) for i in range(12)]
     scores = scores_of(rows, None)
-    assert scores.f1_interval == scores.exact_match_interval == pytest.approx((0, 24.2), abs=0.05)
-    halves = [row.model_copy(update={"f1": 0.5}) for row in rows]
-    assert scores_of(halves, None).f1_interval is None
+    assert (
+        scores.rank.interval
+        == scores.scores["exact_match"].interval
+        == pytest.approx((0, 24.2), abs=0.05)
+    )
+    halves = [row.model_copy(update={"scores": row.scores | {"f1": 0.5}}) for row in rows]
+    assert scores_of(halves, None).rank.interval is None

@@ -92,9 +92,9 @@ def test_the_leaderboard_has_every_run_with_its_interval(page: Any, results: Res
     for run in results.runs:
         scores = run.metrics["greedy"]
         assert not isinstance(scores, float)
-        assert scores.f1_interval is not None
-        low, high = scores.f1_interval
-        assert by_name[run.label][1:3] == [f"{scores.f1:.1f}", f"{low:.1f} to {high:.1f}"]
+        assert scores.rank.interval is not None
+        low, high = scores.rank.interval
+        assert by_name[run.label][1:3] == [f"{scores.rank.mean:.1f}", f"{low:.1f} to {high:.1f}"]
     picture(page, "leaderboard")
 
 
@@ -297,7 +297,7 @@ def test_failures_are_those_of_the_chosen_class(gpt2_study: Path, results: Resul
     study, run = ShownStudy(gpt2_study), results.runs[0].label
     every = study.failures(run, "greedy", ALL)
     files = study.store.of_run(results.runs[0].id)
-    wrong = sum(p.exact_match < 1 for p in files.read_predictions("greedy"))
+    wrong = sum(p.scores["exact_match"] < 1 for p in files.read_predictions("greedy"))
     assert every.count("<details>") == wrong > 0
     kinds = [
         study.failures(run, "greedy", kind).count("<details>") for kind in app_page.CLASSES[1:]

@@ -139,10 +139,10 @@ def test_the_card_says_what_the_record_says(copied_study: Path, results: Results
     card = Path(call("export", copied_study, "--run", run.id).out.strip()) / "README.md"
     scores, text = run.metrics["greedy"], card.read_text()
     assert not isinstance(scores, float)
-    assert scores.f1_interval is not None
-    low, high = scores.f1_interval
+    assert scores.rank.interval is not None
+    low, high = scores.rank.interval
     assert (
-        f"| this run | greedy | {scores.exact_match:.1f} | {scores.f1:.1f} "
+        f"| this run | greedy | {scores.scores['exact_match'].mean:.1f} | {scores.rank.mean:.1f} "
         f"| {low:.1f} to {high:.1f} | {run.metrics['eval_loss']:.3f} |"
     ) in text
     assert "| base model | greedy |" in text
@@ -152,7 +152,7 @@ def test_the_card_says_what_the_record_says(copied_study: Path, results: Results
     assert front is not None
     assert (front["library_name"], front["license"]) == ("peft", "unknown")
     found = {m["name"]: m["value"] for m in front["model-index"][0]["results"][0]["metrics"]}
-    assert found["f1 (greedy)"] == pytest.approx(scores.f1, abs=0.01)
+    assert found["f1 (greedy)"] == pytest.approx(scores.rank.mean, abs=0.01)
 
 
 def test_the_licence_comes_from_the_base_models_own_card(

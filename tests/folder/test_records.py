@@ -9,14 +9,11 @@ from lorasweep.folder.records import (
     HistoryEntry,
     Lock,
     LossesByParagraph,
-    Prediction,
     Results,
     RunRecord,
-    Scores,
     StepEntry,
-    eval_loss_of,
-    scores_of,
 )
+from lorasweep.folder.scores import Prediction, Scores, eval_loss_of, scores_of
 from tiny import make_base, make_lock, make_record, make_scores
 
 
@@ -42,7 +39,7 @@ def test_results_go_by_the_key_schema_on_disk() -> None:
         study="tiny", base=make_base(), runs=[], configurations=[], warnings=[], data={},
         recipe={}, prompt="", versions={},
     )  # fmt: skip
-    assert results.model_dump(by_alias=True)["schema"] == SCHEMA == 1
+    assert results.model_dump(by_alias=True)["schema"] == SCHEMA == 2
 
 
 def test_records_are_immutable_and_take_no_unknown_keys() -> None:
@@ -94,4 +91,4 @@ def test_an_interval_of_width_0_of_an_older_record_is_none() -> None:
         "f1_interval": (0.0, 0.0), "exact_match_interval": (40.0, 60.0)
     }  # fmt: skip
     found = Scores.model_validate(written)
-    assert (found.f1_interval, found.exact_match_interval) == (None, (40.0, 60.0))
+    assert (found.rank.interval, found.scores["exact_match"].interval) == (None, (40.0, 60.0))

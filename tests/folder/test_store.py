@@ -9,7 +9,8 @@ import pytest
 from lorasweep.errors import UserError
 from lorasweep.folder.files import replaced_file, replaced_folder, write_json, write_text
 from lorasweep.folder.holding import holding, is_held
-from lorasweep.folder.records import EvalEntry, Prediction, Results, StepEntry
+from lorasweep.folder.records import EvalEntry, Results, StepEntry
+from lorasweep.folder.scores import Prediction
 from lorasweep.folder.store import Store
 from tiny import make_base, make_lock, make_record
 
@@ -81,7 +82,7 @@ def test_results_round_trip(store: Store) -> None:
         warnings=["w"], data={}, recipe={"epochs": 1}, prompt="p", versions={},
     )  # fmt: skip
     store.write_results(results)
-    assert json.loads(store.results_file.read_text())["schema"] == 1
+    assert json.loads(store.results_file.read_text())["schema"] == 2
     assert store.read_results() == results
 
 

@@ -19,12 +19,11 @@ from lorasweep.folder.records import (
     FinalLosses,
     LossesByParagraph,
     PackInfo,
-    Prediction,
     Results,
     RunRecord,
-    Scores,
     StepEntry,
 )
+from lorasweep.folder.scores import Prediction, Scores
 from lorasweep.folder.store import Store
 from lorasweep.study.forms import PROMPT
 from lorasweep.study.grid import Configuration

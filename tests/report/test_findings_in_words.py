@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from lorasweep.folder.findings import BASE, Comparison, Difference
 from lorasweep.folder.records import PackInfo, Results, RunRecord
+from lorasweep.folder.scores import Scores
 from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Block, Items, Section
 from lorasweep.report.load import Outcome
@@ -90,14 +91,15 @@ def difference(mean: float, interval: tuple[float, float] | None, is_shown: bool
 )  # fmt: skip
 def test_a_difference_is_claimed_where_it_is_shown_alone(found: Difference, sentence: str) -> None:
     run = make_run(0, 50.0, label="a")
-    each = Comparison(run=BASE, against=run.id, f1=found, exact_match=found, mcnemar_p_value=0.1)
+    each = Comparison(
+        run=BASE, against=run.id, scores={"f1": found, "exact_match": found}, mcnemar_p_value=0.1
+    )
     assert f1_sentence(each, make_results([run]), SAY) == sentence
 
 
 def test_decoders_stand_beside_each_other(tmp_path: Path) -> None:
-    sampled = make_scores(44.0).model_copy(
-        update={"best_of_n_f1": 60.0, "distinct_answers": 2.25, "agreement": 0.5}
-    )
+    more = {"best_of_n_f1": 60.0, "distinct_answers": 2.25, "agreement": 0.5}
+    sampled = Scores.model_validate(make_scores(44.0).model_dump() | more)
     metrics = {"greedy": make_scores(50.0), "top-k-10": sampled, "eval_loss": 1.0}
     section = decoding(outcome_of(tmp_path, [make_run(0, 50.0, metrics=metrics)]), SAY)
     assert [row[0] for row in table(section, "decoding").rows] == ["greedy", "top-k-10"]

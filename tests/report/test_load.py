@@ -28,8 +28,8 @@ def test_unreadable_results_name_the_file(tmp_path: Path, text: str) -> None:
 def test_another_schema_is_refused(tmp_path: Path) -> None:
     write_results(tmp_path, make_results([]))
     tables = json.loads((tmp_path / "results.json").read_text())
-    (tmp_path / "results.json").write_text(json.dumps(tables | {"schema": 2}))
-    with pytest.raises(UserError, match="schema 2, but this version reads schema 1"):
+    (tmp_path / "results.json").write_text(json.dumps(tables | {"schema": 3}))
+    with pytest.raises(UserError, match="schema 3, but this version reads schema 2"):
         load_outcome(tmp_path)
 
 

@@ -21,7 +21,8 @@ from invented import (
 
 from lorasweep.data.examples import Group, fingerprint_of
 from lorasweep.data.selection import select
-from lorasweep.folder.records import Lock, Prediction
+from lorasweep.folder.records import Lock
+from lorasweep.folder.scores import Prediction
 from lorasweep.folder.store import Store
 from lorasweep.report.page import write_report
 from lorasweep.scoring.metrics import exact_match, f1

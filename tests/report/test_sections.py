@@ -6,6 +6,7 @@ from pathlib import Path
 from invented import make_predictions, make_results, make_run, make_scores, write_history
 
 from lorasweep.folder.records import StepEntry, Stop
+from lorasweep.folder.scores import Scores
 from lorasweep.folder.store import Store
 from lorasweep.report.blocks import Code, Figure, Items, Notice, Paragraph
 from lorasweep.report.load import Outcome
@@ -27,7 +28,7 @@ def test_samples_are_those_with_the_smallest_hash_whatever_the_order() -> None:
     assert chosen == pick(predictions[::-1], right=True)
     hashes = sorted(hashlib.sha256(f"q{i}".encode()).hexdigest() for i in range(24))
     assert [hashlib.sha256(each.id.encode()).hexdigest() for each in chosen] == hashes[:5]
-    assert all(each.exact_match == 0 for each in pick(predictions, right=False))
+    assert all(each.scores["exact_match"] == 0 for each in pick(predictions, right=False))
 
 
 def figures(out: Path, num_runs: int) -> list[Figure]:
@@ -85,7 +86,9 @@ def test_steps_that_were_skipped_in_fp16_are_told_and_have_no_norm(tmp_path: Pat
 def test_the_decoding_table_has_the_best_run_and_the_base_model_by_every_decoder(
     tmp_path: Path,
 ) -> None:
-    drawn = make_scores(55.0).model_copy(update={"best_of_n_f1": 66.0, "agreement": 0.5})
+    drawn = Scores.model_validate(
+        make_scores(55.0).model_dump() | {"best_of_n_f1": 66.0, "agreement": 0.5}
+    )
     best = make_run(0, 60.0)
     best = best.model_copy(update={"metrics": {**best.metrics, "nucleus-0.9": drawn}})
     results = make_results([make_run(1, 50.0), best])

@@ -37,7 +37,7 @@ def _effects(answers: Answers, configurations: Tables) -> Ablation:
     points, rows = points_of([run.id for run in answers.runs], configurations)
     if not points:
         return Ablation(notes=["No scored configuration has LoRA's axes."])
-    scores = answers.f1_of_runs[rows]
+    scores = answers.rank_of_runs[rows]
     constant = {
         axis: points[0][axis] for axis in AXES if len({point[axis] for point in points}) == 1
     }

@@ -18,7 +18,8 @@ from lorasweep.analysis.overfitting import overfitting
 from lorasweep.data.examples import Group
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import BASE, Analysis, Comparison, DecoderAnalysis
-from lorasweep.folder.records import Results, RunRecord, Scores
+from lorasweep.folder.records import Results, RunRecord
+from lorasweep.folder.scores import Scores
 from lorasweep.folder.store import Store
 from lorasweep.study.sections import Unit
 
@@ -97,7 +98,8 @@ def _test(
         run.id: store.of_run(run.id).read_predictions(decoder, "test") for run in (best, *others)
     }
     answers[BASE] = store.of_base.read_predictions(decoder, "test")
-    return on_test_set(answers, {**results.names, BASE: "the base model"}, unit)
+    names = {**results.names, BASE: "the base model"}
+    return on_test_set(answers, names, unit, results.rank_by)
 
 
 def _with_failures(

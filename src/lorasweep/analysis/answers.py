@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean
 
 import numpy as np
 
 from lorasweep.folder.findings import BASE
-from lorasweep.folder.records import Prediction, Results, RunRecord, scores_of
+from lorasweep.folder.records import Results, RunRecord
+from lorasweep.folder.scores import Prediction, scores_of
 from lorasweep.folder.store import Store
-from lorasweep.scoring.answer_scores import by_question, clusters_of
+from lorasweep.scoring.answer_scores import by_question, clusters_of, marks_of, sign_of
 from lorasweep.scoring.stats.clusters import Clusters, Floats
 from lorasweep.scoring.stats.confidence_set import TiedBest, tied_best
 from lorasweep.study.sections import Unit
@@ -24,9 +24,9 @@ Questions = Sequence[Sequence[Prediction]]
 class Answers:
     """The answers of one decoder: finished runs, and the base model where it has answered.
 
-    `f1` and `exact_match` are [runs, questions] from 0 to 100, with a last row for the base model
-    if `base` holds its answers; a question's score is the mean of its draws. All rows are in the
-    order of the questions, and `unit` is what is taken for independent.
+    `marks` of a scorer are [runs, examples], in points where it is a share, with a last row for the
+    base model if `base` holds its answers; an example's score is the mean of its draws. All rows
+    are in the order of the examples, and `unit` is what is taken for independent.
     """
 
     runs: tuple[RunRecord, ...]
@@ -35,36 +35,43 @@ class Answers:
     base: Questions
     notes: tuple[str, ...]
     unit: Unit
+    rank_by: str = "f1"
 
     @cached_property
     def clusters(self) -> Clusters:
         """The questions by paragraph, or by article."""
         return clusters_of(self.predictions[0], self.unit)
 
-    @cached_property
-    def f1(self) -> Floats:
-        """F1 of every question."""
-        return np.array([marks(questions, "f1") for questions in self._all])
+    def marks(self, scorer: str) -> Floats:
+        """Return a scorer's mark of every example."""
+        return np.array([marks_of(examples, scorer) for examples in self._all])
 
     @cached_property
-    def exact_match(self) -> Floats:
-        """Exact match of every question."""
-        return np.array([marks(questions, "exact_match") for questions in self._all])
+    def rank(self) -> Floats:
+        """The marks that rank."""
+        return self.marks(self.rank_by)
+
+    @property
+    def others(self) -> list[str]:
+        """The scorers beside the one that ranks."""
+        return [name for name in self.predictions[0][0][0].scores if name != self.rank_by]
 
     @cached_property
-    def f1_of_runs(self) -> Floats:
-        """F1 of the runs' answers, without the base model's: [runs, questions]."""
-        return self.f1[: len(self.runs)]
+    def rank_of_runs(self) -> Floats:
+        """The marks that rank, without the base model's: [runs, examples]."""
+        return self.rank[: len(self.runs)]
 
     @cached_property
     def ranking(self) -> list[int]:
-        """The rows of the runs from the highest F1 to the lowest; equal ones in their order."""
-        return [int(row) for row in np.argsort(-self.f1_of_runs.mean(axis=1), kind="stable")]
+        """The rows of the runs from the best to the worst; equal ones in their order."""
+        worst_last = -sign_of(self.rank_by) * self.rank_of_runs.mean(axis=1)
+        return [int(row) for row in np.argsort(worst_last, kind="stable")]
 
     @cached_property
     def tied_best(self) -> TiedBest:
-        """The best run by F1, what ties with it, and how far all else lies behind: decided once."""
-        return tied_best(self.f1, self.clusters, apart=len(self.f1) - len(self.runs))
+        """The best run, what ties with it, and how far all else lies behind: decided once."""
+        higher_is_better = sign_of(self.rank_by) * self.rank
+        return tied_best(higher_is_better, self.clusters, apart=len(self.rank) - len(self.runs))
 
     @property
     def ids(self) -> list[str]:
@@ -78,11 +85,6 @@ class Answers:
     def name(self, row: int) -> str:
         """Return what people call a row."""
         return self.names.get(self.ids[row], "the base model")
-
-
-def marks(questions: Questions, metric: str) -> list[float]:
-    """Return the mean of each question's draws, 0 to 100."""
-    return [100 * fmean(getattr(row, metric) for row in draws) for draws in questions]
 
 
 def answers_of(store: Store, results: Results, decoder: str, unit: Unit = "paragraph") -> Answers:
@@ -106,7 +108,9 @@ def answers_of(store: Store, results: Results, decoder: str, unit: Unit = "parag
         notes.append("The base model has no answers to the same questions to compare with.")
     runs = tuple(run for run in scored if aligned[run.id])
     predictions = tuple(aligned[run.id] for run in runs)
-    return Answers(runs, results.names, predictions, aligned_base, tuple(notes), unit)
+    return Answers(
+        runs, results.names, predictions, aligned_base, tuple(notes), unit, results.rank_by
+    )
 
 
 def _lack(questions: Questions) -> str:

@@ -4,17 +4,26 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from lorasweep.analysis.answers import Answers, in_order_of, marks
+from lorasweep.analysis.answers import Answers, in_order_of
 from lorasweep.folder.findings import Comparison, Costs, Difference, Power, SeedSpread, TiedBest
-from lorasweep.folder.records import Prediction, RunRecord
+from lorasweep.folder.records import RunRecord
+from lorasweep.folder.scores import Prediction
 from lorasweep.folder.stored import Interval
-from lorasweep.scoring.answer_scores import by_question, clusters_of
+from lorasweep.scoring.answer_scores import (
+    UNBOUNDED,
+    by_question,
+    clusters_of,
+    factor_of,
+    marks_of,
+    sign_of,
+)
 from lorasweep.scoring.stats import paired, seeds
 from lorasweep.scoring.stats.all_pairs import differences_at, differences_from_chosen
 from lorasweep.scoring.stats.clusters import Floats
 from lorasweep.scoring.stats.intervals import within
 from lorasweep.scoring.stats.power import Power as Settling
 from lorasweep.scoring.stats.power import questions_to_settle
+from lorasweep.study.scorers import shown_name
 from lorasweep.study.sections import Unit
 
 # A difference in points that would matter, chosen beforehand.
@@ -42,28 +51,36 @@ def tied_best(answers: Answers) -> TiedBest:
 
 
 def comparisons(answers: Answers) -> list[Comparison]:
-    """Return every other run, and the base model, minus the run with the highest F1.
+    """Return every other run, and the base model, minus the best run by the score that ranks.
 
-    From the highest F1 to the lowest, the base model last. p values are corrected for the choice
-    of that run by the same scores; those of F1 are the tied-best set's own.
+    From the best to the worst, the base model last. p values are corrected for the choice of that
+    run by the same scores; those of the score that ranks are the tied-best set's own.
     """
     best, *others = answers.ranking
     others += [len(answers.runs)] if answers.base else []
-    rows, em = [best, *others], answers.exact_match
-    of_f1 = differences_at(answers.tied_best.steps, answers.f1, answers.clusters)
-    of_em = differences_from_chosen(em, best, answers.clusters, apart=len(em) - len(answers.runs))
+    rows, apart = [best, *others], len(answers.rank) - len(answers.runs)
+    found = {
+        answers.rank_by: differences_at(answers.tied_best.steps, answers.rank, answers.clusters)
+    }
+    marks = {scorer: answers.marks(scorer) for scorer in answers.others}
+    found |= {
+        scorer: differences_from_chosen(each, best, answers.clusters, apart=apart)
+        for scorer, each in marks.items()
+    }
     return _compare(
         [answers.ids[row] for row in rows],
         [answers.name(row) for row in rows],
         answers.unit,
-        [of_f1[row] for row in others],
-        [of_em[row] for row in others],
-        [_mcnemar(em[row], em[best]) for row in others],
+        {scorer: [each[row] for row in others] for scorer, each in found.items()},
+        _mcnemar({**marks, answers.rank_by: answers.rank}, best, others),
     )
 
 
 def on_test_set(
-    answers_of: Mapping[str, Sequence[Prediction]], names: Mapping[str, str], unit: Unit
+    answers_of: Mapping[str, Sequence[Prediction]],
+    names: Mapping[str, str],
+    unit: Unit,
+    rank_by: str = "f1",
 ) -> list[Comparison]:
     """Return each model minus the first one on the test set, which had no part in any choice.
 
@@ -76,17 +93,20 @@ def on_test_set(
     ids = [run for run, rows in aligned.items() if rows]
     if len(ids) < 2:
         return []
-    f1, em = (
-        np.array([marks(aligned[run], metric) for run in ids]) for metric in ("f1", "exact_match")
-    )
+    others = [name for name in reference[0][0].scores if name != rank_by]
+    marks = {
+        name: np.array([marks_of(aligned[run], name) for run in ids]) for name in (rank_by, *others)
+    }
     clusters = clusters_of(reference, unit)
     return _compare(
         ids,
         [names[run] for run in ids],
         unit,
-        paired.paired_differences(f1[1:], f1[0], clusters),
-        paired.paired_differences(em[1:], em[0], clusters),
-        [_mcnemar(row, em[0]) for row in em[1:]],
+        {
+            name: paired.paired_differences(each[1:], each[0], clusters)
+            for name, each in marks.items()
+        },
+        _mcnemar({name: marks[name] for name in (*others, rank_by)}, 0, range(1, len(ids))),
     )
 
 
@@ -96,11 +116,12 @@ def power(answers: Answers) -> Power | None:
     None where there is no such run.
     """
     best, *others = answers.ranking
-    rows = answers.f1_of_runs
+    rows = answers.rank_of_runs
     other = next((row for row in others if (rows[row] != rows[best]).any()), None)
     if other is None:
         return None
-    found = questions_to_settle(rows[best] - rows[other], answers.clusters, DIFFERENCE_TO_SETTLE)
+    wanted = _difference_to_settle(answers.rank_by, rows[best])
+    found = questions_to_settle(rows[best] - rows[other], answers.clusters, wanted)
     pair = answers.name(best), answers.name(other)
     return Power(
         runs=(answers.ids[best], answers.ids[other]),
@@ -109,14 +130,14 @@ def power(answers: Answers) -> Power | None:
         num_paragraphs=found.num_clusters,
         smallest_difference=found.smallest_difference,
         power=found.power,
-        sentence=_power_sentence(pair, found, answers.clusters.num_questions),
+        sentence=_power_sentence(pair, found, answers.clusters.num_questions, answers.rank_by),
     )
 
 
 def seed_spreads(answers: Answers) -> list[SeedSpread]:
     """Return the spread between seeds of each setting that was run with several."""
     settings = [_setting(run) for run in answers.runs]
-    spreads = seeds.seed_spreads(answers.f1_of_runs, settings, answers.clusters)
+    spreads = seeds.seed_spreads(answers.rank_of_runs, settings, answers.clusters)
     return [
         _seed_spread(
             [run for run, setting in zip(answers.runs, settings, strict=True)
@@ -128,7 +149,7 @@ def seed_spreads(answers: Answers) -> list[SeedSpread]:
 
 def costs(answers: Answers) -> Costs:
     """Return the runs that beat all others as cheap or cheaper, by parameters, time and memory."""
-    means = answers.f1_of_runs.mean(axis=1)
+    means = sign_of(answers.rank_by) * answers.rank_of_runs.mean(axis=1)
     return Costs(
         by_parameters=_front(answers, means, lambda run: run.trainable_parameters),
         by_seconds=_front(
@@ -173,8 +194,7 @@ def _compare(
     ids: Sequence[str],
     names: Sequence[str],
     unit: Unit,
-    f1: Sequence[paired.Difference],
-    exact_match: Sequence[paired.Difference],
+    found: Mapping[str, Sequence[paired.Difference]],
     mcnemar: Sequence[float | None],
 ) -> list[Comparison]:
     """Tell the differences of all but the first run, or the base model, from the first one."""
@@ -182,26 +202,38 @@ def _compare(
         Comparison(
             run=run,
             against=ids[0],
-            f1=_difference(name, names[0], "F1", of_f1, unit),
-            exact_match=_difference(name, names[0], "EM", of_em, unit),
-            mcnemar_p_value=p_value,
+            rank_by=next(iter(found)),
+            scores={
+                scorer: _difference(name, names[0], scorer, differences[place], unit)
+                for scorer, differences in found.items()
+            },
+            mcnemar_p_value=mcnemar[place],
         )
-        for run, name, of_f1, of_em, p_value in zip(
-            ids[1:], names[1:], f1, exact_match, mcnemar, strict=True
-        )
+        for place, (run, name) in enumerate(zip(ids[1:], names[1:], strict=True))
     ]
 
 
-def _mcnemar(a: Floats, b: Floats) -> float | None:
-    """Return McNemar's p value, or None for means over draws, which are neither right nor wrong."""
-    whole = np.isin([a, b], (0.0, 100.0)).all()
-    return paired.mcnemar_exact(a, b) if whole else None
+def _mcnemar(marks: Mapping[str, Floats], best: int, others: Sequence[int]) -> list[float | None]:
+    """Return McNemar's p values by the first scorer that a study can have rights and wrongs by.
+
+    None where marks are neither right nor wrong, as means over draws.
+    """
+    name = next((name for name in marks if factor_of(name) != UNBOUNDED), None)
+    if name is None:
+        return [None] * len(others)
+    pairs = ((marks[name][row], marks[name][best]) for row in others)
+    return [
+        paired.mcnemar_exact(a, b) if np.isin([a, b], (0.0, 100.0)).all() else None
+        for a, b in pairs
+    ]
 
 
 def _difference(
-    name: str, against: str, metric: str, found: paired.Difference, unit: Unit
+    name: str, against: str, scorer: str, found: paired.Difference, unit: Unit
 ) -> Difference:
-    found = within(found, -100.0, 100.0)
+    if factor_of(scorer) != UNBOUNDED:
+        found = within(found, -100.0, 100.0)
+    said = paired.sentence(name, against, shown_name(scorer), found, unit, sign_of(scorer))
     assert found.adjusted_p_value is not None
     return Difference(
         mean=found.mean,
@@ -210,16 +242,16 @@ def _difference(
         adjusted_p_value=found.adjusted_p_value,
         is_shown=found.is_shown,
         reason=found.reason,
-        sentence=_capital(paired.sentence(name, against, metric, found, unit)) + ".",
+        sentence=_capital(said) + ".",
     )
 
 
 def _best_sentence(answers: Answers, members: Sequence[int], level: float) -> str:
     """Say which runs may be the best one, and where none is right, what helps."""
     tie, runs = _tied_sentence(answers, members, level), len(answers.runs)
-    if answers.exact_match[:runs].any():
+    if any(answers.marks(name)[:runs].any() for name in answers.others) or not answers.others:
         return tie
-    return f"{NOTHING_RIGHT} {tie}" if answers.f1_of_runs.any() else NOTHING_RIGHT
+    return f"{NOTHING_RIGHT} {tie}" if answers.rank_of_runs.any() else NOTHING_RIGHT
 
 
 def _tied_sentence(answers: Answers, members: Sequence[int], level: float) -> str:
@@ -241,20 +273,33 @@ def _tied_sentence(answers: Answers, members: Sequence[int], level: float) -> st
     )
 
 
-def _power_sentence(pair: tuple[str, str], found: Settling, num_questions: int) -> str:
+def _difference_to_settle(scorer: str, marks: Floats) -> float:
+    """Return a difference that would matter: of shares a point, of others a hundredth."""
+    if factor_of(scorer) != UNBOUNDED:
+        return DIFFERENCE_TO_SETTLE
+    return float(f"{abs(marks.mean()) / 100:.1g}") or DIFFERENCE_TO_SETTLE
+
+
+def _power_sentence(pair: tuple[str, str], found: Settling, num_questions: int, scorer: str) -> str:
+    name = shown_name(scorer)
     between = f"between {pair[0]} and {pair[1]}"
     if found.smallest_difference is None:
         return f"What the questions could settle {between} cannot be said: no spread can be seen."
     settled = (
         f"The {num_questions:,} questions settle a difference of "
-        f"{found.smallest_difference:.1f} F1 {between} with {100 * found.power:g} % power"
+        f"{_size(found.smallest_difference, scorer)} {name} {between} "
+        f"with {100 * found.power:g} % power"
     )
     if found.num_questions is None:
-        return f"{settled}; no number of questions would settle {found.difference:g} F1."
+        return f"{settled}; no number of questions would settle {found.difference:g} {name}."
     return (
-        f"{settled}; a difference of {found.difference:g} F1 would take about "
+        f"{settled}; a difference of {found.difference:g} {name} would take about "
         f"{float(f'{found.num_questions:.2g}'):,.0f} questions."
     )
+
+
+def _size(difference: float, scorer: str) -> str:
+    return f"{difference:.1f}" if factor_of(scorer) != UNBOUNDED else f"{difference:.2g}"
 
 
 def _front(answers: Answers, means: Floats, cost_of: Callable[[RunRecord], float]) -> list[str]:

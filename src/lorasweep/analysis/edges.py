@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from lorasweep.analysis.ablation import AXES, Tables, points_of
 from lorasweep.analysis.answers import Answers
 from lorasweep.folder.findings import Edge
+from lorasweep.scoring.answer_scores import sign_of
 from lorasweep.scoring.stats.edges import EdgeWarning, edge_warning, level_means
 from lorasweep.study.grid import Grid
 
@@ -34,12 +35,12 @@ def _edges(answers: Answers, configurations: Tables, grid: Tables, full: bool) -
     points, rows = points_of([run.id for run in answers.runs], configurations, full)
     if not points:
         return []
-    f1 = answers.f1_of_runs[rows].mean(axis=1)
+    means = sign_of(answers.rank_by) * answers.rank_of_runs[rows].mean(axis=1)
     edges: list[Edge | None] = []
     for axis in AXES:
         values = _values_tried(axis, grid, full)
         if all(isinstance(value, int | float) for value in values):
-            warning = edge_warning(axis, values, level_means(points, axis, f1))
+            warning = edge_warning(axis, values, level_means(points, axis, means))
             edges += [_edge(warning, grid, full)] if warning else []
     return [edge for edge in edges if edge is not None]
 

@@ -6,7 +6,7 @@ from lorasweep.analysis.answers import Answers
 from lorasweep.data.examples import Group
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import Breakdown, Changes, Example, Failures, Slice
-from lorasweep.folder.records import Prediction
+from lorasweep.folder.scores import Prediction
 from lorasweep.scoring.failures.breakdown import (
     Aspect,
     Row,

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from lorasweep.folder.findings import BASE
-from lorasweep.folder.records import EVAL_LOSS, BaseRecord, Results, RunRecord, Scores
+from lorasweep.folder.records import BaseRecord, Results, RunRecord
 from lorasweep.folder.run_files import RunFiles
+from lorasweep.folder.scores import EVAL_LOSS, Scores
 from lorasweep.folder.store import Store
 from lorasweep.folder.sums import HISTORY, LOSSES, predictions_name
 

@@ -12,19 +12,11 @@ from lorasweep.data.examples import Group
 from lorasweep.errors import UserError
 from lorasweep.folder.halving import cuts_of
 from lorasweep.folder.holding import holding
-from lorasweep.folder.records import (
-    BaseRecord,
-    DataCard,
-    Failure,
-    Lock,
-    Prediction,
-    Results,
-    RunRecord,
-    Scores,
-    scores_of,
-)
+from lorasweep.folder.records import SCHEMA, BaseRecord, DataCard, Failure, Lock, Results, RunRecord
 from lorasweep.folder.run_files import RunFiles
+from lorasweep.folder.scores import Prediction, Scores, scores_of
 from lorasweep.folder.store import Store
+from lorasweep.scoring.answer_scores import Scoring, sign_of
 from lorasweep.scoring.answer_scores import scores_of as scores_of_answers
 from lorasweep.study.plan import Plan
 from lorasweep.study.sections import Unit
@@ -50,20 +42,24 @@ def summarise(
         if record is not None
     ]
     runs += [record for run_id in lock.imported if (record := store.read_run(run_id))]
-    best = sorted(runs, key=lambda run: -_f1(run))[:1]
+    evaluate = plan.study.evaluate
+    best = ranked_runs(runs, evaluate.rank_decoder)[:1]
     return Results(
-        schema=1,
+        schema=SCHEMA,
         study=plan.study.name,
         base=base,
         runs=runs,
         configurations=_configurations(plan, ids),
-        chosen=best[0].id if best and best[0].state == "done" else None,
+        chosen=best[0].id if best else None,
         warnings=[*warnings, *cuts_of(lock, set(ids)), *_failures(runs)],
         data=dict(cards),
         recipe=plan.study.recipe.model_dump(mode="json"),
         race=plan.study.race,
         prompt=plan.study.data.prompt,
         versions=lock.versions,
+        form=plan.study.data.form,
+        rank_by=evaluate.rank_by,
+        rank_decoder=evaluate.rank_decoder,
     )
 
 
@@ -106,8 +102,8 @@ def _by_clusters(files: RunFiles, record: R, unit: Unit) -> R:
 def _rescored(scores: Scores, rows: Sequence[Prediction], unit: Unit) -> Scores:
     if not rows:
         return scores
-    samples = scores.best_of_n_f1 is not None
-    return scores_of_answers(rows, scores.seconds_per_question, samples, unit)
+    how = Scoring(scores.rank_by, unit)
+    return scores_of_answers(rows, scores.seconds_per_question, scores.samples, how)
 
 
 def analyse_folder(out: Path, unit: Unit | None = None) -> Results:
@@ -168,15 +164,15 @@ def failed_step(failure: Failure) -> int:
     return failure.step + (failure.quantity != "evaluation loss")
 
 
-def _f1(run: RunRecord) -> float:
-    scores = scores_of(run.metrics, "greedy")
-    return -1.0 if scores is None or run.state != "done" else scores.f1
+def ranked(results: Results, decoder: str | None = None) -> list[RunRecord]:
+    """Return the finished runs from the best to the worst, by a decoder's answers."""
+    return ranked_runs(results.runs, decoder or results.rank_decoder)
 
 
-def ranked(results: Results, decoder: str = "greedy") -> list[RunRecord]:
-    """Return the finished runs from the highest F1 to the lowest."""
-    scored = [(scores_of(run.metrics, decoder), run) for run in results.runs]
-    found = [(s.f1, run) for s, run in scored if s is not None and run.state == "done"]
+def ranked_runs(runs: Sequence[RunRecord], decoder: str) -> list[RunRecord]:
+    """Return the runs that are done from the best to the worst; equal ones in their order."""
+    scored = [(scores_of(run.metrics, decoder), run) for run in runs if run.state == "done"]
+    found = [(sign_of(s.rank_by) * s.rank.mean, run) for s, run in scored if s is not None]
     return [run for _, run in sorted(found, key=lambda pair: -pair[0])]
 
 

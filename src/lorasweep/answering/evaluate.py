@@ -12,11 +12,11 @@ from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.decode.prompts import Prompts
 from lorasweep.answering.decode.strategies import decode
 from lorasweep.data.cuts import micro_batches, parts
-from lorasweep.data.examples import Group
+from lorasweep.data.examples import Example, Group
 from lorasweep.data.trees import Tree, lay_out
-from lorasweep.folder.records import Prediction
+from lorasweep.folder.scores import Prediction
 from lorasweep.model.base import Base
-from lorasweep.scoring.metrics import exact_match, f1
+from lorasweep.scoring.scorers.scorer import Scorer
 from lorasweep.study.decoders import Decoder
 from lorasweep.study.sections import Evaluate
 from lorasweep.training.loss import answer_losses
@@ -92,31 +92,33 @@ def decode_all(
     return Decoded(answers, seconds / max(1, prompts.num_lanes * num_questions))
 
 
-def predictions_of(paragraphs: Sequence[Group], answers: Sequence[Answer]) -> list[Prediction]:
-    """Join answers with their questions and score each, in the paragraphs' order and the draws'."""
+def predictions_of(
+    groups: Sequence[Group], answers: Sequence[Answer], scorers: Sequence[Scorer]
+) -> list[Prediction]:
+    """Join answers with their examples and score each, in the groups' order and the draws'."""
     by_id: dict[str, list[Answer]] = {}
     for answer in sorted(answers, key=lambda each: each.draw):
         by_id.setdefault(answer.question_id, []).append(answer)
     return [
-        _prediction(paragraph, number, answer)
-        for paragraph in paragraphs
-        for number, question in enumerate(paragraph.examples)
-        for answer in by_id.get(question.id, ())
+        _prediction(group, example, answer, scorers)
+        for group in groups
+        for example in group.examples
+        for answer in by_id.get(example.id, ())
     ]
 
 
-def _prediction(paragraph: Group, number: int, answer: Answer) -> Prediction:
-    question = paragraph.examples[number]
+def _prediction(
+    group: Group, example: Example, answer: Answer, scorers: Sequence[Scorer]
+) -> Prediction:
     return Prediction(
-        id=question.id,
-        article=paragraph.source,
-        paragraph=paragraph.cluster_id,
-        question=str(question.prompt),
+        id=example.id,
+        article=group.source,
+        paragraph=group.cluster_id,
+        question=example.asked,
         prediction=answer.text,
-        answers=list(question.references),
+        answers=list(example.references),
         ended=answer.ended,
         num_tokens=len(answer.token_ids),
-        exact_match=exact_match(answer.text, question.references),
-        f1=f1(answer.text, question.references),
+        scores={scorer.name: scorer.score(answer.text, example) for scorer in scorers},
         draw=answer.draw,
     )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from lorasweep.analysis.results import ranked
 from lorasweep.errors import UserError
-from lorasweep.folder.records import BaseRecord, Results, RunRecord, eval_loss_of, scores_of
+from lorasweep.folder.records import BaseRecord, Results, RunRecord
+from lorasweep.folder.scores import eval_loss_of, scores_of
 from lorasweep.forecast.status import Status
 from lorasweep.scoring.failures.breakdown import Row
 from lorasweep.scoring.failures.spans import occurrences, words_of
@@ -86,9 +87,15 @@ def _row(name: str, record: RunRecord | BaseRecord, decoder: str) -> list[str]:
     last = ["" if loss is None else f"{loss:.3f}", f"{trained:,}"]
     if scores is None:
         return [name, "", "", "", *last]
-    interval = scores.f1_interval
+    interval = scores.rank.interval
     bounds = f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "none"
-    return [name, f"{scores.exact_match:.1f}", f"{scores.f1:.1f}", bounds, *last]
+    return [
+        name,
+        f"{scores.scores['exact_match'].mean:.1f}",
+        f"{scores.rank.mean:.1f}",
+        bounds,
+        *last,
+    ]
 
 
 def work(status: Status) -> str:

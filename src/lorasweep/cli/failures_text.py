@@ -30,8 +30,8 @@ def _table(breakdown: Breakdown, run: str, against: str) -> Table:
             cell
             for groups in pairs
             for cell in (
-                (f"{groups[value].count:,}", f"{groups[value].exact_match:.1f}",
-                 f"{groups[value].f1:.1f}")
+                (f"{groups[value].count:,}", f"{groups[value].scores['exact_match'].mean:.1f}",
+                 f"{groups[value].rank.mean:.1f}")
                 if value in groups else ("0", "", "")
             )
         ]  # fmt: skip

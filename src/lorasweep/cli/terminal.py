@@ -16,7 +16,8 @@ from lorasweep.console.progress import Bars, PlainLines, Reporter, Silent, durat
 from lorasweep.data.selection import Selection
 from lorasweep.errors import UserError
 from lorasweep.folder.findings import DecoderAnalysis
-from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of, scores_of
+from lorasweep.folder.records import Results, RunRecord
+from lorasweep.folder.scores import Scores, eval_loss_of, scores_of
 from lorasweep.forecast.estimate import Estimate
 from lorasweep.forecast.remaining import Forecast
 from lorasweep.forecast.status import Status
@@ -282,9 +283,9 @@ def print_replies(replies: "Sequence[Reply]") -> None:
 def _scores(scores: Scores | None) -> tuple[str, str, str]:
     if scores is None:
         return "", "", ""
-    interval = scores.f1_interval
+    interval = scores.rank.interval
     bounds = f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "none"
-    return f"{scores.exact_match:.1f}", f"{scores.f1:.1f}", bounds
+    return f"{scores.scores['exact_match'].mean:.1f}", f"{scores.rank.mean:.1f}", bounds
 
 
 def _loss(run: RunRecord) -> str:

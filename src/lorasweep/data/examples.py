@@ -37,6 +37,13 @@ class Example:
         return hash(self.id)
 
     @property
+    def asked(self) -> str:
+        """What people are shown of the prompt: the text itself, or its last turn."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        return str(self.prompt[-1].get("content") or "") if self.prompt else ""
+
+    @property
     def placed(self) -> tuple[tuple[str, int], ...]:
         """The references with their places in the context, -1 where they have none."""
         return tuple(zip(self.references, self.starts, strict=True))

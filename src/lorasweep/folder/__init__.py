@@ -8,6 +8,7 @@ __all__ = [
     "holding",
     "records",
     "run_files",
+    "scores",
     "store",
     "stored",
     "sums",

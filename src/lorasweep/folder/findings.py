@@ -4,6 +4,11 @@ Scores and their differences are in points of 0 to 100. Intervals are at the 95 
 resampling paragraphs, or articles; where one is None, a `reason` or a note says why.
 """
 
+from typing import Any
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from lorasweep.folder.scores import ByScorer, gathered
 from lorasweep.folder.stored import Interval, Stored
 from lorasweep.study.sections import Unit
 
@@ -43,17 +48,34 @@ class Difference(Stored):
 
 
 class Comparison(Stored):
-    """A run, or the base model, minus another run on the same questions.
+    """A run, or the base model, minus another run on the same examples.
 
-    `mcnemar_p_value` is EM's, and takes questions for independent: a check only; None where
+    `scores` are differences by scorer, on disk each under its name. `mcnemar_p_value` is of the
+    first that says right or wrong, and takes examples for independent: a check only; None where
     scores are means over draws.
     """
 
     run: str
     against: str
-    f1: Difference
-    exact_match: Difference
+    rank_by: str = "f1"
+    scores: dict[str, Difference]
     mcnemar_p_value: float | None
+
+    @property
+    def rank(self) -> Difference:
+        """The difference in the score that ranks."""
+        return self.scores[self.rank_by]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gathered(cls, values: Any) -> Any:
+        return gathered(cls, values)
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        own: dict[str, Any] = handler(self)
+        scores: dict[str, Any] = own.pop("scores")
+        return own | scores
 
 
 class Power(Stored):
@@ -154,14 +176,11 @@ class SeedSpread(Stored):
     reason: str = ""
 
 
-class Slice(Stored):
+class Slice(ByScorer):
     """The answers that share a value; earlier versions gave no interval."""
 
     value: str
     count: int
-    exact_match: float
-    f1: float
-    f1_interval: Interval | None = None
 
 
 class Breakdown(Stored):

@@ -9,46 +9,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from lorasweep.folder.findings import Analysis
-from lorasweep.folder.stored import FileName, Interval, Sealed, Share, Stored, WideInterval
+from lorasweep.folder.scores import Scores
+from lorasweep.folder.stored import FileName, Sealed, Stored
+from lorasweep.study.forms import Form
 from lorasweep.study.grid import Configuration, ImportedConfiguration
-from lorasweep.study.sections import Race, Unit
+from lorasweep.study.sections import Race
 
-SCHEMA = 1
-# The name of the evaluation loss among metrics; the others are decoders.
-EVAL_LOSS = "eval_loss"
+SCHEMA = 2
 # Of the labels that charts and tables have room for, far more than any that a study makes.
 LONGEST_LABEL = 1000
 
 State = Literal["done", "failed", "stopped"]
-
-
-class Scores(Stored):
-    """EM and F1 of one decoder's predictions, 0 to 100, with 95 % intervals.
-
-    Intervals resample what `clusters` names; `f1_design_effect` is the variance of F1 under that
-    over that of questions drawn one by one, and `exact_match_wilson_interval` takes questions for
-    independent: a check only, and none where scores are means over draws.
-
-    `answer_tokens` is the mean length of an answer. For a decoder that samples, scores are means
-    over a question's draws, and more is known: the scores of its best draw, how many of its draws
-    differ after normalising, and the share of pairs of draws (0 to 1) that do not.
-    """
-
-    exact_match: float
-    f1: float
-    exact_match_interval: WideInterval = None
-    f1_interval: WideInterval = None
-    clusters: Unit = "paragraph"
-    f1_design_effect: float | None = None
-    exact_match_wilson_interval: Interval | None = None
-    num_questions: int
-    ended_share: Share
-    seconds_per_question: float | None = None
-    answer_tokens: float | None = None
-    best_of_n_exact_match: float | None = None
-    best_of_n_f1: float | None = None
-    distinct_answers: float | None = None
-    agreement: float | None = None
 
 
 class PackInfo(Stored):
@@ -214,25 +185,6 @@ class EvalEntry(Stored):
 HistoryEntry = Annotated[StepEntry | EvalEntry, Field(discriminator="kind")]
 
 
-class Prediction(Stored):
-    """One answer to a question; a row of predictions/<decoder>.parquet.
-
-    `draw` counts the answers that a sampling decoder gives to one question.
-    """
-
-    id: str
-    article: str
-    paragraph: str
-    question: str
-    prediction: str
-    answers: list[str]
-    ended: bool
-    num_tokens: int
-    exact_match: Share
-    f1: Share
-    draw: int = 0
-
-
 class LockedRun(Stored):
     """A run as it was decided: what it trains, with alpha as a number."""
 
@@ -308,8 +260,9 @@ class DataCard(Stored):
 class Results(Stored):
     """results.json: every run and configuration of a study with its metrics.
 
-    `chosen` is the id of the run with the highest F1 on the evaluation set: the one that is scored
-    on the test set, where there is one. `analysis` is there once every run is finished.
+    `form` is that of the data. Runs are ranked by the scorer `rank_by` on the answers of the
+    decoder `rank_decoder`. `chosen` is the id of the best run on the evaluation set: the one that
+    is scored on the test set, where there is one. `analysis` is there once every run is finished.
     """
 
     schema_version: int = Field(default=SCHEMA, alias="schema")
@@ -325,8 +278,18 @@ class Results(Stored):
     prompt: str
     versions: dict[str, str]
     analysis: Analysis | None = None
+    form: Form = "qa"
+    rank_by: str = "f1"
+    rank_decoder: str = "greedy"
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, values: Any) -> Any:
+        """Read schema 1: all its data was of the form qa, ranked by F1, which are the defaults."""
+        is_older = isinstance(values, dict) and values.get("schema") == 1
+        return values | {"schema": SCHEMA} if is_older else values
 
     @property
     def names(self) -> dict[str, str]:
@@ -336,15 +299,3 @@ class Results(Stored):
             run.id: run.label if labels.count(run.label) == 1 else f"{run.label} ({run.id[:6]})"
             for run in self.runs
         }
-
-
-def scores_of(metrics: dict[str, Scores | float], decoder: str) -> Scores | None:
-    """Return one decoder's scores, or None where it has not run."""
-    found = metrics.get(decoder)
-    return found if isinstance(found, Scores) else None
-
-
-def eval_loss_of(metrics: dict[str, Scores | float]) -> float | None:
-    """Return the evaluation loss in nats per answer token, or None where there is none."""
-    found = metrics.get(EVAL_LOSS)
-    return found if isinstance(found, float) else None

@@ -16,14 +16,8 @@ from lorasweep.folder.files import (
     write_text,
     write_weights,
 )
-from lorasweep.folder.records import (
-    EvalEntry,
-    FinalLosses,
-    HistoryEntry,
-    Prediction,
-    Rung,
-    StepEntry,
-)
+from lorasweep.folder.records import EvalEntry, FinalLosses, HistoryEntry, Rung, StepEntry
+from lorasweep.folder.scores import Prediction
 from lorasweep.folder.sums import (
     HISTORY,
     LOSSES,

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lorasweep.folder.files import ASIDE
-from lorasweep.folder.records import EVAL_LOSS, BaseRecord, RunRecord, Scores
+from lorasweep.folder.records import BaseRecord, RunRecord
+from lorasweep.folder.scores import EVAL_LOSS, Scores
 from lorasweep.hub.checksums import sha256_of
 
 RECORD = "record.json"

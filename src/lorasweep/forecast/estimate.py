@@ -21,7 +21,8 @@ The model, and what it leaves out:
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord, Scores
+from lorasweep.folder.records import BaseRecord, LockedPack, RunRecord
+from lorasweep.folder.scores import Scores
 from lorasweep.folder.stored import Stored
 from lorasweep.study.plan import Pack
 

@@ -9,15 +9,8 @@ from typing import Any, Literal
 from lorasweep.errors import UserError
 from lorasweep.folder.heartbeat import Heartbeat, read_heartbeat
 from lorasweep.folder.holding import is_held
-from lorasweep.folder.records import (
-    BaseRecord,
-    Lock,
-    LockedPack,
-    LockedRun,
-    RunRecord,
-    State,
-    scores_of,
-)
+from lorasweep.folder.records import BaseRecord, Lock, LockedPack, LockedRun, RunRecord, State
+from lorasweep.folder.scores import scores_of
 from lorasweep.folder.store import Store
 from lorasweep.forecast.estimate import (
     Costs,
@@ -146,7 +139,7 @@ def _run_status(
     point = run.configuration.model_dump()
     if record is not None:
         scores = scores_of(record.metrics, "greedy")
-        f1 = None if scores is None else scores.f1
+        f1 = None if scores is None else scores.rank.mean
         return RunStatus(run.id, label, record.state, point, pack, share_trained(record), f1)
     state: RunState = "running" if is_busy and not beat.is_over else "waiting"
     return RunStatus(run.id, label, state, point, pack, share_done(beat), None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorasweep.data.examples import Group
-from lorasweep.folder.records import Prediction
+from lorasweep.folder.scores import Prediction
 from lorasweep.report.predictions import Answerer, Held
 from lorasweep.report.words.language import Strings
 from lorasweep.report.words.terms import term
@@ -87,7 +87,7 @@ def _outcomes(pools: Sequence[Pool], held: Held) -> list[list[int]]:
 
 
 def _outcome(each: Prediction, classes: dict[tuple[str, str, bool], FailureClass | None]) -> int:
-    if each.exact_match > 0:
+    if each.scores["exact_match"] > 0:
         return RIGHT
     failure = classes.get((each.id, each.prediction, each.ended))
     return WRONG if failure is None else WRONG + 1 + CLASSES.index(failure)
@@ -113,7 +113,7 @@ def _utf16(context: str, start: int) -> int:
 
 def _answers(pool: Pool, outcomes: Iterable[int]) -> list[list[Any]]:
     return [
-        [each.prediction, round(100 * each.f1), outcome]
+        [each.prediction, round(100 * each.scores["f1"]), outcome]
         for each, outcome in zip(pool.values(), outcomes, strict=True)
     ]
 

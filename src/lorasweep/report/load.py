@@ -11,15 +11,8 @@ from lorasweep.analysis.gaps import with_gaps
 from lorasweep.analysis.questions import questions_of
 from lorasweep.data.examples import Group
 from lorasweep.errors import UserError
-from lorasweep.folder.records import (
-    SCHEMA,
-    EvalEntry,
-    Lock,
-    Prediction,
-    Results,
-    RunRecord,
-    StepEntry,
-)
+from lorasweep.folder.records import SCHEMA, EvalEntry, Lock, Results, RunRecord, StepEntry
+from lorasweep.folder.scores import Prediction
 from lorasweep.folder.store import Store
 from lorasweep.report.words.language import languages
 from lorasweep.study.study import Study

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import PrivateAttr
 
 from lorasweep.folder import records
+from lorasweep.folder.scores import Prediction, Scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +71,15 @@ class Results(records.Results):
         answers |= {
             self.names[run.id]: self._outcome.predictions(run, decoder) for run in self.runs
         }
+        fields = [name for name in Prediction.model_fields if name != "scores"]
         rows = [{"run": name, **each.model_dump()} for name, of in answers.items() for each in of]
-        return pd.DataFrame(rows, columns=["run", *records.Prediction.model_fields])
+        return pd.DataFrame(rows, columns=["run", *fields, *self._scorers])
+
+    @property
+    def _scorers(self) -> list[str]:
+        """The scorers of the study, in its order: answers have a column for each."""
+        found = [s for run in (self.base, *self.runs) for s in run.metrics.values()]
+        return next((list(s.scores) for s in found if isinstance(s, Scores)), [])
 
     def _repr_html_(self) -> str:
         from lorasweep.report.page import notebook_html

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lorasweep.data.examples import Group
-from lorasweep.folder.records import Prediction
+from lorasweep.folder.scores import Prediction
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import DECODER, scored_runs
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from lorasweep.folder.findings import BASE, DecoderAnalysis
-from lorasweep.folder.records import Results, RunRecord, Scores, scores_of
+from lorasweep.folder.records import Results, RunRecord
+from lorasweep.folder.scores import Scores, scores_of
 
 # scores, intervals and samples of the report are those of this decoder
 DECODER = "greedy"
@@ -42,7 +43,9 @@ def is_outdated(found: DecoderAnalysis) -> bool:
     """Return whether two rules that may contradict each other told the runs apart, as before."""
     members = found.tied_best.members if found.tied_best else []
     return any(
-        each.f1.is_shown == (each.run in members) for each in found.comparisons if each.run != BASE
+        each.rank.is_shown == (each.run in members)
+        for each in found.comparisons
+        if each.run != BASE
     )
 
 
@@ -55,7 +58,7 @@ def scored_runs(results: Results) -> list[Scored]:
     """Return the finished runs that have scores, the best F1 first, equal ones in their order."""
     found = ((run, scores_of(run.metrics, DECODER)) for run in results.runs if run.state == "done")
     scored = [Scored(run, scores) for run, scores in found if scores is not None]
-    return sorted(scored, key=lambda each: -each.scores.f1)
+    return sorted(scored, key=lambda each: -each.scores.rank.mean)
 
 
 def standing(results: Results) -> Standing | None:

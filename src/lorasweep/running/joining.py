@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorasweep.folder.files import replaced_folder, write_json
-from lorasweep.folder.records import EVAL_LOSS, Lock, RunRecord
+from lorasweep.folder.records import Lock, RunRecord
 from lorasweep.folder.run_files import RunFiles
+from lorasweep.folder.scores import EVAL_LOSS
 from lorasweep.folder.store import Store
 from lorasweep.folder.sums import sums_of
 from lorasweep.running.missing_scores import with_metrics, with_sums, write_scored

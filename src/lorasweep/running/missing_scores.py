@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from lorasweep.folder.records import EVAL_LOSS, BaseRecord, RunRecord, Scores
+from lorasweep.folder.records import BaseRecord, RunRecord
 from lorasweep.folder.run_files import RunFiles
+from lorasweep.folder.scores import EVAL_LOSS, Scores
 from lorasweep.folder.store import Store
 from lorasweep.folder.sums import LOSSES, predictions_name, sums_of
 from lorasweep.running.worker.jobs import Scored

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.errors import UserError, how_to_install, nearest
-from lorasweep.folder.records import EvalEntry, RunRecord, Scores, StepEntry
+from lorasweep.folder.records import EvalEntry, RunRecord, StepEntry
+from lorasweep.folder.scores import Scores
 
 History = Sequence[StepEntry | EvalEntry]
 FOLDER = "trackers"
@@ -118,10 +119,10 @@ def _client(name: str) -> Any:
 
 def _sent(study: str, record: RunRecord, history: History, folder: Path) -> Sent:
     metrics = {
-        f"{decoder}/{name}": getattr(found, name)
+        f"{decoder}/{name}": score.mean
         for decoder, found in record.metrics.items()
         if isinstance(found, Scores)
-        for name in ("exact_match", "f1")
+        for name, score in found.scores.items()
     }
     return Sent(
         study=study,

@@ -1,9 +1,12 @@
-"""The scores of one decoder's predictions: EM and F1 with intervals, and what draws show."""
+"""The scores of one decoder's predictions: means with intervals, and what draws show."""
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Self
 
-from lorasweep.folder.records import Prediction, Scores
+from lorasweep.folder.scores import Prediction, Score, Scores
 from lorasweep.scoring.metrics import normalise
 from lorasweep.scoring.stats.clusters import Clusters
 from lorasweep.scoring.stats.intervals import (
@@ -12,46 +15,71 @@ from lorasweep.scoring.stats.intervals import (
     wilson_interval,
     within_marks,
 )
-from lorasweep.study.sections import Unit
+from lorasweep.study.scorers import kind_of
+from lorasweep.study.sections import Evaluate, Unit
+
+# What a score that is no share may be.
+UNBOUNDED = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """By which scorer runs are ranked, and what intervals resample."""
+
+    rank_by: str = "f1"
+    unit: Unit = "paragraph"
+
+    @classmethod
+    def of(cls, evaluate: Evaluate) -> Self:
+        """Return how a study says that answers are scored."""
+        return cls(evaluate.rank_by, evaluate.clusters)
+
+
+def factor_of(scorer: str) -> float:
+    """Return what a scorer's numbers are multiplied by for people: shares are told as points."""
+    kind = kind_of(scorer)
+    return 100.0 if kind is not None and kind.is_share else UNBOUNDED
+
+
+def sign_of(scorer: str) -> int:
+    """Return -1 for a score that is better where it is lower, else 1."""
+    kind = kind_of(scorer)
+    return -1 if kind is not None and not kind.higher_is_better else 1
 
 
 def scores_of(
     predictions: Sequence[Prediction],
     seconds_per_question: float | None,
     samples: bool = False,
-    unit: Unit = "paragraph",
+    how: Scoring = Scoring(),
 ) -> Scores:
-    """Return mean EM and F1 in 0 to 100, with 95 % intervals by resampling paragraphs or articles.
+    """Return mean scores, with 95 % intervals by resampling groups or sources.
 
-    Where all marks are 0, or all are 100, the intervals are `within_marks`'.
-
-    A question's draws count as one score, their mean; `samples` says that answers were drawn.
+    Shares are points of 0 to 100; where all of them are 0, or all are 100, the intervals are
+    `within_marks`'. An example's draws count as one score, their mean; `samples` says that answers
+    were drawn.
     """
-    questions = by_question(predictions)
-    clusters = clusters_of(questions, unit)
-    marks = [
-        [100 * _mean(getattr(p, metric) for p in draws) for draws in questions]
-        for metric in ("exact_match", "f1")
-    ]
-    em, f1_ = (within_marks(each, clusters) for each in bootstrap_intervals(marks, clusters))
+    examples = by_question(predictions)
+    clusters = clusters_of(examples, how.unit)
+    names = list(predictions[0].scores)
+    intervals = bootstrap_intervals([marks_of(examples, name) for name in names], clusters)
     return Scores(
-        exact_match=em.mean,
-        f1=f1_.mean,
-        exact_match_interval=_bounds(em),
-        f1_interval=_bounds(f1_),
-        clusters=unit,
-        f1_design_effect=f1_.design_effect,
-        exact_match_wilson_interval=None if samples else _wilson(questions),
-        num_questions=len(questions),
+        rank_by=how.rank_by,
+        scores={
+            name: _score(name, interval, clusters, examples, samples)
+            for name, interval in zip(names, intervals, strict=True)
+        },
+        clusters=how.unit,
+        num_questions=len(examples),
         ended_share=_mean(p.ended for p in predictions),
         seconds_per_question=seconds_per_question,
         answer_tokens=_mean(p.num_tokens for p in predictions),
-        **(_of_draws(questions) if samples else {}),
+        **(_of_draws(examples) if samples else {}),
     )
 
 
 def by_question(predictions: Iterable[Prediction]) -> list[list[Prediction]]:
-    """Return the draws of each question, questions in the order of their first draws."""
+    """Return the draws of each example, examples in the order of their first draws."""
     found: dict[str, list[Prediction]] = {}
     for prediction in predictions:
         found.setdefault(prediction.id, []).append(prediction)
@@ -59,23 +87,49 @@ def by_question(predictions: Iterable[Prediction]) -> list[list[Prediction]]:
 
 
 def clusters_of(questions: Iterable[Sequence[Prediction]], unit: Unit) -> Clusters:
-    """Return which paragraph, or article, each question belongs to."""
+    """Return which group, or source, each example belongs to."""
     return Clusters.of([getattr(draws[0], unit) for draws in questions])
 
 
-def _wilson(questions: Sequence[Sequence[Prediction]]) -> tuple[float, float]:
-    right = sum(draws[0].exact_match > 0 for draws in questions)
-    low, high = wilson_interval(right, len(questions))
+def marks_of(examples: Iterable[Sequence[Prediction]], scorer: str) -> list[float]:
+    """Return the mean score of each example's draws, in points where it is a share."""
+    factor = factor_of(scorer)
+    return [factor * fmean(p.scores[scorer] for p in draws) for draws in examples]
+
+
+def _score(
+    name: str,
+    interval: Interval,
+    clusters: Clusters,
+    examples: Sequence[Sequence[Prediction]],
+    samples: bool,
+) -> Score:
+    is_share = factor_of(name) != UNBOUNDED
+    found = within_marks(interval, clusters) if is_share else interval
+    best = _mean(max(p.scores[name] for p in draws) for draws in examples) if samples else None
+    return Score(
+        mean=found.mean,
+        interval=_bounds(found),
+        design_effect=found.design_effect,
+        wilson_interval=None if samples or not is_share else _wilson(name, examples),
+        best_of_n=None if best is None else factor_of(name) * best,
+    )
+
+
+def _wilson(name: str, examples: Sequence[Sequence[Prediction]]) -> tuple[float, float] | None:
+    """Return the interval of a share of right answers; None where some are partly right."""
+    marks = [draws[0].scores[name] for draws in examples]
+    if any(mark not in (0.0, 1.0) for mark in marks):
+        return None
+    low, high = wilson_interval(sum(mark > 0 for mark in marks), len(marks))
     return 100 * low, 100 * high
 
 
-def _of_draws(questions: Sequence[Sequence[Prediction]]) -> dict[str, float | None]:
-    """Return what only several draws of a question can show."""
-    texts = [[normalise(p.prediction) for p in draws] for draws in questions]
+def _of_draws(examples: Sequence[Sequence[Prediction]]) -> dict[str, float | None]:
+    """Return what only several draws of an example can show."""
+    texts = [[normalise(p.prediction) for p in draws] for draws in examples]
     pairs = [a == b for draws in texts for a, b in itertools.combinations(draws, 2)]
     return {
-        "best_of_n_exact_match": 100 * _mean(max(p.exact_match for p in q) for q in questions),
-        "best_of_n_f1": 100 * _mean(max(p.f1 for p in q) for q in questions),
         "distinct_answers": _mean(len(set(draws)) for draws in texts),
         "agreement": _mean(pairs) if pairs else None,
     }
@@ -87,7 +141,7 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _bounds(interval: Interval) -> tuple[float, float] | None:
-    """Return the ends; one paragraph, or the same marks in all of them, have none."""
+    """Return the ends; one cluster, or the same marks in all of them, have none."""
     if interval.low is None or interval.high is None:
         return None
     return interval.low, interval.high

@@ -8,6 +8,7 @@ __all__ = [
     "forms",
     "grid",
     "plan",
+    "scorers",
     "sections",
     "study",
 ]

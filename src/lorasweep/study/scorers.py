@@ -53,6 +53,11 @@ SCORERS = {
     "mcc": Kind(CHOICE, low=-1.0, ranks=False),
     "bits_per_byte": Kind(EVERY, high=None, higher_is_better=False),
 }
+SHOWN_NAMES = {
+    "exact_match": "EM", "f1": "F1", "choice": "accuracy", "chrf": "chrF", "bleu": "BLEU",
+    "rouge-l": "ROUGE-L", "macro_f1": "macro-F1", "mcc": "MCC", "bits_per_byte": "bits per byte",
+    "edit": "edit similarity", "json": "JSON fields",
+}  # fmt: skip
 WITH_A_PATTERN = ("regex",)
 USERS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 A_USERS_OWN = "one of your own is module:function"
@@ -83,6 +88,11 @@ RULES_OF_LANGUAGE = {
     "folded": ("ar", "de", "el", "en", "es", "fa", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl",
                "pt", "ro", "ru", "th", "tr", "ur", "vi", "zh"),
 }  # fmt: skip
+
+
+def shown_name(name: str) -> str:
+    """Return what people call a scorer within a sentence."""
+    return SHOWN_NAMES.get(name, name)
 
 
 def kind_of(name: str) -> Kind | None:
@@ -160,6 +170,7 @@ def _refuse_a_bad_pattern(name: str, pattern: str) -> None:
 
 def _does_not_fit(name: str, form: Form) -> str:
     fitting = [each for each, kind in SCORERS.items() if form in kind.forms]
-    return f"evaluate.scorers: {quoted(name)} does not fit data of the form {form!r}; these do: " + (
-        ", ".join(fitting)
+    return (
+        f"evaluate.scorers: {quoted(name)} does not fit data of the form {form!r}; these do: "
+        + (", ".join(fitting))
     )

@@ -138,6 +138,12 @@ class Evaluate(Section):
         default=DEFAULTS["qa"].rank_by, description="the scorer that ranks, one of scorers"
     )
     rules: Text = Field(default="squad-v1.1", description="the rules of a data set's scores")
+
+    @property
+    def rank_decoder(self) -> str:
+        """The decoder by whose answers runs are ranked."""
+        return "greedy" if "greedy" in self.decoders else self.decoders[0]
+
     draws: Positive = Field(default=5, description=COUNT)
     seed: Seed = Field(default=0, description=SEED)
     clusters: Unit = Field(default="paragraph", description='"paragraph" or "article"')

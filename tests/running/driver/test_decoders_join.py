@@ -10,7 +10,7 @@ from folders import files_of, results_of
 import tiny
 from lorasweep import Study, UserError, run
 from lorasweep.console.progress import Silent
-from lorasweep.folder.records import Scores, scores_of
+from lorasweep.folder.scores import Scores, scores_of
 from lorasweep.running import driver
 from lorasweep.running.worker.examine import Examiner
 

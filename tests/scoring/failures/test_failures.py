@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from asked import Placed, question_of
 from lorasweep.data.examples import Example, Group
 from lorasweep.data.squad.sources import load
-from lorasweep.folder.records import Prediction
+from lorasweep.folder.scores import Prediction
 from lorasweep.scoring.failures.breakdown import (
     Aspect,
     Row,

@@ -14,7 +14,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from lorasweep.console.plain_text import visible_on_page
 from lorasweep.data.squad.sources import HUB
 from lorasweep.finished.sharing.importing import hub_name
-from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of
+from lorasweep.folder.records import Results, RunRecord
+from lorasweep.folder.scores import Scores, eval_loss_of
 from lorasweep.hub.architectures import module_kinds
 from lorasweep.hub.models import HUB_ID, SMOLLM2, hub_id_of
 from lorasweep.model.peft_format import SavedAdapter
@@ -138,7 +139,7 @@ def _metadata(shared: Shared) -> str:
                 dataset_name=", ".join(names_of(sources)),
                 metric_type=metric,
                 metric_name=f"{metric} ({decoder})",
-                metric_value=round(getattr(found, metric), 2),
+                metric_value=round(found.scores[metric].mean, 2),
             )
             for decoder, found in run.metrics.items()
             if isinstance(found, Scores)
@@ -166,8 +167,8 @@ def _rows(who: str, metrics: Mapping[str, Scores | float]) -> list[list[str]]:
     loss = eval_loss_of(dict(metrics))
     return [
         [
-            *(who, decoder, f"{found.exact_match:.1f}", f"{found.f1:.1f}"),
-            _interval(found.f1_interval),
+            *(who, decoder, f"{found.scores['exact_match'].mean:.1f}", f"{found.rank.mean:.1f}"),
+            _interval(found.rank.interval),
             "" if loss is None else f"{loss:.3f}",
         ]
         for decoder, found in metrics.items()

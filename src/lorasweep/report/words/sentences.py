@@ -1,7 +1,8 @@
 """What the analysis found, in sentences that claim no more than it does."""
 
 from lorasweep.folder.findings import BASE, Comparison, DecoderAnalysis, Difference, Edge, Power
-from lorasweep.folder.records import Results, scores_of
+from lorasweep.folder.records import Results
+from lorasweep.folder.scores import scores_of
 from lorasweep.report.words.language import Strings
 from lorasweep.scoring.stats.intervals import NO_SPREAD
 
@@ -17,10 +18,10 @@ def tied_sentence(found: DecoderAnalysis, results: Results, say: Strings) -> str
     """Say which runs may be the best one, and where none is right, what helps."""
     done = (run for run in results.runs if run.state == "done")
     scores = [s for run in done if (s := scores_of(run.metrics, "greedy"))]
-    if any(each.exact_match for each in scores) or not scores:
+    if any(each.scores["exact_match"].mean for each in scores) or not scores:
         return _tie(found, results, say)
     nothing = say("sentences.nothing_right")
-    has_f1 = any(each.f1 for each in scores)
+    has_f1 = any(each.rank.mean for each in scores)
     return f"{nothing} {_tie(found, results, say)}" if has_f1 else nothing
 
 
@@ -69,12 +70,14 @@ def _key(found: Difference) -> str:
 
 def f1_sentence(each: Comparison, results: Results, say: Strings) -> str:
     """Say what the difference in F1 shows."""
-    return difference_sentence(each, each.f1, say("column.f1"), results, say)
+    return difference_sentence(each, each.rank, say("column.f1"), results, say)
 
 
 def em_sentence(each: Comparison, results: Results, say: Strings) -> str:
     """Say what the difference in exact match shows."""
-    return difference_sentence(each, each.exact_match, say("column.exact_match"), results, say)
+    return difference_sentence(
+        each, each.scores["exact_match"], say("column.exact_match"), results, say
+    )
 
 
 def power_sentence(found: Power, results: Results, say: Strings) -> str:

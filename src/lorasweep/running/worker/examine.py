@@ -11,13 +11,15 @@ from lorasweep.console.progress import Reporter
 from lorasweep.console.stopping import StopSwitch
 from lorasweep.data.trees import Tree
 from lorasweep.errors import UserError
-from lorasweep.folder.records import EVAL_LOSS, FinalLosses, LossesByParagraph
+from lorasweep.folder.records import FinalLosses, LossesByParagraph
+from lorasweep.folder.scores import EVAL_LOSS
 from lorasweep.model.base import Base
 from lorasweep.model.machine import free_memory_bytes
 from lorasweep.running.question_sets import TRAIN_SAMPLE
 from lorasweep.running.worker.jobs import Job, Scored
 from lorasweep.running.worker.loaded import Loaded
-from lorasweep.scoring.answer_scores import scores_of
+from lorasweep.scoring.answer_scores import Scoring, scores_of
+from lorasweep.scoring.scorers.listed import scorers_of
 from lorasweep.study.decoders import parse_decoder
 from lorasweep.training.race import ParagraphLosses
 
@@ -140,14 +142,17 @@ class Examiner:
         questions, job = self.job.sets[role], self.job
         contexts = {q.id: p.context for p in questions.data.groups for q in p.examples}
         self.reporter.start(f"{who}: answer, {decoder}", questions.forest.num_questions)
-        way = parse_decoder(decoder)
+        way, scorers = parse_decoder(decoder), scorers_of(job.evaluate)
         with self.stop.at_once(f"the answers by {decoder}"):
             decoded = decode_all(prompts, way, job.evaluate, contexts, self._advance)
         self.reporter.finish()
-        lanes = [predictions_of(questions.data.groups, found) for found in decoded.answers_by_lane]
-        seconds, clusters = decoded.seconds_per_question, job.evaluate.clusters
+        lanes = [
+            predictions_of(questions.data.groups, found, scorers)
+            for found in decoded.answers_by_lane
+        ]
+        seconds, how = decoded.seconds_per_question, Scoring.of(job.evaluate)
         return [
-            Scored({decoder: scores_of(rows, seconds, way.samples, clusters)}, {decoder: rows})
+            Scored({decoder: scores_of(rows, seconds, way.samples, how)}, {decoder: rows})
             for rows in lanes
         ]
 

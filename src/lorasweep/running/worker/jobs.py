@@ -12,12 +12,11 @@ from lorasweep.folder.records import (
     LockedPack,
     LockedRun,
     PackInfo,
-    Prediction,
     Rung,
     RunRecord,
-    Scores,
     StepEntry,
 )
+from lorasweep.folder.scores import Prediction, Scores
 from lorasweep.folder.store import Store
 from lorasweep.model.full import SavedModel
 from lorasweep.model.lora import Lane

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lorasweep.data.examples import Example, Group
-from lorasweep.folder.records import Prediction
+from lorasweep.folder.scores import Prediction
 from lorasweep.scoring.failures.classes import FailureClass, classify
 from lorasweep.scoring.failures.question_types import (
     AnswerType,
@@ -156,7 +156,7 @@ def _row(prediction: Prediction, asked: Mapping[str, tuple[Example, Group]]) -> 
     if prediction.id not in asked:
         raise ValueError(f"question {prediction.id!r} is in none of the paragraphs")
     question, paragraph = asked[prediction.id]
-    is_right = prediction.exact_match > 0
+    is_right = prediction.scores["exact_match"] > 0
     answers = question.references
     return Row(
         id=prediction.id,
@@ -165,8 +165,8 @@ def _row(prediction: Prediction, asked: Mapping[str, tuple[Example, Group]]) -> 
         question=str(question.prompt),
         prediction=prediction.prediction,
         answers=answers,
-        exact_match=prediction.exact_match,
-        f1=prediction.f1,
+        exact_match=prediction.scores["exact_match"],
+        f1=prediction.scores["f1"],
         failure=None if is_right else classify(
             prediction.prediction, prediction.ended, question, paragraph.context),
         kind=kind_of(str(question.prompt)),

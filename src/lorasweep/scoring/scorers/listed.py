@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from lorasweep.scoring.rules.listed import parse_rules
 from lorasweep.scoring.rules.rules import Rules
 from lorasweep.scoring.scorers import bits, by_rules, choices, ngrams, sequences
 from lorasweep.scoring.scorers.json_fields import json_fields
@@ -11,6 +12,7 @@ from lorasweep.scoring.scorers.own import own_scorer
 from lorasweep.scoring.scorers.patterns import regex
 from lorasweep.scoring.scorers.scorer import Scorer
 from lorasweep.study.scorers import kind_of
+from lorasweep.study.sections import Evaluate
 
 # A scorer is a file and a line here, and a line in `study.scorers` that says what it fits.
 SCORERS: dict[str, Callable[[Rules, str], Scorer]] = {
@@ -29,6 +31,12 @@ SCORERS: dict[str, Callable[[Rules, str], Scorer]] = {
     "mcc": lambda *_: choices.mcc(),
     "bits_per_byte": lambda *_: bits.scorer(),
 }
+
+
+def scorers_of(evaluate: Evaluate) -> list[Scorer]:
+    """Return a study's scorers, in its order; raises UserError as `parse_scorer` does."""
+    rules = parse_rules(evaluate.rules)
+    return [parse_scorer(name, rules) for name in evaluate.scorers]
 
 
 def parse_scorer(name: str, rules: Rules, folder: Path | None = None) -> Scorer:

@@ -136,9 +136,16 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
 
 
 def sentence(
-    name_a: str, name_b: str, metric: str, difference: Difference, unit: str = "paragraph"
+    name_a: str,
+    name_b: str,
+    metric: str,
+    difference: Difference,
+    unit: str = "paragraph",
+    sign: int = 1,
 ) -> str:
-    """Say in one sentence what a difference (in percentage points of the metric) shows.
+    """Say in one sentence what a difference (in the unit of the metric) shows.
+
+    `sign` is -1 where a lower score is better.
 
     A difference is claimed only where the interval excludes zero and the corrected p value is at
     most 0.05.
@@ -149,7 +156,7 @@ def sentence(
     )
     decimals = _decimals(difference.low, difference.high)
     if difference.is_shown:
-        better, worse = (name_a, name_b) if difference.mean > 0 else (name_b, name_a)
+        better, worse = (name_a, name_b) if sign * difference.mean > 0 else (name_b, name_a)
         found = f"{better} is {abs(difference.mean):.{decimals}f} {metric} better than {worse}"
     else:
         size = f"{difference.mean:+.{decimals}f} {metric}"

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from lorasweep.folder.records import Prediction
+from lorasweep.folder.scores import Prediction
 from lorasweep.report.blocks import Block, Notice, Paragraph, Section
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import DECODER, standing
@@ -31,7 +31,7 @@ def pick(predictions: list[Prediction], right: bool) -> list[Prediction]:
 
 def is_right(prediction: Prediction) -> bool:
     """Say whether the answer equals one of the references, by the official rules."""
-    return prediction.exact_match > 0
+    return prediction.scores["exact_match"] > 0
 
 
 def _blocks(
@@ -72,6 +72,6 @@ def _row(prediction: Prediction, base: Prediction | None, say: Strings) -> list[
         prediction.prediction or say("answers.empty"),
         " · ".join(dict.fromkeys(prediction.answers)),
         None if base is None else base.prediction or say("answers.empty"),
-        100 * prediction.f1,
+        100 * prediction.scores["f1"],
         prediction.id,
     ]

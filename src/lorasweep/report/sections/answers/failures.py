@@ -67,8 +67,8 @@ def _drawn(key: str, found: Breakdown, name: str, say: Strings) -> Figure:
         Bar(
             say("failures.group", value=term(group.value, say), number=say.integer(each.count)),
             side,
-            group.f1,
-            *(group.f1_interval or (None, None)),
+            group.rank.mean,
+            *(group.rank.interval or (None, None)),
         )
         for each in found.best
         for side, group in ((name, each), (base, _group(found.base, each.value)))
@@ -101,7 +101,12 @@ def _class_table(by_class: Breakdown, found: Failures, say: Strings) -> Table:
 
 def _class_row(value: str, by_class: Breakdown, found: Failures, say: Strings) -> list[Cell]:
     best, meaning = _group(by_class.best, value), say(f"meaning.{key_of(value)}")
-    row: list[Cell] = [value, meaning, _count(by_class.best, value), best.f1 if best else None]
+    row: list[Cell] = [
+        value,
+        meaning,
+        _count(by_class.best, value),
+        best.rank.mean if best else None,
+    ]
     if found.changes is None:
         return [*row, None, None, None]
     wrong = value != RIGHT
@@ -140,9 +145,18 @@ def _breakdown(key: str, found: Breakdown, say: Strings) -> Table:
 
 def _breakdown_row(best: Slice, base: Slice | None) -> list[Cell]:
     of_base: list[Cell] = (
-        [base.f1, base.f1_interval, base.exact_match] if base else [None, None, None]
+        [base.rank.mean, base.rank.interval, base.scores["exact_match"].mean]
+        if base
+        else [None, None, None]
     )
-    return [best.value, best.count, best.f1, best.f1_interval, best.exact_match, *of_base]
+    return [
+        best.value,
+        best.count,
+        best.rank.mean,
+        best.rank.interval,
+        best.scores["exact_match"].mean,
+        *of_base,
+    ]
 
 
 def _examples(found: Failures, name: str, say: Strings) -> Table | Notice:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lorasweep.folder.records import Scores
+from lorasweep.folder.scores import Scores
 from lorasweep.report.load import Outcome
 from lorasweep.report.words.language import Strings
 

@@ -35,7 +35,7 @@ def ablation(outcome: Outcome, say: Strings) -> Section:
 
 def _extremes(outcome: Outcome, say: Strings) -> list[Block]:
     """Name the best and the worst configuration, of all and of those with each value."""
-    scored = [(each.run, each.scores.f1) for each in scored_runs(outcome.results)]
+    scored = [(each.run, each.scores.rank.mean) for each in scored_runs(outcome.results)]
     if len(scored) < 2:
         return []
     f1_of = {run.id: f1 for run, f1 in scored}

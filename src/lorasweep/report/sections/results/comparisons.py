@@ -71,8 +71,8 @@ def _group(each: Comparison, found: DecoderAnalysis) -> str:
 
 
 def _point(outcome: Outcome, each: Comparison, group: str, say: Strings) -> DifferencePoint:
-    low, high = each.f1.interval or (None, None)
-    return DifferencePoint(_name(outcome, each, say), group, each.f1.mean, low, high)
+    low, high = each.rank.interval or (None, None)
+    return DifferencePoint(_name(outcome, each, say), group, each.rank.mean, low, high)
 
 
 def _table(outcome: Outcome, found: DecoderAnalysis, say: Strings) -> Table:
@@ -96,7 +96,7 @@ def _table(outcome: Outcome, found: DecoderAnalysis, say: Strings) -> Table:
 
 
 def _row(outcome: Outcome, each: Comparison, say: Strings) -> list[Cell]:
-    f1, em = each.f1, each.exact_match
+    f1, em = each.rank, each.scores["exact_match"]
     return [
         _name(outcome, each, say), f1.mean, f1.interval, f1.p_value,
         f1.adjusted_p_value, em.mean, em.interval, em.adjusted_p_value, each.mcnemar_p_value,

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorasweep.folder.findings import Costs
-from lorasweep.folder.records import RunRecord, scores_of
+from lorasweep.folder.records import RunRecord
+from lorasweep.folder.scores import scores_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts.trade_off_charts import TradeOff, front_chart
 from lorasweep.report.load import Outcome
@@ -63,7 +64,7 @@ def _figure(outcome: Outcome, kind: Cost, front: list[str], say: Strings) -> Fig
     points = [
         TradeOff(
             outcome.names[each.run.id], groups[_group(each.run, tied)], kind.of(each.run),
-            each.scores.f1, on_front=each.run.id in front,
+            each.scores.rank.mean, on_front=each.run.id in front,
         )
         for each in scored_runs(outcome.results)
     ]  # fmt: skip
@@ -108,5 +109,5 @@ def _row(outcome: Outcome, run: RunRecord) -> list[Cell]:
     return [
         outcome.names[run.id], run.trainable_parameters, run.trainable_parameters / num_weights,
         run.train_seconds, run.pack.lanes, run.pack.seconds, run.peak_memory_bytes or None,
-        scores.seconds_per_question if scores else None, scores.f1 if scores else None,
+        scores.seconds_per_question if scores else None, scores.rank.mean if scores else None,
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Decoding: the best run's answers by each decoder, their quality beside their diversity."""
 
-from lorasweep.folder.records import Scores, scores_of
+from lorasweep.folder.scores import Scores, scores_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts.trade_off_charts import TradeOff, diversity_chart
 from lorasweep.report.load import Outcome
@@ -31,21 +31,23 @@ def decoding(outcome: Outcome, say: Strings) -> Section:
 
 
 def _in_words(name: str, scored: list[Named], say: Strings) -> str:
-    ordered = sorted(scored, key=lambda pair: -pair[1].f1)
-    rows = [f"{key} {say.decimal(scores.f1)}" for key, scores in ordered]
+    ordered = sorted(scored, key=lambda pair: -pair[1].rank.mean)
+    rows = [f"{key} {say.decimal(scores.rank.mean)}" for key, scores in ordered]
     sentences = [say("decoding.by_f1", name=name, rows=say.list(rows))]
     sentences += [
-        say("decoding.best_of_n", decoder=key, best=say.decimal(s.best_of_n_f1),
-            mean=say.decimal(s.f1), distinct=say.decimal(s.distinct_answers, 2))
+        say("decoding.best_of_n", decoder=key, best=say.decimal(s.rank.best_of_n),
+            mean=say.decimal(s.rank.mean), distinct=say.decimal(s.distinct_answers, 2))
         for key, s in scored
-        if s.best_of_n_f1 is not None and s.distinct_answers is not None
+        if s.rank.best_of_n is not None and s.distinct_answers is not None
     ]  # fmt: skip
     return " ".join([*sentences, say("decoding.untested")])
 
 
 def _figure(name: str, scored: list[Named], say: Strings) -> Figure:
     points = [
-        TradeOff(key, key, s.distinct_answers or 1.0, s.f1, *(s.f1_interval or (None, None)))
+        TradeOff(
+            key, key, s.distinct_answers or 1.0, s.rank.mean, *(s.rank.interval or (None, None))
+        )
         for key, s in scored
     ]
     rows = [f"{p.name}: {say.decimal(p.x, 2)}, F1 {say.decimal(p.f1)}" for p in points]
@@ -82,8 +84,9 @@ def _table(outcome: Outcome, name: str, scored: list[Named], say: Strings) -> Ta
 
 
 def _row(decoder: str, s: Scores, base: Scores | None) -> list[Cell]:
+    em = s.scores["exact_match"]
     return [
-        decoder, s.f1, s.f1_interval, s.f1_design_effect, s.exact_match, s.exact_match_interval,
-        base.f1 if base else None, s.best_of_n_f1, s.best_of_n_exact_match, s.distinct_answers,
+        decoder, s.rank.mean, s.rank.interval, s.rank.design_effect, em.mean, em.interval,
+        base.rank.mean if base else None, s.rank.best_of_n, em.best_of_n, s.distinct_answers,
         s.agreement, s.answer_tokens, s.ended_share, s.seconds_per_question,
     ]  # fmt: skip

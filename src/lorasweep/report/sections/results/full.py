@@ -1,7 +1,7 @@
 """Full fine-tuning against LoRA: the best run of each, and what the test says of them."""
 
 from lorasweep.folder.findings import Comparison
-from lorasweep.folder.records import eval_loss_of
+from lorasweep.folder.scores import eval_loss_of
 from lorasweep.report.blocks import Block, Notice, Paragraph, Section
 from lorasweep.report.load import Outcome
 from lorasweep.report.ranking import Scored, analysis_of, scored_runs
@@ -61,7 +61,7 @@ def _table(outcome: Outcome, pair: list[Scored], say: Strings) -> Table:
 def _row(outcome: Outcome, each: Scored) -> list[Cell]:
     run, scores = each.run, each.scores
     return [
-        outcome.names[run.id], scores.f1, scores.f1_interval, scores.exact_match,
-        eval_loss_of(run.metrics), run.trainable_parameters, run.pack.lanes,
-        run.train_seconds, run.peak_memory_bytes or None,
+        outcome.names[run.id], scores.rank.mean, scores.rank.interval,
+        scores.scores["exact_match"].mean, eval_loss_of(run.metrics),
+        run.trainable_parameters, run.pack.lanes, run.train_seconds, run.peak_memory_bytes or None,
     ]  # fmt: skip

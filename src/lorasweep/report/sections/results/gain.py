@@ -1,7 +1,7 @@
 """The base model beside the best run: what tuning gained."""
 
 from lorasweep.folder.findings import BASE
-from lorasweep.folder.records import Scores, eval_loss_of, scores_of
+from lorasweep.folder.scores import Scores, eval_loss_of, scores_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts.analysis_charts import Bar, bar_chart
 from lorasweep.report.load import Outcome
@@ -35,7 +35,7 @@ def _in_words(outcome: Outcome, say: Strings) -> str:
 
 def _figure(name: str, base: Scores, best: Scores, say: Strings) -> Figure:
     bars = [
-        Bar(say(f"column.{metric}"), who, getattr(scores, metric))
+        Bar(say(f"column.{metric}"), who, scores.scores[metric].mean)
         for metric in ("exact_match", "f1")
         for who, scores in ((name, best), (say("leaderboard.base"), base))
     ]
@@ -65,8 +65,8 @@ def _table(outcome: Outcome, base: Scores, best: Scored, say: Strings) -> Table:
         (outcome.names[best.run.id], best.scores, best.run.metrics),
     ]
     rows: list[list[Cell]] = [
-        [name, s.exact_match, s.exact_match_interval, s.f1, s.f1_interval, eval_loss_of(metrics),
-         s.ended_share, s.answer_tokens]
+        [name, s.scores["exact_match"].mean, s.scores["exact_match"].interval, s.rank.mean,
+         s.rank.interval, eval_loss_of(metrics), s.ended_share, s.answer_tokens]
         for name, s, metrics in both
     ]  # fmt: skip
     return Table("base_vs_tuned", say("gain.caption"), columns, rows)

@@ -17,7 +17,7 @@ def heat_maps(results: Results, say: Strings) -> list[Figure]:
 
     A cell is the mean F1 of the configurations as written that share rank and learning rate.
     """
-    of_run = {each.run.id: each.scores.f1 for each in scored_runs(results)}
+    of_run = {each.run.id: each.scores.rank.mean for each in scored_runs(results)}
     found: dict[str, dict[Pair, list[float]]] = defaultdict(lambda: defaultdict(list))
     for point in results.configurations:
         if point["method"] != "full" and point["run"] in of_run:

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from lorasweep.folder.findings import BASE
-from lorasweep.folder.records import BaseRecord, RunRecord, Scores, eval_loss_of, scores_of
+from lorasweep.folder.records import BaseRecord, RunRecord
+from lorasweep.folder.scores import Scores, eval_loss_of, scores_of
 from lorasweep.report.blocks import Block, Fact, Facts, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts.run_charts import ScorePoint, score_chart
 from lorasweep.report.load import Outcome
@@ -64,7 +65,7 @@ def _facts(outcome: Outcome, found: Standing | None, say: Strings) -> Facts:
 def _best_run(outcome: Outcome, found: Standing | None, say: Strings) -> tuple[str, str]:
     if found is None:
         return "–", ""
-    if not found.best.scores.f1:
+    if not found.best.scores.rank.mean:
         return "–", say("summary.nothing_right")
     tied = say.count("summary.tied_with", len(found.tied)) if found.tied else ""
     return outcome.names[found.best.run.id], tied
@@ -73,9 +74,11 @@ def _best_run(outcome: Outcome, found: Standing | None, say: Strings) -> tuple[s
 def _score_texts(scores: Scores | None, say: Strings) -> tuple[str, str]:
     if scores is None:
         return "–", say("summary.not_scored")
-    if scores.f1_interval is None:
-        return say.decimal(scores.f1), say("summary.no_interval")
-    return say.decimal(scores.f1), say("summary.interval", range=say.interval(scores.f1_interval))
+    if scores.rank.interval is None:
+        return say.decimal(scores.rank.mean), say("summary.no_interval")
+    return say.decimal(scores.rank.mean), say(
+        "summary.interval", range=say.interval(scores.rank.interval)
+    )
 
 
 def _work(outcome: Outcome, say: Strings) -> str:
@@ -107,10 +110,10 @@ def _best(outcome: Outcome, found: Standing, say: Strings) -> str:
         "summary.best",
         name=outcome.names[found.best.run.id],
         f1=_with_interval(scores, say),
-        exact_match=say.decimal(scores.exact_match),
+        exact_match=say.decimal(scores.scores["exact_match"].mean),
         questions=say.count("summary.questions", scores.num_questions),
     )
-    sentences = [best] if scores.f1 else []
+    sentences = [best] if scores.rank.mean else []
     base = scores_of(outcome.results.base.metrics, DECODER)
     if base is None:
         return " ".join([*sentences, say("summary.base_not_scored")])
@@ -119,10 +122,10 @@ def _best(outcome: Outcome, found: Standing, say: Strings) -> str:
 
 
 def _with_interval(scores: Scores, say: Strings) -> str:
-    if scores.f1_interval is None:
-        return say("summary.f1_alone", f1=say.decimal(scores.f1))
-    interval = say.interval(scores.f1_interval)
-    return say("summary.f1_with_interval", f1=say.decimal(scores.f1), interval=interval)
+    if scores.rank.interval is None:
+        return say("summary.f1_alone", f1=say.decimal(scores.rank.mean))
+    interval = say.interval(scores.rank.interval)
+    return say("summary.f1_with_interval", f1=say.decimal(scores.rank.mean), interval=interval)
 
 
 def _claims(outcome: Outcome, say: Strings) -> str:
@@ -173,8 +176,8 @@ def _run_points(outcome: Outcome, found: Standing | None, say: Strings) -> list[
 
 
 def _point(name: str, group: str, scores: Scores) -> ScorePoint:
-    low, high = scores.f1_interval or (None, None)
-    return ScorePoint(name, group, scores.f1, low, high)
+    low, high = scores.rank.interval or (None, None)
+    return ScorePoint(name, group, scores.rank.mean, low, high)
 
 
 def _in_words(points: list[ScorePoint], say: Strings) -> str:
@@ -197,7 +200,7 @@ def _table(outcome: Outcome, say: Strings) -> Table:
 
 def _order(metrics: Metrics) -> float:
     scores = scores_of(metrics, DECODER)
-    return math.inf if scores is None else -scores.f1
+    return math.inf if scores is None else -scores.rank.mean
 
 
 def _columns(say: Strings) -> list[Column]:
@@ -245,4 +248,4 @@ def _score_cells(record: RunRecord | BaseRecord) -> list[Cell]:
     scores, eval_loss = scores_of(record.metrics, DECODER), eval_loss_of(record.metrics)
     if scores is None:
         return [None, None, None, eval_loss]
-    return [scores.f1, scores.f1_interval, scores.exact_match, eval_loss]
+    return [scores.rank.mean, scores.rank.interval, scores.scores["exact_match"].mean, eval_loss]

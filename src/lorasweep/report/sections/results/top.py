@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from lorasweep.folder.records import RunRecord, eval_loss_of, scores_of
+from lorasweep.folder.records import RunRecord
+from lorasweep.folder.scores import eval_loss_of, scores_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts.analysis_charts import Bar, bar_chart
 from lorasweep.report.load import Outcome
@@ -99,7 +100,9 @@ def _table(id: str, runs: Sequence[RunRecord], outcome: Outcome, say: Strings) -
 def _row(run: RunRecord, outcome: Outcome) -> list[Cell]:
     point, scores = run.configuration, scores_of(run.metrics, DECODER)
     scored: list[Cell] = (
-        [scores.f1, scores.f1_interval, scores.exact_match] if scores else [None, None, None]
+        [scores.rank.mean, scores.rank.interval, scores.scores["exact_match"].mean]
+        if scores
+        else [None, None, None]
     )
     return [
         outcome.names[run.id], point.rank, point.lr, point.targets, run.train_loss,

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from lorasweep.folder.records import RunRecord, eval_loss_of
+from lorasweep.folder.records import RunRecord
+from lorasweep.folder.scores import eval_loss_of
 from lorasweep.report.blocks import Block, Figure, Notice, Paragraph, Section
 from lorasweep.report.charts.run_charts import MAX_SERIES, Series, bucket_size, line_chart, thin
 from lorasweep.report.load import Outcome
