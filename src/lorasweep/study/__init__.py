@@ -1,3 +1,3 @@
 """What a user asks: a study file comes in; checked settings, runs and packs go out."""
 
-__all__ = ["as_file", "decoders", "fingerprint", "grid", "plan", "sections", "study"]
+__all__ = ["as_file", "decoders", "fingerprint", "grid", "plan", "scorers", "sections", "study"]

@@ -97,7 +97,7 @@ def kind_of(name: str) -> Kind | None:
         return None
     shapes = [f"{each}:PATTERN" if each in WITH_A_PATTERN else each for each in SCORERS]
     raise UserError(
-        f"evaluate.scorers: no scorer {quoted(name)}{nearest(name, shapes)}; {A_USERS_OWN}"
+        f"evaluate.scorers: no scorer {quoted(name)}{nearest(name.lower(), shapes)}; {A_USERS_OWN}"
     )
 
 
@@ -160,6 +160,7 @@ def _refuse_a_bad_pattern(name: str, pattern: str) -> None:
 
 def _does_not_fit(name: str, form: Form) -> str:
     fitting = [each for each, kind in SCORERS.items() if form in kind.forms]
-    return f"evaluate.scorers: {quoted(name)} does not fit data of the form {form!r}; these do: " + (
-        ", ".join(fitting)
+    return (
+        f"evaluate.scorers: {quoted(name)} does not fit data of the form {form!r}; these do: "
+        + (", ".join(fitting))
     )

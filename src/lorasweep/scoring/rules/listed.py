@@ -20,7 +20,7 @@ PLAIN: dict[str, Callable[[], Rules]] = {
 OF_LANGUAGE: dict[str, Callable[[str], Rules]] = {"mlqa": mlqa, "folded": folded}
 
 
-def parse_rules(name: str) -> Rules:
-    """Return the rules of a name; raises UserError that says the nearest right name."""
-    kind, _, language = checked_rules(name).partition(":")
+def parse_rules(name: str, field: str = "evaluate.rules") -> Rules:
+    """Return the rules of a name; UserError names the field and the nearest right name."""
+    kind, _, language = checked_rules(name, field).partition(":")
     return OF_LANGUAGE[kind](language) if language else PLAIN[kind]()
