@@ -23,7 +23,8 @@ from lorasweep.data.trees import Tree
 from lorasweep.model.base import DTYPES, freeze
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import multiplies_bf16_fast, resolve_precision
-from lorasweep.study.sections import PROMPT, Recipe
+from lorasweep.study.forms import PROMPT
+from lorasweep.study.sections import Recipe
 from lorasweep.training.hooks import Hooks
 from lorasweep.training.train import train_pack
 

@@ -29,7 +29,7 @@ from lorasweep.model.base import DTYPES, Base, freeze, load_model, load_tokenize
 from lorasweep.model.lora import Lane
 from lorasweep.model.machine import describe
 from lorasweep.model.ops.allocator import keep_freed_memory
-from lorasweep.study.sections import PROMPT
+from lorasweep.study.forms import PROMPT
 
 NUM_NEW, BATCH, MICRO_TOKENS = 32, 32, 4096
 Tokens = list[tuple[int, ...]]

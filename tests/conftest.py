@@ -30,7 +30,7 @@ from lorasweep.folder.store import Store
 from lorasweep.model.base import Base, freeze
 from lorasweep.running import session
 from lorasweep.running.prepare import Prepared, prepare
-from lorasweep.study.sections import PROMPT
+from lorasweep.study.forms import PROMPT
 
 SHARED = Path(__file__).parents[2] / "shared"
 # Milliseconds that a browser may take on a machine that others use as well.

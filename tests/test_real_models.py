@@ -18,7 +18,7 @@ from lorasweep.hub.models import locate
 from lorasweep.hub.pull import pull
 from lorasweep.model.base import freeze, load_model, load_tokenizer
 from lorasweep.model.lora import Lane
-from lorasweep.study.sections import PROMPT
+from lorasweep.study.forms import PROMPT
 from lorasweep.training.loss import answer_loss
 from reference import modules_of, own_loss, peft_parameters, randomise_B, relative, with_peft
 

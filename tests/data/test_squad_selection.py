@@ -15,7 +15,7 @@ from lorasweep.data.examples import Dataset, Group, fingerprint_of
 from lorasweep.data.selection import sample, select
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
-from lorasweep.study.sections import Data
+from lorasweep.study.data_section import Data
 
 Write = Callable[..., str]
 

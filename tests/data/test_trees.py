@@ -18,7 +18,7 @@ from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import PADDING, TRUNK, Branch, Forest, Tree, lay_out, separate_rows
 from lorasweep.errors import UserError
 from lorasweep.model.base import load_tokenizer
-from lorasweep.study.sections import PROMPT
+from lorasweep.study.forms import PROMPT
 
 END = 0
 

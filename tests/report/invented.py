@@ -26,8 +26,8 @@ from lorasweep.folder.records import (
     StepEntry,
 )
 from lorasweep.folder.store import Store
+from lorasweep.study.forms import PROMPT
 from lorasweep.study.grid import Configuration
-from lorasweep.study.sections import PROMPT
 
 HOSTILE = "</script><script>alert(1)</script>"
 RIGHT_TO_LEFT = "\u202eevil\u202c سلام"

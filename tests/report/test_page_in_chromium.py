@@ -63,7 +63,7 @@ def answers(paragraphs: tuple[Group, ...], is_right: Callable[[int], bool]) -> l
         found.append(
             Prediction(
                 id=asked.id, article=paragraph.source, paragraph=paragraph.cluster_id,
-                question=asked.text, prediction=text, answers=[reference], ended=True,
+                question=asked.prompt, prediction=text, answers=[reference], ended=True,
                 num_tokens=3, exact_match=exact_match(text, [reference]), f1=f1(text, [reference]),
             )
         )  # fmt: skip

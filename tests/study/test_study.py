@@ -13,9 +13,9 @@ from lorasweep.errors import UserError, nearest
 from lorasweep.hub.models import read_config
 from lorasweep.study.faults import SECTIONS, shown
 from lorasweep.study.fingerprint import canonical_json, fingerprint
+from lorasweep.study.forms import PROMPT
 from lorasweep.study.grid import resolve_alpha
 from lorasweep.study.plan import make_plan, plan_json
-from lorasweep.study.sections import PROMPT
 from lorasweep.study.study import Study, shipped_studies
 from lorasweep.study.synonyms import SYNONYMS
 
@@ -335,7 +335,7 @@ def test_nearest_says_what_is_meant_or_what_is_known() -> None:
         ("recipe.output_dir=x", "; here that is the folder of the command line's --out"),
         ("recipe.lr=1e-3", "unknown key 'recipe.lr'; it belongs to [[grid]]"),
         ("seed=1", "unknown key 'seed'; it belongs to [data] or [[grid]] or [evaluate]"),
-        ("data.num_train=all", "= 'all': expected a whole number above 0; left out, all questions"),
+        ("data.num_train=all", "= 'all': expected a whole number above 0; left out, all examples"),
         ("grid.rank=4,8", "; several values are a list, such as [1, 2]"),
         ("model.precision=bf61", "; did you mean 'bf16'?"),
         ("grid.rank=1" + "0" * 30, "expected a whole number above 0 and below 2,147,483,648"),

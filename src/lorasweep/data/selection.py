@@ -15,8 +15,8 @@ from lorasweep.data.examples import Dataset, Group
 from lorasweep.data.squad.offsets import unplaced_warning
 from lorasweep.data.squad.sources import is_local, load
 from lorasweep.errors import UserError
+from lorasweep.study.data_section import Data
 from lorasweep.study.fingerprint import fingerprint
-from lorasweep.study.sections import Data
 
 EVAL_SHARE = 0.2
 # What else there is where a pool is one article, or one paragraph.

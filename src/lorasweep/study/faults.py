@@ -9,10 +9,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lorasweep.errors import nearest, quoted
+from lorasweep.study.data_section import Data
 from lorasweep.study.grid import Grid
 from lorasweep.study.sections import (
     MOST,
-    Data,
     Evaluate,
     Model,
     Pack,

@@ -1,7 +1,7 @@
 """The sections of a study file but for the grid: from the model to the report."""
 
 import itertools
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -10,12 +10,10 @@ from pydantic import (
     ConfigDict,
     Field,
     field_validator,
-    model_validator,
 )
 
 from lorasweep.study.decoders import checked_names
-
-PROMPT = "Context: {context}\n\nQuestion: {question}\n\nAnswer:"
+from lorasweep.study.forms import DEFAULTS
 
 
 def as_list(value: Any) -> Any:
@@ -34,7 +32,6 @@ MOST = 2**31
 MOST_EPOCHS = 100_000
 COUNT = "a whole number above 0"
 SEED = "a whole number"
-SOURCES = 'files, "hub:OWNER/NAME:SPLIT", or "bundled"'
 Text = Annotated[str, Field(min_length=1)]
 DecoderNames = Annotated[
     list[str], BeforeValidator(as_list), Field(min_length=1), AfterValidator(checked_names)
@@ -64,54 +61,7 @@ class Model(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description='"auto", "fp32", "bf16" or "fp16"'
     )
-
-
-def _all_or_some(role: str) -> Any:
-    """Return the field of how many questions of a set are taken."""
-    return Field(default=None, description=f"{COUNT}; left out, all questions of {role} are taken")
-
-
-class Data(Section):
-    """Where questions come from, how many, and the prompt they are put in."""
-
-    train: Sources = Field(min_length=1, description=SOURCES)
-    eval: Sources = Field(default=[], description=SOURCES)
-    test: Sources = Field(default=[], description=SOURCES)
-    num_train: Positive | None = _all_or_some("train")
-    num_eval: Positive | None = _all_or_some("eval")
-    num_test: Positive | None = _all_or_some("test")
-    seed: Seed = Field(default=0, description=SEED)
-    max_tokens: Positive | None = Field(
-        default=None, description=f"{COUNT}; left out, it is what the model has positions for"
-    )
-    too_long: Literal["error", "skip"] = Field(default="error", description='"error" or "skip"')
-    sample: Literal["paragraph", "question"] = Field(
-        default="paragraph", description='"paragraph" or "question"'
-    )
-    split: Literal["auto", "article", "paragraph", "question"] = Field(
-        default="auto", description='"auto", "article", "paragraph" or "question"'
-    )
-    prompt: str = Field(default=PROMPT, description="a text with {context} and {question} in it")
-
-    @model_validator(mode="after")
-    def _nothing_is_ignored(self) -> Self:
-        if self.num_test is not None and not self.test:
-            raise ValueError("num_test is given, but there is no test set: name files in test")
-        if self.split in ("paragraph", "question") and self.eval:
-            raise ValueError("split says how train is split, but eval names a set of its own")
-        return self
-
-    @field_validator("prompt")
-    @classmethod
-    def _prompt_has_both_fields(cls, prompt: str) -> str:
-        for field in ("{context}", "{question}"):
-            if prompt.count(field) != 1:
-                raise ValueError(f"the prompt needs {field} exactly once")
-        if prompt.index("{context}") > prompt.index("{question}"):
-            raise ValueError("the prompt has the context after the question; trees need it before")
-        if prompt != prompt.rstrip():
-            raise ValueError("the prompt ends in white space; the answer brings its own space")
-        return prompt
+    chat_template: str = Field(default="", description="a file of Jinja, such as chat.jinja")
 
 
 class Recipe(Section):
@@ -175,7 +125,19 @@ class Evaluate(Section):
     decoders: DecoderNames = Field(
         default=["greedy"], description="decoders by name, greedy among them"
     )
-    max_new_tokens: Positive = Field(default=32, description=COUNT)
+    max_new_tokens: Positive = Field(
+        default=DEFAULTS["qa"].max_new_tokens, description=f"{COUNT}; left out, it is the form's"
+    )
+    stop: Annotated[list[Text], BeforeValidator(as_list)] = Field(
+        default=list(DEFAULTS["qa"].stop), description="texts that end an answer"
+    )
+    scorers: Annotated[list[Text], BeforeValidator(as_list), Field(min_length=1)] = Field(
+        default=list(DEFAULTS["qa"].scorers), description="scorers by name"
+    )
+    rank_by: Text = Field(
+        default=DEFAULTS["qa"].rank_by, description="the scorer that ranks, one of scorers"
+    )
+    rules: Text = Field(default="squad-v1.1", description="the rules of a data set's scores")
     draws: Positive = Field(default=5, description=COUNT)
     seed: Seed = Field(default=0, description=SEED)
     clusters: Unit = Field(default="paragraph", description='"paragraph" or "article"')

@@ -10,15 +10,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from lorasweep.console.plain_text import visible
 from lorasweep.errors import UserError, nearest
+from lorasweep.study.data_section import Data
 from lorasweep.study.faults import explain
+from lorasweep.study.forms import DEFAULTS, Form
 from lorasweep.study.grid import Configuration, Grid, points
 from lorasweep.study.overrides import apply_override
 from lorasweep.study.sections import (
-    Data,
     Evaluate,
     Model,
     Pack,
@@ -72,6 +73,17 @@ class Study(Section):
     evaluate: Evaluate = Field(default=Evaluate(), description="a table [evaluate]")
     report: Report = Field(default=Report(), description="a table [report]")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _evaluated_as_the_form_is(cls, tables: Any) -> Any:
+        """Fill in how the form of the data is evaluated for what [evaluate] leaves out."""
+        if not isinstance(tables, dict) or not isinstance(tables.get("data"), dict):
+            return tables
+        form, evaluate = tables["data"].get("form"), tables.get("evaluate", {})
+        if not isinstance(form, str) or form not in DEFAULTS or not isinstance(evaluate, dict):
+            return tables
+        return tables | {"evaluate": _defaults_of(form, evaluate) | evaluate}
+
     @classmethod
     def load(cls, source: str | Path, overrides: Iterable[str] = ()) -> Self:
         """Read a study file or a shipped study, and apply `section.key=value` overrides.
@@ -101,6 +113,17 @@ class Study(Section):
     def configurations(self) -> list[Configuration]:
         """Return the points of the grid in the order of the file."""
         return [point for table in self.grid for point in points(table)]
+
+
+def _defaults_of(form: Form, evaluate: dict[str, Any]) -> dict[str, Any]:
+    """Return a form's [evaluate]; of scorers that are named, the first one ranks."""
+    its, named = DEFAULTS[form], as_list(evaluate.get("scorers", []))
+    return {
+        "max_new_tokens": its.max_new_tokens,
+        "stop": list(its.stop),
+        "scorers": list(its.scorers),
+        "rank_by": its.rank_by if its.rank_by in named or not named else named[0],
+    }
 
 
 def shipped_studies() -> list[str]:

@@ -47,7 +47,6 @@ SYNONYMS = {
     "random_state": "grid.seed",
     "report_to": "the command line's --track",
     "target_modules": "grid.targets",
-    "template": "data.prompt",
     "temperature": 'evaluate.decoders: such as "temperature-0.7"',
     "test_dataset": "data.test",
     "test_file": "data.test",

@@ -24,7 +24,7 @@ from lorasweep.data.examples import Group
 from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import separate_rows
 from lorasweep.model.base import Base, freeze
-from lorasweep.study.sections import PROMPT
+from lorasweep.study.forms import PROMPT
 from reference import mixed_lanes, randomise_B
 
 ALL_AT_ONCE = 100_000

@@ -8,6 +8,7 @@ from lorasweep.report.load import Outcome
 from lorasweep.report.tables import Column, Table
 from lorasweep.report.words.language import Strings
 from lorasweep.study.decoders import parse_decoder
+from lorasweep.study.study import Study
 
 # Settings by their names in a study file, and what they are called among the strings.
 SETTINGS = {
@@ -40,6 +41,12 @@ CHOICES = {
     ("recipe.schedule", "cosine"): "cosine",
     ("evaluate.clusters", "paragraph"): "paragraphs", ("evaluate.clusters", "article"): "articles",
 }  # fmt: skip
+# What a form decides by itself.
+OF_FORM = (
+    "model.chat_template", "data.columns", "data.answer", "data.choices", "data.label",
+    "data.group", "data.source", "data.template", "data.system", "data.learn", "data.unanswerable",
+    "data.null_answer", "evaluate.stop", "evaluate.scorers", "evaluate.rank_by", "evaluate.rules",
+)  # fmt: skip
 OF_SAMPLING = ("evaluate.draws", "evaluate.seed")
 # Not of the training: the grid and the prompt stand elsewhere.
 ELSEWHERE: dict[str, Any] = {
@@ -74,9 +81,23 @@ def _values(outcome: Outcome) -> dict[str, Any]:
                "micro_tokens": lock.micro_tokens}  # fmt: skip
     values = dict(_flat(study.model_dump(mode="json", exclude=ELSEWHERE) | {"decided": decided}))
     samples = any(parse_decoder(name).samples for name in study.evaluate.decoders)
-    idle = {"race", *(() if study.data.test else ("data.num_test",)),
+    idle = {"race", *(() if study.data.form != "qa" else ("data.form",)),
+            *(() if study.data.test else ("data.num_test",)),
             *(() if samples else OF_SAMPLING)}  # fmt: skip
-    return {name: value for name, value in values.items() if name not in idle}
+    usual = _usual(study)
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in idle and (name not in usual or value != usual[name])
+    }
+
+
+def _usual(study: Study) -> dict[str, Any]:
+    """Return what the form of the data takes where a study says nothing: worth no row."""
+    least: dict[str, Any] = {"name": "usual", "model": {"base": "any"}, "grid": {}}
+    least["data"] = {"train": "any", "form": study.data.form}
+    found = dict(_flat(Study.model_validate(least).model_dump(mode="json")))
+    return {name: found[name] for name in OF_FORM if name in found}
 
 
 def _flat(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
