@@ -22,8 +22,8 @@ DOORS = ("__init__", "__main__")  # of the package: they open what they show
 QUICK = ("errors", "console", "hub", "study", "data", "folder", "scoring", "analysis", "forecast",
          "cli")  # fmt: skip
 WITH_TORCH = ("data.trees", "data.cuts")
-SLOW_TO_IMPORT = {"altair", "datasets", "pandas", "peft", "pyarrow", "scipy", "torch",
-                  "transformers"}  # fmt: skip
+SLOW_TO_IMPORT = {"altair", "datasets", "pandas", "peft", "pyarrow", "rapidfuzz", "rouge_score",
+                  "sacrebleu", "scipy", "torch", "transformers"}  # fmt: skip
 MAX_LINES = 350
 MAX_MODULES = 14
 MAX_MODULES_OF_THE_ROOT = 6

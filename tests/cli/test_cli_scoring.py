@@ -75,7 +75,7 @@ def test_score_as_json(lorasweep: Run, files: tuple[Path, Path]) -> None:
         "num_paragraphs", "design_effect",
     }  # fmt: skip
     dataset = load(["bundled"])
-    assert scored["total"] == dataset.num_questions
+    assert scored["total"] == dataset.num_examples
     assert scored["num_paragraphs"] == len(dataset.groups)
     assert scored["exact_match"] == pytest.approx(600 / 7, abs=0.5)
     low, high = scored["exact_match_interval"]
@@ -145,3 +145,42 @@ def test_scoring_imports_no_torch() -> None:
         "assert not {'torch', 'transformers', 'pandas', 'scipy'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rules_are_named_where_they_are_not_the_default(
+    lorasweep: Run, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, plain, _ = lorasweep("score", files[0], "bundled")
+    assert "by the rules" not in plain
+    code, out, _ = lorasweep("score", files[0], "bundled", "--rules", "mlqa:en")
+    assert code == 0
+    assert "by the rules mlqa:en: MLQA's script for answers in 'en'" in " ".join(out.split())
+    _, out, _ = lorasweep("compare", *files, "--data", "bundled", "--rules", "korquad")
+    assert "by the rules korquad: KorQuAD 1.0's script" in " ".join(out.split())
+    rows = [{"id": "a", "context": "a mill", "question": "?", "answers": "mill"},
+            {"id": "b", "context": "a mill", "question": "??", "answers": None}]  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "p.json").write_text('{"a": "mill", "b": "mill"}')
+    _, out, _ = lorasweep(
+        "score", tmp_path / "p.json", tmp_path / "rows.jsonl", "--rules", "squad-v2"
+    )
+    said = " ".join(out.split())
+    assert "of 1 questions with an answer: EM 100.00, F1 100.00" in said
+    assert "of 1 questions without one: EM 0.00, F1 0.00" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("squad2", "error: --rules: no rules 'squad2'; did you mean 'squad-v2'?"),
+        ("mlqa:fa", "error: --rules: mlqa knows no answers in 'fa', as mlqa:ar"),
+    ],
+)
+def test_wrong_rules_are_one_message(
+    lorasweep: Run, files: tuple[Path, Path], name: str, message: str
+) -> None:
+    for command in (("score", files[0], "bundled"), ("compare", *files, "--data", "bundled")):
+        code, out, err = lorasweep(*command, "--rules", name)
+        assert (code, out) == (2, "")
+        assert err.startswith(message)
+        assert err.count("\n") == 1

@@ -24,6 +24,7 @@ from lorasweep.scoring.prediction_files import (
     score,
     score_file,
 )
+from lorasweep.scoring.rules.listed import parse_rules
 from lorasweep.scoring.stats.paired import holm, mcnemar_exact
 
 VOCABULARY = ["the", "A", "an", "Cat", "cat.", "dog", "U.S.", "1,000", "co-op", "it's", "é", "–",
@@ -321,3 +322,71 @@ def test_all_wrong_or_all_right_has_an_interval_by_paragraph(
     for metric in ("exact_match", "f1"):
         assert scored.as_json()[f"{metric}_interval"] == pytest.approx(ends, abs=0.05)
     assert scored.warnings == ()
+
+
+def asked(number: int, *answers: str) -> dict[str, Any]:
+    written = [{"text": text, "answer_start": "cat dog bird".index(text)} for text in answers]
+    return {"id": f"q{number}", "question": "?", "answers": written, "is_impossible": not answers}
+
+
+@pytest.fixture
+def with_impossible(tmp_path: Path) -> tuple[Path, Path]:
+    """Predictions and data: two questions with an answer, two without; half of each are right."""
+    questions = [asked(0, "cat"), asked(1, "dog bird"), asked(2), asked(3)]
+    paragraphs = [{"context": "cat dog bird", "qas": questions[:2]},
+                  {"context": "bird cat", "qas": questions[2:]}]  # fmt: skip
+    (tmp_path / "data.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    answers = {"q0": "the cat", "q1": "dog", "q2": "", "q3": " cat"}
+    (tmp_path / "p.json").write_text(json.dumps(answers))
+    return tmp_path / "p.json", tmp_path / "data.json"
+
+
+def test_questions_without_an_answer_are_kept_by_rules_that_score_them(
+    with_impossible: tuple[Path, Path],
+) -> None:
+    predictions, data = with_impossible
+    scored = score_file(predictions, str(data), rules=parse_rules("squad-v2")).as_json()
+    assert (scored["rules"], scored["total"]) == ("squad-v2", 4)
+    assert not any("left out" in warning for warning in scored["warnings"])
+    assert scored["exact_match"] == 50
+    assert scored["f1"] == pytest.approx(100 * (1 + 2 / 3 + 1) / 4)
+    parts = {key: value for key, value in scored.items() if "Ans_" in key}
+    assert parts == {
+        "HasAns_exact": 50, "HasAns_f1": pytest.approx(100 * 5 / 6), "HasAns_total": 2,
+        "NoAns_exact": 50, "NoAns_f1": 50, "NoAns_total": 2,
+    }  # fmt: skip
+    by_characters = score_file(predictions, str(data), rules=parse_rules("persianqa-chars"))
+    assert by_characters.parts["NoAns_f1"] == 0
+    plain = score_file(predictions, str(data)).as_json()
+    assert plain["total"] == 2
+    assert not plain.keys() & {"rules", *parts}
+
+
+def test_without_a_prediction_no_answer_is_wrong_too(with_impossible: tuple[Path, Path]) -> None:
+    predictions, data = with_impossible
+    predictions.write_text('{"q0": "cat"}')
+    scored = score_file(predictions, str(data), rules=parse_rules("squad-v2"))
+    assert scored.missing == ("q1", "q2", "q3")
+    assert scored.parts["NoAns_exact"] == 0
+
+
+def test_a_set_of_questions_without_any_answer_has_a_score(tmp_path: Path) -> None:
+    data = {"data": [{"paragraphs": [{"context": "cat", "qas": [asked(0), asked(1)]}]}]}
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    (tmp_path / "p.json").write_text('{"q0": "", "q1": "cat"}')
+    scored = score_file(tmp_path / "p.json", str(tmp_path / "data.json"),
+                        rules=parse_rules("squad-v2"))  # fmt: skip
+    assert scored.exact_match.mean == 50
+    with pytest.raises(UserError, match="no answerable question"):
+        score_file(tmp_path / "p.json", str(tmp_path / "data.json"))
+
+
+def test_rules_decide_a_comparison(tmp_path: Path) -> None:
+    answers = {f"q{i}": ["Mühle"] for i in range(12)}
+    dataset = dataset_of(answers, 2)
+    plain, article = (dict.fromkeys(answers, text) for text in ("Mühle", "die Mühle"))
+    system = Predictions("a", plain), Predictions("b", article)
+    assert compare(*system, dataset, draws=50).exact_match.mean == 100
+    by_language = compare(*system, dataset, draws=50, rules=parse_rules("mlqa:de"))
+    assert by_language.exact_match.mean == 0
+    assert by_language.as_json()["a"]["rules"] == "mlqa:de"

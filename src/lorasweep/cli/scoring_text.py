@@ -1,12 +1,16 @@
 """What `score` and `compare` print for people."""
 
+from collections.abc import Iterator
+
 from rich.table import Table
 
 from lorasweep.console.printing import print_lines, wide_console
 from lorasweep.scoring.prediction_files import Comparison, Score, bounds
+from lorasweep.scoring.rules.listed import parse_rules
 from lorasweep.scoring.stats.intervals import Interval
 from lorasweep.scoring.stats.paired import Difference
 from lorasweep.scoring.stats.power import Power
+from lorasweep.study.scorers import DEFAULT_RULES
 
 
 def print_score(score: Score) -> None:
@@ -23,6 +27,7 @@ def print_score(score: Score) -> None:
         [
             f"intervals by resampling {score.unit}s; as a check, EM taking questions for "
             f"independent (Wilson): {low:.2f} to {high:.2f}",
+            *_rules_lines(score),
             *(f"warning: {warning}" for warning in score.warnings),
         ],
     )
@@ -36,6 +41,7 @@ def print_comparison(comparison: Comparison) -> None:
         console,
         [
             *(f"{sentence}." for sentence in comparison.sentences),
+            *_by_rules(comparison.a),
             f"As a check, McNemar's exact test of EM, which takes questions for independent: "
             f"p = {comparison.mcnemar_p_value:.2g}.",
             _power_sentence("F1", comparison.f1_power),
@@ -43,6 +49,20 @@ def print_comparison(comparison: Comparison) -> None:
             *(f"warning: {warning}" for warning in comparison.warnings),
         ],
     )
+
+
+def _rules_lines(score: Score) -> Iterator[str]:
+    """Say by what rules, unless by the default ones, and how both kinds of question went."""
+    yield from _by_rules(score)
+    for name, what in (("HasAns", "with an answer"), ("NoAns", "without one")):
+        if f"{name}_total" in score.parts:
+            em, f1, total = (score.parts[f"{name}_{key}"] for key in ("exact", "f1", "total"))
+            yield f"of {total:,} questions {what}: EM {em:.2f}, F1 {f1:.2f}"
+
+
+def _by_rules(score: Score) -> Iterator[str]:
+    if score.rules != DEFAULT_RULES:
+        yield f"by the rules {score.rules}: {parse_rules(score.rules).description}"
 
 
 def _difference_table(comparison: Comparison) -> Table:

@@ -78,8 +78,9 @@ class Results(records.Results):
     @property
     def _scorers(self) -> list[str]:
         """The scorers of the study, in its order: answers have a column for each."""
-        found = [s for run in (self.base, *self.runs) for s in run.metrics.values()]
-        return next((list(s.scores) for s in found if isinstance(s, Scores)), [])
+        metrics = [self.base.metrics, *(run.metrics for run in self.runs)]
+        found = (list(s.scores) for of in metrics for s in of.values() if isinstance(s, Scores))
+        return next(found, [])
 
     def _repr_html_(self) -> str:
         from lorasweep.report.page import notebook_html

@@ -1,19 +1,20 @@
 """Scoring and comparing the prediction files of any system, in SQuAD's form {id: answer}."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lorasweep.data.examples import Dataset
-from lorasweep.data.squad.json_text import decode_json
 from lorasweep.data.squad.offsets import unplaced_warning
 from lorasweep.data.squad.sources import load
-from lorasweep.errors import UserError, nearest
-from lorasweep.scoring.metrics import exact_match, f1
+from lorasweep.errors import UserError
+from lorasweep.scoring.predictions import Predictions, read_predictions
+from lorasweep.scoring.rules.listed import parse_rules
+from lorasweep.scoring.rules.no_answers import Marked, totals
+from lorasweep.scoring.rules.rules import Rules
 from lorasweep.scoring.stats.clusters import DRAWS, Clusters, Floats
 from lorasweep.scoring.stats.intervals import (
     Interval,
@@ -23,19 +24,12 @@ from lorasweep.scoring.stats.intervals import (
 )
 from lorasweep.scoring.stats.paired import Difference, mcnemar_exact, paired_differences, sentence
 from lorasweep.scoring.stats.power import Power, questions_to_settle
+from lorasweep.study.scorers import DEFAULT_RULES
 from lorasweep.study.sections import Unit
 
 # A difference in points that would matter, chosen beforehand.
 DIFFERENCE_TO_SETTLE = 1.0
 MOST_IDS_IN_A_WARNING = 3
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """One system's answers by question id; `name` is what messages call the system."""
-
-    name: str
-    answers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,8 @@ class Score:
 
     `wilson` is Wilson's interval of EM, which takes questions for independent: a check only.
     `missing` are the questions without a prediction, which count as wrong; `unknown` the
-    predictions for ids that the data set does not hold, which count for nothing.
+    predictions for ids that the data set does not hold, which count for nothing. `parts` are the
+    scores of questions with answers and without, where the rules score both.
     """
 
     name: str
@@ -56,14 +51,18 @@ class Score:
     unknown: tuple[str, ...]
     warnings: tuple[str, ...]
     unit: Unit = "paragraph"
+    rules: str = DEFAULT_RULES
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain values of `score --json`; an interval is [low, high] or null."""
         return {
             "name": self.name,
+            **({} if self.rules == DEFAULT_RULES else {"rules": self.rules}),
             "exact_match": self.exact_match.mean,
             "f1": self.f1.mean,
             "total": self.f1.num_questions,
+            **self.parts,
             "clusters": self.unit,
             f"num_{self.unit}s": self.f1.num_clusters,
             "level": self.f1.level,
@@ -123,18 +122,21 @@ class Comparison:
         }
 
 
-def score_file(predictions: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph") -> Score:
+def score_file(
+    predictions: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph",
+    rules: Rules | None = None,
+) -> Score:  # fmt: skip
     """Score a prediction file on a data source that `squad.load` reads; see `score`."""
-    dataset = _load(data)
+    dataset = _load(data, rules)
     scored = score(
-        Predictions(str(predictions), read_predictions(predictions)), dataset, draws, unit
+        Predictions(str(predictions), read_predictions(predictions)), dataset, draws, unit, rules
     )
     return replace(scored, warnings=_unique([*scored.warnings, *_unplaced(dataset)]))
 
 
 def compare_files(
     a: Path, b: Path, data: str, draws: int = DRAWS, unit: Unit = "paragraph",
-    settle: float = DIFFERENCE_TO_SETTLE,
+    settle: float = DIFFERENCE_TO_SETTLE, rules: Rules | None = None,
 ) -> Comparison:  # fmt: skip
     """Compare two prediction files on a data source that `squad.load` reads; see `compare`."""
     # Files of the same name in different folders are told apart by their folders.
@@ -142,51 +144,44 @@ def compare_files(
     first, second = (
         Predictions(name, read_predictions(path)) for name, path in zip(names, (a, b), strict=True)
     )
-    dataset = _load(data)
-    compared = compare(first, second, dataset, draws, unit, settle)
+    dataset = _load(data, rules)
+    compared = compare(first, second, dataset, draws, unit, settle, rules)
     return replace(compared, warnings=_unique([*compared.warnings, *_unplaced(dataset)]))
 
 
-def read_predictions(path: Path) -> dict[str, str]:
-    """Read SQuAD's {id: answer}; UserError names the file and the id that is wrong."""
-    values = _read_json(path)
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: predictions are one object {{id: answer}}, not {_kind(values)}")
-    if not values:
-        raise UserError(f"{path}: no predictions")
-    for key, answer in values.items():
-        if not isinstance(answer, str):
-            raise UserError(f"{path}: the answer of {key!r} is {_kind(answer)}, not a string")
-    return values
-
-
 def score(
-    predictions: Predictions, dataset: Dataset, draws: int = DRAWS, unit: Unit = "paragraph"
-) -> Score:
+    predictions: Predictions, dataset: Dataset, draws: int = DRAWS, unit: Unit = "paragraph",
+    rules: Rules | None = None,
+) -> Score:  # fmt: skip
     """Return EM and F1 over all questions of the data set; one without a prediction is wrong.
 
-    Raises UserError where no prediction belongs to the data set.
+    By the rules of SQuAD v1.1 where none are given. Raises UserError where no prediction belongs to
+    the data set.
     """
-    return _score(predictions, dataset, _marks(predictions, dataset), draws, unit)
+    rules = rules or parse_rules(DEFAULT_RULES)
+    return _score(predictions, dataset, _marks(predictions, dataset, rules), draws, unit, rules)
 
 
 def compare(
     a: Predictions, b: Predictions, dataset: Dataset, draws: int = DRAWS,
-    unit: Unit = "paragraph", settle: float = DIFFERENCE_TO_SETTLE,
+    unit: Unit = "paragraph", settle: float = DIFFERENCE_TO_SETTLE, rules: Rules | None = None,
 ) -> Comparison:  # fmt: skip
     """Return a - b over all questions of the data set, with tests; see `Comparison`.
 
     `settle` is the difference in points that the powers are for, chosen beforehand.
     Raises UserError where the systems answer no question of the data set in common.
     """
-    both = _marks(a, dataset), _marks(b, dataset)
+    rules = rules or parse_rules(DEFAULT_RULES)
+    both = _marks(a, dataset, rules), _marks(b, dataset, rules)
     if not any(q in a.answers and q in b.answers for q in _question_ids(dataset)):
         raise UserError(f"{a.name} and {b.name} answer no question of {_title(dataset)} in common")
     clusters = _clusters(dataset, unit)
     rows = both[0] - both[1]
     em, f1_ = paired_differences(rows, np.zeros(clusters.num_questions), clusters, draws=draws)
     em_power, f1_power = (questions_to_settle(row, clusters, settle) for row in rows)
-    scores = tuple(_score(p, dataset, m, draws, unit) for p, m in zip((a, b), both, strict=True))
+    scores = tuple(
+        _score(p, dataset, m, draws, unit, rules) for p, m in zip((a, b), both, strict=True)
+    )
     reasons = [f"the difference in {n}: {d.reason}" for n, d in (("EM", em), ("F1", f1_))
                if d.reason]  # fmt: skip
     return Comparison(
@@ -209,7 +204,7 @@ def bounds(interval: Interval) -> list[float] | None:
 
 
 def _score(
-    predictions: Predictions, dataset: Dataset, marks: Floats, draws: int, unit: Unit
+    predictions: Predictions, dataset: Dataset, marks: Floats, draws: int, unit: Unit, rules: Rules
 ) -> Score:
     clusters = _clusters(dataset, unit)
     found = bootstrap_intervals(marks, clusters, draws=draws)
@@ -229,10 +224,12 @@ def _score(
         unknown=unknown,
         warnings=_unique([*coverage, *reasons]),
         unit=unit,
+        rules=rules.name,
+        parts=_parts(predictions, dataset, marks) if rules.unanswerable else {},
     )
 
 
-def _marks(predictions: Predictions, dataset: Dataset) -> Floats:
+def _marks(predictions: Predictions, dataset: Dataset, rules: Rules) -> Floats:
     """Return EM and F1 of each question, 0 to 100: [2, questions]."""
     asked = _question_ids(dataset)
     if not any(question_id in predictions.answers for question_id in asked):
@@ -248,8 +245,19 @@ def _marks(predictions: Predictions, dataset: Dataset) -> Floats:
         # Without a prediction the mark is 0, even where "" would equal the reference "the".
         if (answer := predictions.answers.get(question.id)) is not None:
             references = question.references
-            marks[:, column] = 100 * exact_match(answer, references), 100 * f1(answer, references)
+            marks[0, column] = 100 * rules.exact_match(answer, references)
+            marks[1, column] = 100 * rules.f1(answer, references)
     return marks
+
+
+def _parts(predictions: Predictions, dataset: Dataset, marks: Floats) -> dict[str, float]:
+    """Return the scores of the questions that have answers, and of those that have none."""
+    questions = (q for group in dataset.groups for q in group.examples)
+    marked = [
+        Marked(em / 100, f1 / 100, bool(q.references), bool(predictions.answers.get(q.id)))
+        for q, (em, f1) in zip(questions, marks.T.tolist(), strict=True)
+    ]
+    return {key: value for key, value in totals(marked).items() if "_" in key}
 
 
 def _question_ids(dataset: Dataset) -> list[str]:
@@ -296,8 +304,8 @@ def _title(dataset: Dataset) -> str:
     return ", ".join(dataset.sources)
 
 
-def _load(data: str) -> Dataset:
-    return load([data])
+def _load(data: str, rules: Rules | None) -> Dataset:
+    return load([data], keep_unanswerable=rules is not None and rules.unanswerable)
 
 
 def _unique(warnings: Iterable[str]) -> tuple[str, ...]:
@@ -312,31 +320,3 @@ def _difference_json(metric: str, difference: Difference) -> dict[str, Any]:
         f"{metric}_adjusted_p_value": difference.adjusted_p_value,
         f"{metric}_is_shown": difference.is_shown,
     }
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return decode_json(path.read_text(encoding="utf-8-sig"), str(path))
-    except FileNotFoundError:
-        raise UserError(f"no file {path}{_nearest_file(path)}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file in UTF-8") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-
-
-def _nearest_file(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"; there is no folder {path.parent}"
-    return nearest(path.name, [file.name for file in path.parent.glob("*.json")])
-
-
-def _kind(value: Any) -> str:
-    """Say what a JSON value is, in JSON's own words."""
-    if value is None or isinstance(value, bool | int | float):
-        return json.dumps(value)
-    if isinstance(value, str):
-        return "a string"
-    return "a list" if isinstance(value, list) else "an object"

@@ -1,4 +1,4 @@
-"""Scorers and rules by name: which there are, what they fit, and which are taken by default.
+"""Scorers and rules by name: which there are, which data they fit, and which can rank runs.
 
 "f1", "regex:PATTERN" and "module:function" are scorers, "squad-v1.1" and "mlqa:ar" rules. The
 functions are in `scoring.scorers` and `scoring.rules`: a study is checked without them.
@@ -7,11 +7,10 @@ functions are in `scoring.scorers` and `scoring.rules`: a study is checked witho
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from lorasweep.errors import UserError, nearest, quoted
+from lorasweep.study.forms import Form
 
-Form = Literal["qa", "completion", "choice", "chat", "text"]
 ANSWERED: tuple[Form, ...] = ("qa", "completion", "choice", "chat")
 EVERY: tuple[Form, ...] = (*ANSWERED, "text")
 CHOICE: tuple[Form, ...] = ("choice",)
@@ -63,21 +62,6 @@ USERS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 A_USERS_OWN = "one of your own is module:function"
 
 
-@dataclass(frozen=True, slots=True)
-class Default:
-    """The scorers of a form where a study names none, and the one that ranks."""
-
-    scorers: tuple[str, ...]
-    rank_by: str
-
-
-DEFAULTS: dict[Form, Default] = {
-    "qa": Default(("exact_match", "f1"), "f1"),
-    "completion": Default(("chrf", "exact_match"), "chrf"),
-    "choice": Default(("choice",), "choice"),
-    "chat": Default(("chrf", "exact_match"), "chrf"),
-    "text": Default(("bits_per_byte",), "bits_per_byte"),
-}
 # Of `rules`, which decide what exact_match, f1 and contains take for the same.
 DEFAULT_RULES = "squad-v1.1"
 PLAIN_RULES = ("squad-v1.1", "squad-v2", "xquad", "korquad", "jaquad", "persianqa",
@@ -106,71 +90,74 @@ def kind_of(name: str) -> Kind | None:
     if colon and USERS.fullmatch(name):
         return None
     shapes = [f"{each}:PATTERN" if each in WITH_A_PATTERN else each for each in SCORERS]
-    raise UserError(
-        f"evaluate.scorers: no scorer {quoted(name)}{nearest(name, shapes)}; {A_USERS_OWN}"
-    )
+    raise UserError(f"no scorer {quoted(name)}{nearest(name.lower(), shapes)}; {A_USERS_OWN}")
 
 
-def checked_scorers(names: Sequence[str], form: Form) -> list[str]:
-    """Return a study's scorers; UserError where one is unknown, twice, or does not fit the form."""
+def known_rules(name: str) -> str:
+    """Return the name of rules; UserError says the nearest right name."""
+    kind, colon, language = name.partition(":")
+    if name in PLAIN_RULES or language in RULES_OF_LANGUAGE.get(kind, ()):
+        return name
+    if kind in RULES_OF_LANGUAGE:
+        languages = RULES_OF_LANGUAGE[kind]
+        said = f"knows no answers in {quoted(language)}" if colon else "needs a language behind it"
+        raise UserError(f"{kind} {said}, as {kind}:{languages[0]}; it knows {', '.join(languages)}")
+    shapes = [*PLAIN_RULES, *(f"{each}:LANG" for each in RULES_OF_LANGUAGE)]
+    raise UserError(f"no rules {quoted(name)}{nearest(name.lower(), shapes)}")
+
+
+def checked_rules(name: str) -> str:
+    """Return a study's rules; raises ValueError that says what is wrong with them."""
+    try:
+        return known_rules(name)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+def checked_scorers(names: list[str]) -> list[str]:
+    """Return a study's scorers; raises ValueError that says what is wrong with them."""
     for name in names:
-        kind = kind_of(name)
-        if kind is not None and form not in kind.forms:
-            raise UserError(_does_not_fit(name, form))
-        if kind is None and form == "text":
-            raise UserError(_does_not_fit(name, form))
-    if not names:
-        raise UserError("evaluate.scorers: name at least one scorer")
-    twice = next((name for name in names if list(names).count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"evaluate.scorers: {quoted(twice)} stands there twice")
-    return list(names)
+        try:
+            kind_of(name)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+    if len(names) != len(set(names)):
+        raise ValueError("a value occurs twice")
+    return names
 
 
 def checked_rank_by(name: str, scorers: Sequence[str]) -> str:
-    """Return the scorer that ranks; UserError unless it is one of the study's that can."""
+    """Return the scorer that ranks; ValueError unless it is one of the study's that can."""
     if name not in scorers:
-        raise UserError(
-            f"evaluate.rank_by: {quoted(name)} is none of evaluate.scorers{nearest(name, scorers)}"
-        )
-    kind = kind_of(name)
-    if kind is not None and not kind.ranks:
-        others = [each for each in scorers if (known := kind_of(each)) is None or known.ranks]
-        raise UserError(
-            f"evaluate.rank_by: {quoted(name)} is a score of the whole set, and runs are ranked by "
-            f"a mean over examples; rank by {others[0] if others else 'choice'!r}"
+        raise ValueError(f"it is none of evaluate.scorers{nearest(name, scorers)}")
+    if not _ranks(name):
+        other = next(filter(_ranks, scorers), "choice")
+        raise ValueError(
+            "it is a score of the whole set, and runs are ranked by a mean over examples; rank by "
+            f"{other!r}"
         )
     return name
 
 
-def checked_rules(name: str, field: str = "evaluate.rules") -> str:
-    """Return the name of rules; UserError names the field and the nearest right name."""
-    kind, colon, language = name.partition(":")
-    if name in PLAIN_RULES:
-        return name
-    if kind in RULES_OF_LANGUAGE:
-        if language in RULES_OF_LANGUAGE[kind]:
-            return name
-        known = ", ".join(RULES_OF_LANGUAGE[kind])
-        said = f"knows no answers in {quoted(language)}" if colon else "needs a language behind it"
-        raise UserError(f"{field}: {kind} {said}, as {kind}:{known.partition(',')[0]}; it knows "
-                        f"{known}")  # fmt: skip
-    shapes = [*PLAIN_RULES, *(f"{each}:LANG" for each in RULES_OF_LANGUAGE)]
-    raise UserError(f"{field}: no rules {quoted(name)}{nearest(name, shapes)}")
+def refuse_scorers_of_other_forms(names: Sequence[str], form: Form) -> None:
+    """Raise ValueError for the first scorer that data of a form have nothing for."""
+    fitting = [each for each, kind in SCORERS.items() if form in kind.forms]
+    for name in names:
+        if form not in (kind_of(name) or Kind()).forms:
+            raise ValueError(
+                f"the scorer {quoted(name)} does not fit data of the form {form!r}; these do: "
+                f"{', '.join(fitting)}"
+            )
+
+
+def _ranks(name: str) -> bool:
+    return (kind_of(name) or Kind()).ranks
 
 
 def _refuse_a_bad_pattern(name: str, pattern: str) -> None:
     if not pattern:
-        raise UserError(f"evaluate.scorers: {quoted(name)} needs a pattern: 'regex:[A-D]'")
+        raise UserError(f"{quoted(name)} needs a pattern: 'regex:[A-D]'")
     try:
         re.compile(pattern)
     except re.error as error:
-        raise UserError(f"evaluate.scorers: {quoted(name)}: {error}") from None
-
-
-def _does_not_fit(name: str, form: Form) -> str:
-    fitting = [each for each, kind in SCORERS.items() if form in kind.forms]
-    return (
-        f"evaluate.scorers: {quoted(name)} does not fit data of the form {form!r}; these do: "
-        + (", ".join(fitting))
-    )
+        raise UserError(f"the pattern of {quoted(name)}: {error}") from None

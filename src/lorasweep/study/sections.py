@@ -9,11 +9,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
 )
 
 from lorasweep.study.decoders import checked_names
 from lorasweep.study.forms import DEFAULTS
+from lorasweep.study.scorers import DEFAULT_RULES, checked_rank_by, checked_rules, checked_scorers
 
 
 def as_list(value: Any) -> Any:
@@ -35,6 +37,9 @@ SEED = "a whole number"
 Text = Annotated[str, Field(min_length=1)]
 DecoderNames = Annotated[
     list[str], BeforeValidator(as_list), Field(min_length=1), AfterValidator(checked_names)
+]
+ScorerNames = Annotated[
+    list[Text], BeforeValidator(as_list), Field(min_length=1), AfterValidator(checked_scorers)
 ]
 Sources = Annotated[list[Text], BeforeValidator(as_list)]
 Positive = Annotated[int, Field(gt=0, lt=MOST)]
@@ -131,19 +136,26 @@ class Evaluate(Section):
     stop: Annotated[list[Text], BeforeValidator(as_list)] = Field(
         default=list(DEFAULTS["qa"].stop), description="texts that end an answer"
     )
-    scorers: Annotated[list[Text], BeforeValidator(as_list), Field(min_length=1)] = Field(
+    scorers: ScorerNames = Field(
         default=list(DEFAULTS["qa"].scorers), description="scorers by name"
     )
     rank_by: Text = Field(
         default=DEFAULTS["qa"].rank_by, description="the scorer that ranks, one of scorers"
     )
-    rules: Text = Field(default="squad-v1.1", description="the rules of a data set's scores")
+    rules: Annotated[Text, AfterValidator(checked_rules)] = Field(
+        default=DEFAULT_RULES, description="the rules of a data set's scores"
+    )
+    draws: Positive = Field(default=5, description=COUNT)
+    seed: Seed = Field(default=0, description=SEED)
+    clusters: Unit = Field(default="paragraph", description='"paragraph" or "article"')
+
+    @field_validator("rank_by")
+    @classmethod
+    def _one_of_the_scorers_ranks(cls, rank_by: str, info: ValidationInfo) -> str:
+        scorers = info.data.get("scorers")
+        return rank_by if scorers is None else checked_rank_by(rank_by, scorers)
 
     @property
     def rank_decoder(self) -> str:
         """The decoder by whose answers runs are ranked."""
         return "greedy" if "greedy" in self.decoders else self.decoders[0]
-
-    draws: Positive = Field(default=5, description=COUNT)
-    seed: Seed = Field(default=0, description=SEED)
-    clusters: Unit = Field(default="paragraph", description='"paragraph" or "article"')

@@ -10,7 +10,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lorasweep.console.plain_text import visible
 from lorasweep.errors import UserError, nearest
@@ -19,6 +27,7 @@ from lorasweep.study.faults import explain
 from lorasweep.study.forms import DEFAULTS, Form
 from lorasweep.study.grid import Configuration, Grid, points
 from lorasweep.study.overrides import apply_override
+from lorasweep.study.scorers import refuse_scorers_of_other_forms
 from lorasweep.study.sections import (
     Evaluate,
     Model,
@@ -79,10 +88,17 @@ class Study(Section):
         """Fill in how the form of the data is evaluated for what [evaluate] leaves out."""
         if not isinstance(tables, dict) or not isinstance(tables.get("data"), dict):
             return tables
-        form, evaluate = tables["data"].get("form"), tables.get("evaluate", {})
+        form, evaluate = tables["data"].get("form", "qa"), tables.get("evaluate", {})
         if not isinstance(form, str) or form not in DEFAULTS or not isinstance(evaluate, dict):
             return tables
         return tables | {"evaluate": _defaults_of(form, evaluate) | evaluate}
+
+    @field_validator("evaluate")
+    @classmethod
+    def _scorers_fit_the_form(cls, evaluate: Evaluate, info: ValidationInfo) -> Evaluate:
+        if isinstance(data := info.data.get("data"), Data):
+            refuse_scorers_of_other_forms(evaluate.scorers, data.form)
+        return evaluate
 
     @classmethod
     def load(cls, source: str | Path, overrides: Iterable[str] = ()) -> Self:

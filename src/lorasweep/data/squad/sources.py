@@ -42,14 +42,18 @@ OFFLINE = (
 )
 
 
-def load(sources: Sequence[str]) -> Dataset:
+def load(sources: Sequence[str], keep_unanswerable: bool = False) -> Dataset:
     """Read all sources into one data set, in their order; KINDS says what a source may be.
 
-    Unanswerable questions are counted and left out. Raises UserError that names the source and
-    the place for whatever cannot be read, does not fit its context or occurs twice.
+    Unanswerable questions are counted and left out, unless they are to be kept, without references.
+    Raises UserError that names the source and the place for whatever cannot be read, does not fit
+    its context or occurs twice.
     """
     _refuse_a_source_twice(sources)
-    asked = with_unique_questions([(source, _read(source)) for source in sources])
+    read = [(source, _read(source, keep_unanswerable)) for source in sources]
+    asked = with_unique_questions(read)
+    if keep_unanswerable:
+        return Dataset(tuple(sources), tuple(with_unique_ids(asked)))
     kept = [answerable for paragraph in asked if (answerable := _answerable(paragraph)).examples]
     unanswerable = (q.id for paragraph in asked for q in paragraph.examples if not q.references)
     return Dataset(tuple(sources), tuple(with_unique_ids(kept)), frozenset(unanswerable))
@@ -60,10 +64,11 @@ def is_local(source: str) -> bool:
     return not source.startswith("hub:")
 
 
-def _read(source: str) -> list[Group]:
-    """Read one source, which must hold an answerable question."""
+def _read(source: str, keep_unanswerable: bool) -> list[Group]:
+    """Read one source, which must hold a question that is kept."""
     paragraphs = list(_read_kind(source))
-    if not any(_answerable(paragraph).examples for paragraph in paragraphs):
+    kept = paragraphs if keep_unanswerable else map(_answerable, paragraphs)
+    if not any(paragraph.examples for paragraph in kept):
         num_unanswerable = _num_questions(paragraphs)
         raise UserError(f"{source}: no answerable question ({num_unanswerable} unanswerable)")
     return paragraphs

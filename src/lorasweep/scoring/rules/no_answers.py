@@ -71,7 +71,7 @@ def with_thresholds_of(
     training: Sequence[Marked], questions: Sequence[Marked]
 ) -> dict[str, dict[str, float]]:
     """Return by metric the totals of questions at the threshold that is best in training."""
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for metric in METRICS:
         threshold = best_threshold(training, metric)
         found[metric] = {"threshold": threshold, **totals(questions, threshold)}

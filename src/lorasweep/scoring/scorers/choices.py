@@ -9,10 +9,10 @@ from math import isqrt
 
 import numpy as np
 
+from lorasweep.data.examples import Example
 from lorasweep.errors import UserError, quoted
 from lorasweep.scoring.scorers.scorer import (
     CorpusScore,
-    Example,
     Floats,
     Scorer,
     best_of,
@@ -85,7 +85,7 @@ def _correlation(counts: Floats) -> Floats:
     of_answers = total**2 - (answered**2).sum(axis=-1) - others**2
     of_right = total**2 - (expected**2).sum(axis=-1)
     scale = np.sqrt(of_answers * of_right)
-    return np.divide(shared, scale, out=np.zeros_like(scale), where=scale > 0)
+    return np.asarray(np.divide(shared, scale, out=np.zeros_like(scale), where=scale > 0))
 
 
 def _margins(counts: Floats) -> tuple[Floats, Floats, Floats]:

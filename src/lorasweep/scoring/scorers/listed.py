@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from lorasweep.errors import UserError
 from lorasweep.scoring.rules.listed import parse_rules
 from lorasweep.scoring.rules.rules import Rules
 from lorasweep.scoring.scorers import bits, by_rules, choices, ngrams, sequences
@@ -44,7 +45,11 @@ def parse_scorer(name: str, rules: Rules, folder: Path | None = None) -> Scorer:
 
     Raises UserError that names evaluate.scorers, the name and the nearest right one.
     """
-    if kind_of(name) is None:
+    try:
+        is_own = kind_of(name) is None
+    except UserError as error:
+        raise UserError(f"evaluate.scorers: {error}") from None
+    if is_own:
         return own_scorer(name, folder or Path.cwd())
     kind, _, pattern = name.partition(":")
     return SCORERS[kind](rules, pattern)

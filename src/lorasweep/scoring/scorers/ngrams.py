@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lorasweep.data.examples import Example
 from lorasweep.scoring.scorers.scorer import (
     CorpusScore,
-    Example,
     Floats,
     Scorer,
     references_of,
@@ -25,12 +25,12 @@ ORDER = 4
 
 def chrf() -> Scorer:
     """Return the scorer chrF (Popović 2015, doi:10.18653/v1/W15-3049), as sacrebleu computes it."""
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics.chrf import CHRF
 
     metric = CHRF()
 
     def score(answer: str, example: Example) -> float:
-        return metric.sentence_score(answer, references_of(example)).score / 100
+        return float(metric.sentence_score(answer, references_of(example)).score) / 100
 
     def statistics(answer: str, example: Example) -> Floats:
         # The counts are what corpus_score adds up; sacrebleu's scores do not hold them.
@@ -48,12 +48,12 @@ def bleu() -> Scorer:
 
     Of one example it is sentence BLEU, with the effective order that sacrebleu advises for it.
     """
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(effective_order=True)
 
     def score(answer: str, example: Example) -> float:
-        return metric.sentence_score(answer, references_of(example)).score / 100
+        return float(metric.sentence_score(answer, references_of(example)).score) / 100
 
     def statistics(answer: str, example: Example) -> Floats:
         found = metric.sentence_score(answer, references_of(example))
@@ -90,7 +90,7 @@ def bleu_of_counts(counts: Floats) -> Floats:
     shared, answered = sums[..., 2 : 2 + ORDER], sums[..., 2 + ORDER :]
     halvings = 0.5 ** np.cumsum(shared == 0, axis=-1)
     precision = _quotient(np.where(shared == 0, halvings, shared), answered, answered > 0)
-    is_scored = shared.any(axis=-1) & (answered > 0).all(axis=-1)
+    is_scored = np.asarray(shared.any(axis=-1) & (answered > 0).all(axis=-1))
     logs = np.log(np.where(is_scored[..., None], precision, 1.0)).mean(axis=-1)
     ratio = _quotient(expected_length, answered_length, answered_length > 0)
     return np.where(is_scored, np.exp(np.minimum(0.0, 1 - ratio) + logs), 0.0)

@@ -14,7 +14,7 @@ PARTED = re.compile("(?<=\\d)[\u00a0\u2009\u202f'’](?=\\d{3}(?!\\d))")
 CURRENCY = "[$€£¥₹₽₩₺₪﷼₨¢]"
 NUMBER = re.compile(
     rf"""
-    (?P<sign>(?<![\w.,)%])[-+]\s?)?                    # no sign in 10-5 or a date
+    (?P<sign>(?<![\w.,)%])[-+])?                       # no sign in 10-5 or a date
     (?:{CURRENCY}\s?(?P<behind>-)?)?
     (?P<digits>\d{{1,3}}(?:,\d{{2,3}})*,\d{{3}}(?!\d)  # 1,234 and 12,34,567
       |\d+)?

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lorasweep.data.examples import Example
 from lorasweep.errors import UserError, nearest, quoted
 from lorasweep.hub.checksums import sha256_of
-from lorasweep.scoring.scorers.scorer import Example, Scorer
+from lorasweep.scoring.scorers.scorer import Scorer
 
 
 def own_scorer(name: str, folder: Path) -> Scorer:
@@ -76,7 +77,7 @@ def _run(module_name: str, file: Path) -> ModuleType:
 
 
 def _function(name: str, module: ModuleType, function_name: str) -> Callable[..., Any]:
-    function = getattr(module, function_name, None)
+    function: Callable[..., Any] | None = getattr(module, function_name, None)
     if function is None:
         names = [each for each, value in vars(module).items() if inspect.isfunction(value)]
         raise UserError(

@@ -1,38 +1,16 @@
 """What a scorer is: a function of an answer and its example, with a name, range and direction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lorasweep.data.examples import Example
 from lorasweep.errors import UserError, quoted
 from lorasweep.study.scorers import SCORERS
 
 Floats = NDArray[np.float64]
-
-
-class Example(Protocol):
-    """What scorers read of an example."""
-
-    @property
-    def id(self) -> str:
-        """What messages call it."""
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """The texts that an answer is compared with; none where there is no answer."""
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The texts to choose from; none where answers are written freely."""
-
-    @property
-    def fields(self) -> Mapping[str, Any]:
-        """The row's own columns."""
-
-
 Score = Callable[[str, Example], float]
 
 

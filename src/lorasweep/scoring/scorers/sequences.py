@@ -19,7 +19,7 @@ class Words:
 
     def tokenize(self, text: str) -> list[str]:
         """Return the words in lower case; marks, spaces and punctuation part them."""
-        return WORD.findall(text.lower())
+        return list(WORD.findall(text.lower()))
 
 
 def rouge_l() -> Scorer:
@@ -36,4 +36,6 @@ def edit() -> Scorer:
     """Return the scorer 1 - Levenshtein distance / the longer length, in characters."""
     from rapidfuzz.distance import Levenshtein
 
-    return scorer_of("edit", best_of(Levenshtein.normalized_similarity))
+    return scorer_of(
+        "edit", best_of(lambda answer, text: Levenshtein.normalized_similarity(answer, text))
+    )
