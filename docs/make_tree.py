@@ -18,6 +18,7 @@ FOLDERS = {
 }
 OTHER_FILES = {
     "data/corpus/": "five paragraphs on each of twelve invented subjects, 300 questions",
+    "data/corpus/named/": "a small corpus for each form of data, and questions in Persian",
     "hub/configs/": "config.json of GPT-2 and SmolLM2, for `plan` without a model",
     "report/fonts/": "Vazirmatn, for Persian pages and pictures",
     "report/templates/": "the page and its scripts",

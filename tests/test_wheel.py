@@ -22,7 +22,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 CONSTRAINTS = ROOT / "constraints.txt"
 # A file of each kind that the package reads beside its modules.
 DATA_FILES = (
-    "data/corpus/01-ostrel-haven.json", "finished/sharing/card.md",
+    "data/corpus/01-ostrel-haven.json", "data/corpus/named/chat.jsonl",
+    "data/corpus/named/choice.csv", "finished/sharing/card.md",
     "hub/configs/openai-community__gpt2.json", "py.typed", "report/fonts/Vazirmatn.ttf",
     "report/fonts/Vazirmatn-OFL.txt", "report/templates/page.html", "report/templates/style.css",
     "report/templates/page.js", "report/words/strings/fa.toml", "study/shipped/report75.toml",

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from alike import most_alike, question_form
+
 CORPUS = Path(__file__).resolve().parents[2] / "src" / "lorasweep" / "data" / "corpus"
 KINDS = ("who", "when", "where", "what", "how many", "why")
 
@@ -34,20 +36,6 @@ def word_runs(text: str, length: int) -> set[str]:
     """Return the runs of that many lowercased words without punctuation."""
     words = re.findall(r"\w+", re.sub(r"['’]", "", text.lower()))
     return {" ".join(words[i : i + length]) for i in range(len(words) - length + 1)}
-
-
-def mask_word(word: str, first: bool) -> str:
-    """Return the word in lowercase, or an underscore for a name or a number."""
-    if any(char.isdigit() for char in word) or (word[0].isupper() and not first):
-        return "_"
-    return word.lower()
-
-
-def question_form(question: str) -> str:
-    """Return the question with its names and numbers masked and runs of masks merged."""
-    words = re.findall(r"[\w'’.,&-]*\w|&", question)
-    masked = " ".join(mask_word(word, i == 0) for i, word in enumerate(words))
-    return re.sub(r"_(?: (?:& )?_)+", "_", masked)
 
 
 def test_question_form_masks_names_and_numbers() -> None:
@@ -96,6 +84,11 @@ def test_question_forms_are_varied() -> None:
     """No question form occurs more than three times."""
     forms = Counter(question_form(question["question"]) for question in load_questions())
     assert {form: count for form, count in forms.items() if count > 3} == {}
+
+
+def test_no_two_questions_are_alike() -> None:
+    """No two questions share most of their words."""
+    assert most_alike([question["question"] for question in load_questions()]) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

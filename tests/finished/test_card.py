@@ -119,6 +119,7 @@ def test_words_of_others_are_no_marks(results: Results, adapter: SavedAdapter) -
     ("sources", "kind", "names"),
     [
         (["bundled"], "bundled-with-lorasweep", ["bundled"]),
+        (["bundled", "bundled:chat"], "bundled-with-lorasweep", ["bundled", "bundled:chat"]),
         (["/home/me/mine.json", "bundled"], "own-files", ["mine.json", "bundled"]),
         (["hub:rajpurkar/squad:validation"], "rajpurkar/squad", ["hub:rajpurkar/squad:validation"]),
         (["hub:/home/me/mydata:train"], "own-files", ["hub:mydata:train"]),

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from lorasweep.study.forms import DEFAULTS, Form
 from lorasweep.study.sections import COUNT, SEED, Positive, Section, Seed, Sources, Text
 
-SOURCES = 'files, "hub:OWNER/NAME:SPLIT", or "bundled"'
+SOURCES = 'files, "hub:OWNER/NAME:SPLIT", "bundled", or "bundled:NAME"'
 COLUMNS = "a table that says what the file calls each column, or a list of its columns' names"
 CHOICES = "a list of texts, a table of texts by label, or the name of a column of lists"
 # What a table of template_args may hold: what a template's Jinja can compare.

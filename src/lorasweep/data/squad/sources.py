@@ -8,6 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from lorasweep.data.corpus.bundled import bundled_file, is_named
 from lorasweep.data.examples import Dataset, Group
 from lorasweep.data.squad.files import (
     JSON,
@@ -31,7 +32,7 @@ from lorasweep.data.squad.identities import with_unique_ids, with_unique_questio
 from lorasweep.errors import UserError, nearest
 
 KINDS = (
-    '"bundled", "hub:OWNER/NAME:SPLIT", "hub:OWNER/NAME:CONFIG:SPLIT", '
+    '"bundled", "hub:OWNER/NAME:SPLIT", "hub:OWNER/NAME:CONFIG:SPLIT", "bundled:NAME", '
     "or a .json, .jsonl, .csv, .tsv or .parquet file (docs/data.md has their forms)"
 )
 # the split may be a slice, with a colon of its own: train[:100]
@@ -79,7 +80,7 @@ def _read_kind(source: str) -> Iterable[Group]:
         return _read_bundled()
     if source.startswith("hub:"):
         return _read_hub(source)
-    path = _path_of(source)
+    path = bundled_file(source) if is_named(source) else _path_of(source)
     suffix = suffix_of(path.name)
     if suffix not in SUFFIXES:
         raise UserError(f"data source {source!r} is none of {KINDS}{_folder_hint(path)}")

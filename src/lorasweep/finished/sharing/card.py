@@ -12,6 +12,7 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
 from lorasweep.console.plain_text import visible_on_page
+from lorasweep.data.corpus.bundled import is_named
 from lorasweep.data.squad.sources import HUB
 from lorasweep.finished.sharing.importing import hub_name
 from lorasweep.folder.records import Results, RunRecord
@@ -154,7 +155,8 @@ def dataset_type(sources: list[str]) -> str:
     (first, *others) = {_hub_set(source) for source in sources}
     if first and not others:
         return first
-    return "bundled-with-lorasweep" if sources == ["bundled"] else "own-files"
+    ours = all(source == "bundled" or is_named(source) for source in sources)
+    return "bundled-with-lorasweep" if ours else "own-files"
 
 
 def _hub_set(source: str) -> str | None:
