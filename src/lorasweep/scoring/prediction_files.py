@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lorasweep.data.examples import Dataset
-from lorasweep.data.squad.json_text import decode_json
+from lorasweep.data.sources.json_text import decode_json
 from lorasweep.data.squad.offsets import unplaced_warning
 from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError, nearest

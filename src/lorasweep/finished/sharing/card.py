@@ -12,7 +12,7 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
 from lorasweep.console.plain_text import visible_on_page
-from lorasweep.data.squad.sources import HUB
+from lorasweep.data.sources.hub import HUB
 from lorasweep.finished.sharing.importing import hub_name
 from lorasweep.folder.records import Results, RunRecord, Scores, eval_loss_of
 from lorasweep.hub.architectures import module_kinds
