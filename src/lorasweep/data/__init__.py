@@ -1,3 +1,3 @@
-"""Examples: files, Hub sets, the bundled corpus come in; questions, rows for the model go out."""
+"""Examples: files, Hub sets, bundled corpora come in; groups of examples and rows go out."""
 
-__all__ = ["corpus", "cuts", "encoding", "examples", "selection", "squad", "trees"]
+__all__ = ["corpus", "cuts", "encoding", "examples", "selection", "sources", "squad", "trees"]

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from lorasweep.data.examples import Dataset, Group
+from lorasweep.data.sources.reading import is_local
 from lorasweep.data.squad.offsets import unplaced_warning
-from lorasweep.data.squad.sources import is_local, load
+from lorasweep.data.squad.sources import load
 from lorasweep.errors import UserError
 from lorasweep.study.data_section import Data
 from lorasweep.study.fingerprint import fingerprint

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lorasweep.data.examples import Dataset
-from lorasweep.data.squad.json_text import shown
+from lorasweep.data.sources.json_text import shown
 from lorasweep.running.question_sets import QuestionSet
 from lorasweep.scoring.metrics import normalise
 

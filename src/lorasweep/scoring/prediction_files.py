@@ -9,7 +9,7 @@ import numpy as np
 
 from lorasweep.data.examples import Dataset
 from lorasweep.data.squad.offsets import unplaced_warning
-from lorasweep.data.squad.sources import load
+from lorasweep.data.squad.sources import Reading, load
 from lorasweep.errors import UserError
 from lorasweep.scoring.predictions import Predictions, read_predictions
 from lorasweep.scoring.rules.listed import parse_rules
@@ -305,7 +305,8 @@ def _title(dataset: Dataset) -> str:
 
 
 def _load(data: str, rules: Rules | None) -> Dataset:
-    return load([data], keep_unanswerable=rules is not None and rules.unanswerable)
+    keeps = rules is not None and rules.unanswerable
+    return load([data], Reading(null_answer="") if keeps else Reading())
 
 
 def _unique(warnings: Iterable[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorasweep.data.squad.json_text import decode_json
+from lorasweep.data.sources.json_text import decode_json
 from lorasweep.errors import UserError, nearest
 
 

@@ -1,3 +1,3 @@
-"""Questions on paragraphs: SQuAD's files, rows, Hub sets come in; selected paragraphs go out."""
+"""Questions on paragraphs: SQuAD's files and rows come in; paragraphs with questions go out."""
 
-__all__ = ["json_text", "offsets", "sources"]
+__all__ = ["offsets", "sources"]

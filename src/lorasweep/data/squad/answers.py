@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from lorasweep.data.sources.json_text import shown
 from lorasweep.data.squad.fields import is_absent, number_as_text
-from lorasweep.data.squad.json_text import shown
 
 # A text and its start, None where it is to be looked for.
 Written = tuple[str, int | None]
@@ -20,9 +20,9 @@ PACKED = re.compile(
 def read_answers(value: Any, context: str) -> list[Written]:
     """Return the answers of a question, none for null.
 
-    They are a text, a whole number, a list of such or of objects {text, answer_start}, or one
-    object whose text and answer_start are lists or single. Any of these may stand in a text, as
-    tables have it. Raises ValueError that names what is none of them.
+    They are a text, a whole number, a list of such or of objects {text, answer_start} or of pairs
+    [answer_start, text], or one object whose text and answer_start are lists or single. Any of
+    these may stand in a text, as tables have it. Raises ValueError that names what is none of them.
     """
     if isinstance(value, str) and _is_packed(value, context):
         value = _unpacked(value)
@@ -43,6 +43,8 @@ def _written(value: Any) -> Iterator[Written]:
             where = f"answers[{number}]"
             if isinstance(each, dict):
                 yield from _of_object(each, where)
+            elif _is_pair(each):
+                yield _text(each[1], where), each[0]
             else:
                 yield _text(each, where), None
     else:
@@ -60,6 +62,16 @@ def _of_object(value: dict[str, Any], where: str) -> Iterator[Written]:
         raise ValueError(f"{where}: {len(texts)} text but {len(starts)} answer_start")
     for text, start in zip(texts, starts, strict=True):
         yield _text(text, f"{where}.text"), _start(start, f"{where}.answer_start")
+
+
+def _is_pair(value: Any) -> bool:
+    """Say whether a value is a start and a text, as ParsiNLU writes them."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and type(value[0]) is int
+        and isinstance(value[1], str)
+    )
 
 
 def _listed(value: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lorasweep.data.examples import Group
-from lorasweep.data.squad.files import SUFFIXES, stem_of, suffix_of
+from lorasweep.data.sources.files import SUFFIXES, stem_of, suffix_of
 from lorasweep.errors import UserError
 
 # A source and its paragraphs.

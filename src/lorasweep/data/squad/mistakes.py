@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from lorasweep.data.squad.json_text import shown
+from lorasweep.data.sources.json_text import shown
 
 MOST_KEYS = 8
 # What others call our keys, beside names that are nearly ours.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lorasweep.data.examples import Dataset
-from lorasweep.data.squad.json_text import shown
+from lorasweep.data.sources.json_text import shown
 from lorasweep.errors import UserError
 
 # Letters of Arabic and Persian keyboards that look alike, and marks that are not seen.

@@ -1,26 +1,12 @@
-"""Where questions come from: files, the Hub, the bundled corpus."""
+"""Questions of files, of the Hub and of the bundled corpus, as one data set."""
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lorasweep.data.corpus.bundled import bundled_file, is_named
-from lorasweep.data.examples import Dataset, Group
-from lorasweep.data.squad.files import (
-    JSON,
-    SUFFIXES,
-    TABLES,
-    PlacedRow,
-    read_json_file,
-    read_lines_file,
-    read_table,
-    stem_of,
-    suffix_of,
-)
+from lorasweep.data.examples import Dataset, Example, Group
+from lorasweep.data.sources.files import PlacedRow
+from lorasweep.data.sources.reading import Found, read, refuse_a_source_twice
 from lorasweep.data.squad.formats import (
     Row,
     SquadFile,
@@ -29,152 +15,81 @@ from lorasweep.data.squad.formats import (
     parse,
 )
 from lorasweep.data.squad.identities import with_unique_ids, with_unique_questions
-from lorasweep.errors import UserError, nearest
-
-KINDS = (
-    '"bundled", "hub:OWNER/NAME:SPLIT", "hub:OWNER/NAME:CONFIG:SPLIT", "bundled:NAME", '
-    "or a .json, .jsonl, .csv, .tsv or .parquet file (docs/data.md has their forms)"
-)
-# the split may be a slice, with a colon of its own: train[:100]
-HUB = re.compile(r"hub:(?P<name>[^:]+):((?P<config>[^:[]+):)?(?P<split>[^:[]+(\[[^]]*\])?)")
-OFFLINE = (
-    "to work without a network, set HF_HUB_OFFLINE=1 with the set in the cache, or name a local "
-    "folder (hub:FOLDER:SPLIT) or files"
-)
+from lorasweep.errors import UserError
 
 
-def load(sources: Sequence[str], keep_unanswerable: bool = False) -> Dataset:
-    """Read all sources into one data set, in their order; KINDS says what a source may be.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How questions are read: what rows call their columns, and what teaches the unanswerable.
 
-    Unanswerable questions are counted and left out, unless they are to be kept, without references.
-    Raises UserError that names the source and the place for whatever cannot be read, does not fit
-    its context or occurs twice.
+    `renamed` maps our names to a file's, `names` are the columns of a table without a header.
+    `null_answer` is what is learned for a question without an answer; None leaves these out.
     """
-    _refuse_a_source_twice(sources)
-    read = [(source, _read(source, keep_unanswerable)) for source in sources]
-    asked = with_unique_questions(read)
-    if keep_unanswerable:
-        return Dataset(tuple(sources), tuple(with_unique_ids(asked)))
-    kept = [answerable for paragraph in asked if (answerable := _answerable(paragraph)).examples]
-    unanswerable = (q.id for paragraph in asked for q in paragraph.examples if not q.references)
-    return Dataset(tuple(sources), tuple(with_unique_ids(kept)), frozenset(unanswerable))
+
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    null_answer: str | None = None
 
 
-def is_local(source: str) -> bool:
-    """Say whether a source is on this machine as a file, and needs no client of the Hub."""
-    return not source.startswith("hub:")
+def load(sources: Sequence[str], reading: Reading = Reading()) -> Dataset:
+    """Read all sources into one data set, in their order; `reading.KINDS` says what one may be.
+
+    Unanswerable questions are counted and left out, or learned. Raises UserError that names the
+    source and the place for whatever cannot be read, does not fit its context or occurs twice.
+    """
+    refuse_a_source_twice(sources)
+    asked = with_unique_questions([(source, _read(source, reading)) for source in sources])
+    taught = [_taught(paragraph, reading.null_answer) for paragraph in asked]
+    kept = [learned for paragraph in taught if (learned := _learnable(paragraph)).examples]
+    ids = {question.id for paragraph in kept for question in paragraph.examples}
+    left_out = (q.id for paragraph in asked for q in paragraph.examples if q.id not in ids)
+    return Dataset(tuple(sources), tuple(with_unique_ids(kept)), frozenset(left_out))
 
 
-def _read(source: str, keep_unanswerable: bool) -> list[Group]:
-    """Read one source, which must hold a question that is kept."""
-    paragraphs = list(_read_kind(source))
-    kept = paragraphs if keep_unanswerable else map(_answerable, paragraphs)
-    if not any(paragraph.examples for paragraph in kept):
-        num_unanswerable = _num_questions(paragraphs)
+def _read(source: str, reading: Reading) -> list[Group]:
+    """Read one source, which must hold an answerable question."""
+    found = read(source, reading.names)
+    paragraphs = [p for each in found for p in _paragraphs(each, reading.renamed)]
+    num_unanswerable = sum(len(paragraph.examples) for paragraph in paragraphs)
+    leaves_out = reading.null_answer is None
+    if not any(q.references or not leaves_out for p in paragraphs for q in p.examples):
         raise UserError(f"{source}: no answerable question ({num_unanswerable} unanswerable)")
     return paragraphs
 
 
-def _read_kind(source: str) -> Iterable[Group]:
-    if source == "bundled":
-        return _read_bundled()
-    if source.startswith("hub:"):
-        return _read_hub(source)
-    path = bundled_file(source) if is_named(source) else _path_of(source)
-    suffix = suffix_of(path.name)
-    if suffix not in SUFFIXES:
-        raise UserError(f"data source {source!r} is none of {KINDS}{_folder_hint(path)}")
-    _refuse_missing(path, source)
-    if suffix == JSON:
-        return _read_squad(path, source)
-    rows = read_table(path, source) if suffix in TABLES else read_lines_file(path, source)
-    return _of_rows(rows, stem_of(path.name))
+def _paragraphs(found: Found, renamed: Mapping[str, str]) -> Iterator[Group]:
+    if not isinstance(found.held, list):
+        squad = parse(SquadFile, found.held, found.place)
+        return paragraphs_of_file(squad, found.place, found.stem)
+    return paragraphs_of_rows(_rows(found.held, renamed), found.stem)
 
 
-def _path_of(source: str) -> Path:
-    try:
-        return Path(source).expanduser()
-    except RuntimeError as error:
-        raise UserError(f"data source {source!r}: {error}") from None
+def _rows(found: Iterable[PlacedRow], renamed: Mapping[str, str]) -> Iterator[tuple[int, str, Row]]:
+    for number, place, row in found:
+        yield number, place, parse(Row, _renamed(row, renamed), place)
 
 
-def _read_bundled() -> Iterator[Group]:
-    folder = resources.files("lorasweep.data") / "corpus"
-    files = [file for file in folder.iterdir() if file.name.endswith(".json")]
-    for file in sorted(files, key=lambda file: file.name):
-        yield from _read_squad(file, f"bundled {file.name}")
+def _renamed(row: Any, renamed: Mapping[str, str]) -> Any:
+    if not renamed or not isinstance(row, dict):
+        return row
+    return row | {ours: row[theirs] for ours, theirs in renamed.items() if theirs in row}
 
 
-def _read_squad(file: Traversable, place: str) -> Iterator[Group]:
-    stem, found = stem_of(file.name), read_json_file(file, place)
-    if isinstance(found, list):
-        return _of_rows(found, stem)
-    return paragraphs_of_file(parse(SquadFile, found, place), place, stem)
-
-
-def _of_rows(found: Iterable[PlacedRow], untitled: str) -> Iterator[Group]:
-    rows = ((number, place, parse(Row, row, place)) for number, place, row in found)
-    return paragraphs_of_rows(rows, untitled)
-
-
-def _read_hub(source: str) -> Iterator[Group]:
-    matched = HUB.fullmatch(source)
-    if matched is None:
-        raise UserError(f"data source {source!r} is none of {KINDS}")
-    name, config, split = matched["name"], matched["config"], matched["split"]
-    found = (
-        (number, f"{source}: row {number}", row)
-        for number, row in enumerate(_hub_rows(source, name, config, split))
+def _taught(paragraph: Group, null_answer: str | None) -> Group:
+    """Return a paragraph whose unanswerable questions are answered by the null answer, if any."""
+    if null_answer is None:
+        return paragraph
+    questions = tuple(
+        question if question.references else replace(question, answer=f" {null_answer}")
+        for question in paragraph.examples
     )
-    return _of_rows(found, Path(name).name)
-
-
-def _hub_rows(source: str, name: str, config: str | None, split: str) -> Iterable[dict[str, Any]]:
-    """Load a split of a Hub data set or of a local folder laid out as one."""
-    import datasets
-
-    try:
-        rows: Iterable[dict[str, Any]] = datasets.load_dataset(name, config, split=split)
-    except ConnectionError as error:
-        raise UserError(f"{source}: {error}; {OFFLINE}") from None
-    except Exception as error:  # the client lets its transport's own errors through
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{source}: {reason}") from None
-    return rows
-
-
-def _refuse_missing(path: Path, source: str) -> None:
-    try:
-        if path.is_file():
-            return
-    except OSError as error:
-        raise UserError(f"data source {source[:80]!r}: {error.strerror}") from None
-    looked = "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
-    raise UserError(f"no file {source}{_nearest_file(path)}{looked}{_folder_hint(path)}")
-
-
-def _folder_hint(path: Path) -> str:
-    return f"; a folder is read as hub:{path}:SPLIT" if path.is_dir() else ""
-
-
-def _nearest_file(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"; there is no folder {path.parent}"
-    names = [file.name for file in path.parent.iterdir() if suffix_of(file.name) in SUFFIXES]
-    return nearest(path.name, names)
-
-
-def _refuse_a_source_twice(sources: Sequence[str]) -> None:
-    places = [_path_of(source).absolute() if is_local(source) else source for source in sources]
-    for source, place in zip(sources, places, strict=True):
-        if places.count(place) > 1:
-            raise UserError(f"data source {source!r} is named twice")
-
-
-def _answerable(paragraph: Group) -> Group:
-    questions = tuple(question for question in paragraph.examples if question.references)
     return replace(paragraph, examples=questions)
 
 
-def _num_questions(paragraphs: Iterable[Group]) -> int:
-    return sum(len(paragraph.examples) for paragraph in paragraphs)
+def _learnable(paragraph: Group) -> Group:
+    questions = tuple(question for question in paragraph.examples if _is_learnable(question))
+    return replace(paragraph, examples=questions)
+
+
+def _is_learnable(question: Example) -> bool:
+    return bool(question.references or question.answer)

@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from lorasweep.console.plain_text import visible_on_page
 from lorasweep.data.corpus.bundled import is_named
-from lorasweep.data.squad.sources import HUB
+from lorasweep.data.sources.hub import HUB
 from lorasweep.finished.sharing.importing import hub_name
 from lorasweep.folder.records import Results, RunRecord
 from lorasweep.folder.scores import Scores, eval_loss_of
