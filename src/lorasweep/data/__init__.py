@@ -1,3 +1,3 @@
 """Examples: files, Hub sets, the bundled corpus come in; questions, rows for the model go out."""
 
-__all__ = ["cuts", "squad", "trees"]
+__all__ = ["chat", "cuts", "squad", "trees"]
