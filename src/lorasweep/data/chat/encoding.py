@@ -89,7 +89,7 @@ class ChatEncoder:
         """
         check_history(history)
         try:
-            return self._tokens(self._render.prompt(history, tools))[0]
+            return self._tokens(self._render.prompt(history, tools)).ids
         except NotRenderedError as error:
             raise not_rendered(self._render, error, history, tools) from None
 
@@ -152,70 +152,80 @@ class ChatEncoder:
             raise left_out(self._render, history, turn, tools) from None
 
     def _encoded(self, written: WrittenTurn, turn: Message) -> EncodedTurn:
-        prompt_ids, _ = self._tokens(written.prompt)
-        ids, text = self._learned(written, prompt_ids)
+        prompt = self._tokens(written.prompt)
+        ids, text = self._learned(written, self._last_words(prompt))
         if len(text) < len(written.body) and (lost := _lost(turn, text)):
             raise ends_within(lost, self.tokenizer.decode(ids[-1:]))
         if lost := _lost({**turn, "content": ""}, text):
             raise call_left_out(lost)
-        return EncodedTurn(
-            prompt_ids, ids, text, written.kept != written.kept.strip(), written.follows
-        )
+        spaced = written.kept != written.kept.strip()
+        return EncodedTurn(prompt.ids, ids, text, spaced, written.follows)
 
-    def _learned(
-        self, written: WrittenTurn, prompt_ids: tuple[int, ...]
-    ) -> tuple[tuple[int, ...], str]:
+    def _learned(self, written: WrittenTurn, last_words: "_Tokens") -> tuple[tuple[int, ...], str]:
         """Return the ids up to and with the one that ends generation, and their text before it."""
         body = written.body
-        ids, ends = self._behind(written.prompt, prompt_ids, body + written.closing)
+        found = self._behind(last_words, body + written.closing)
+        ids, ends = found.ids, [end for _, end in found.offsets]
         last = next((i for i, id_ in enumerate(ids) if id_ in self.eos_ids), None)
         if last is None:
             behind = (i for i, end in enumerate(ends) if end > len(body))
             last = next((i for i in behind if ids[i] in self._special_ids), None)
         if last is None:
-            ids, _ = self._behind(written.prompt, prompt_ids, body)
-            return (*ids, self.tokenizer.eos_token_id), body
+            return (*self._behind(last_words, body).ids, self.tokenizer.eos_token_id), body
         within = last > 0 and ends[last] <= len(body)
         return ids[: last + 1], body[: ends[last - 1]] if within else body
 
-    def _behind(
-        self, prompt: str, prompt_ids: tuple[int, ...], text: str
-    ) -> tuple[tuple[int, ...], list[int]]:
-        """Return the ids of a text behind a prompt, and where each ends in the text.
+    def _last_words(self, tokens: "_Tokens") -> "_Tokens":
+        """Return a prompt from its last special token on: nothing before that can melt or change.
 
-        They are tokenized behind the prompt where that leaves its ids alone. Else behind an end
-        token, with which nothing melts, or behind a line break where the tokenizer would put a
-        space behind an end token.
+        Prompts are long, and this is what is tokenized once more with what follows.
         """
-        found = self._split(prompt, prompt_ids, text)
+        places = (i for i in reversed(range(len(tokens.ids))) if tokens.ids[i] in self._special_ids)
+        first = next(places, 0)
+        start = tokens.offsets[first][0] if first else 0
+        return _Tokens(tokens.text[start:], tokens.ids[first:], tokens.offsets[first:])
+
+    def _behind(self, last_words: "_Tokens", text: str) -> "_Tokens":
+        """Return the tokens of a text behind a prompt's last words, with their places in the text.
+
+        They are tokenized behind these where that leaves their ids alone. Else behind an end token,
+        with which nothing melts, or behind a line break where the tokenizer would put a space
+        behind an end token.
+        """
+        found = self._split(last_words, text)
         if found is not None:
             return found
-        for before in (self.tokenizer.eos_token, "\n"):
-            found = self._split(before, self._tokens(before)[0], text)
-            if found is not None and self._reads(before, found[0]) == before + text:
+        for before in map(self._tokens, (self.tokenizer.eos_token, "\n")):
+            found = self._split(before, text)
+            if found is not None and self._reads(before.ids + found.ids) == before.text + text:
                 return found
         return self._tokens(text)
 
-    def _split(
-        self, before: str, before_ids: tuple[int, ...], text: str
-    ) -> tuple[tuple[int, ...], list[int]] | None:
-        ids, ends = self._tokens(before + text)
-        count = len(before_ids)
-        if ids[:count] != before_ids:
+    def _split(self, before: "_Tokens", text: str) -> "_Tokens | None":
+        """Return the tokens of a text behind another, None where the other's become others."""
+        both = self._tokens(before.text + text)
+        count, shift = len(before.ids), len(before.text)
+        if both.ids[:count] != before.ids:
             return None
-        return ids[count:], [end - len(before) for end in ends[count:]]
+        offsets = [(start - shift, end - shift) for start, end in both.offsets[count:]]
+        return _Tokens(text, both.ids[count:], offsets)
 
-    def _reads(self, before: str, ids: tuple[int, ...]) -> str:
-        return str(
-            self.tokenizer.decode(
-                [*self._tokens(before)[0], *ids], clean_up_tokenization_spaces=False
-            )
-        )
+    def _reads(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
-    def _tokens(self, text: str) -> tuple[tuple[int, ...], list[int]]:
-        """Return the ids of a rendered text, and where each ends; it brings its own beginning."""
+    def _tokens(self, text: str) -> "_Tokens":
+        """Tokenize a rendered text, which brings its own beginning."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return tuple(encoded["input_ids"]), [end for _, end in encoded["offset_mapping"]]
+        return _Tokens(text, tuple(encoded["input_ids"]), encoded["offset_mapping"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """A text's tokens, and where each begins and ends in it."""
+
+    text: str
+    ids: tuple[int, ...]
+    offsets: Sequence[tuple[int, int]]
 
 
 def _lost(turn: Message, learned: str) -> str:

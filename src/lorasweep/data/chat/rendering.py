@@ -1,13 +1,18 @@
 """A tokenizer's chat template, applied as a server applies it."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 # A turn as templates read it: "role", "content", and maybe "tool_calls" and the like; plain JSON.
 Message = Mapping[str, Any]
+
+
+_TODAY = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
 
 
 class NotRenderedError(Exception):
@@ -51,17 +56,23 @@ class Renderer:
                 raise error from None
 
     def _apply(self, turns: Sequence[Message], tools: Sequence[Message], answered: bool) -> str:
-        args = dict(self.args)
-        if self.day is not None:
-            args["strftime_now"] = self.day.strftime
+        given = [dict(tool) for tool in tools] or None
         try:
+            template = self.tokenizer.get_chat_template(None, given)
             text = self.tokenizer.apply_chat_template(
-                list(turns), tools=list(tools) or None, tokenize=False,
-                add_generation_prompt=not answered, **args,
+                list(turns), tools=given, tokenize=False, add_generation_prompt=not answered,
+                chat_template=template if self.day is None else _on_day(template, self.day),
+                **self.args,
             )  # fmt: skip
         except Exception as error:  # a template is a program: it fails in any way
             raise NotRenderedError(_reason(error)) from error
         return str(text)
+
+
+@lru_cache
+def _on_day(template: str, day: date) -> str:
+    """Return a template with a date where it asks for today's."""
+    return _TODAY.sub(lambda asked: repr(day.strftime(asked[2])), template)
 
 
 def _reason(error: Exception) -> str:

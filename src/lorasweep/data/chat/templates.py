@@ -8,6 +8,7 @@ from typing import Any
 
 from lorasweep.data.chat.overlap import shared_end
 from lorasweep.data.chat.rendering import NotRenderedError, Renderer
+from lorasweep.data.chat.thoughts import around_marks
 from lorasweep.errors import UserError, nearest
 
 _TURN, _SECOND = "\ue000", "\ue001"
@@ -58,8 +59,9 @@ def inserted_text(tokenizer: Any, template_args: Mapping[str, Any] | None = None
         )
     except NotRenderedError:
         return ""
-    header = shared_end(alone, later.partition(_SECOND)[0])
-    return _less_marks(tokenizer, alone[: len(alone) - header])
+    header = len(alone) - shared_end(alone, later.partition(_SECOND)[0])
+    _, end = around_marks(alone, 0, header)
+    return _less_marks(tokenizer, alone[:end])
 
 
 def _less_marks(tokenizer: Any, text: str) -> str:
