@@ -1,3 +1,13 @@
 """Examples: files, Hub sets, bundled corpora come in; groups of examples and rows go out."""
 
-__all__ = ["corpus", "cuts", "encoding", "examples", "selection", "sources", "squad", "trees"]
+__all__ = [
+    "chat",
+    "corpus",
+    "cuts",
+    "encoding",
+    "examples",
+    "selection",
+    "sources",
+    "squad",
+    "trees",
+]
