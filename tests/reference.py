@@ -3,7 +3,7 @@
 Nothing here goes through our modules, masks or positions: a question is one plain row of tokens.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +15,10 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from lorasweep.answering.decode.answers import Answer
 from lorasweep.answering.evaluate import paragraph_losses
-from lorasweep.data.trees import Branch, Tree
+from lorasweep.data.trees import Branch, Tree, lay_out
 from lorasweep.model.base import Base
 from lorasweep.model.lora import Adapters, Lane
+from lorasweep.training.loss import answer_loss
 
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 
@@ -183,3 +184,40 @@ def agrees(answer: Answer, reference: Reference) -> bool:
     parting = next((i for i, (a, b) in enumerate(pairs) if a != b), shorter)
     assert reference.leads[parting] < NEAR_TIE, (answer, reference, parting)
     return False
+
+
+def losses_and_gradients(
+    base: Base, adapters: Adapters, trees: Sequence[Tree]
+) -> tuple[Tensor, list[dict[str, list[Tensor]]]]:
+    """Each lane's mean loss, and its gradients of A and B by module, without padding."""
+    num_answer_tokens = sum(tree.num_answer_tokens for tree in trees)
+    loss_K = answer_loss(base, lay_out(trees), len(adapters.lanes)) / num_answer_tokens
+    adapters.gradients_KP.zero_()
+    adapters.accumulate(loss_K.sum())
+    of = adapters.gradient_views
+    gradients = [
+        {
+            name: [of[stack.A][k, : lane.rank].clone(), of[stack.B][k, :, : lane.rank].clone()]
+            for name, stack in adapters.stacks.items()
+            if name in lane.modules
+        }
+        for k, lane in enumerate(adapters.lanes)
+    ]
+    return loss_K.detach(), gradients
+
+
+def peft_gradients(
+    model: PreTrainedModel,
+    lane: Lane,
+    weights: dict[str, tuple[Tensor, Tensor]],
+    loss_of: Callable[..., Tensor],
+    trees: Sequence[Tree],
+) -> tuple[float, dict[str, list[Tensor]]]:
+    """The same of PEFT's adapter on the plain model."""
+    tuned = with_peft(model, lane, weights)
+    parameters = peft_parameters(tuned, lane)
+    loss = loss_of(tuned, trees)
+    found = torch.autograd.grad(loss, [part for pair in parameters.values() for part in pair])
+    return loss.item(), {
+        name: [found[2 * i], found[2 * i + 1]] for i, name in enumerate(parameters)
+    }

@@ -11,57 +11,20 @@ from transformers import PreTrainedModel
 
 from lorasweep.data.trees import Tree, lay_out
 from lorasweep.model.base import Base, freeze
-from lorasweep.model.lora import Adapters, Lane, TreeDropout, initial_A
+from lorasweep.model.lora import Lane, TreeDropout, initial_A
 from lorasweep.training.loss import answer_loss
 from reference import (
     exact_norms,
+    losses_and_gradients,
     mixed_lanes,
     own_loss,
     padded_loss,
-    peft_parameters,
+    peft_gradients,
     randomise_B,
     relative,
-    with_peft,
 )
 
 MakeModel = Callable[..., PreTrainedModel]
-
-
-def losses_and_gradients(
-    base: Base, adapters: Adapters, trees: Sequence[Tree]
-) -> tuple[Tensor, list[dict[str, list[Tensor]]]]:
-    """Each lane's mean loss, and its gradients of A and B by module, without padding."""
-    num_answer_tokens = sum(tree.num_answer_tokens for tree in trees)
-    loss_K = answer_loss(base, lay_out(trees), len(adapters.lanes)) / num_answer_tokens
-    adapters.gradients_KP.zero_()
-    adapters.accumulate(loss_K.sum())
-    of = adapters.gradient_views
-    gradients = [
-        {
-            name: [of[stack.A][k, : lane.rank].clone(), of[stack.B][k, :, : lane.rank].clone()]
-            for name, stack in adapters.stacks.items()
-            if name in lane.modules
-        }
-        for k, lane in enumerate(adapters.lanes)
-    ]
-    return loss_K.detach(), gradients
-
-
-def peft_gradients(
-    model: PreTrainedModel,
-    lane: Lane,
-    weights: dict[str, tuple[Tensor, Tensor]],
-    loss_of: Callable[..., Tensor],
-    trees: Sequence[Tree],
-) -> tuple[float, dict[str, list[Tensor]]]:
-    """The same of PEFT's adapter on the plain model."""
-    tuned = with_peft(model, lane, weights)
-    parameters = peft_parameters(tuned, lane)
-    loss = loss_of(tuned, trees)
-    found = torch.autograd.grad(loss, [part for pair in parameters.values() for part in pair])
-    return loss.item(), {
-        name: [found[2 * i], found[2 * i + 1]] for i, name in enumerate(parameters)
-    }
 
 
 @pytest.mark.parametrize(

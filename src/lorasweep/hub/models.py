@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lorasweep.errors import UserError, nearest
+from lorasweep.hub.checked_config import CONFIG, checked_config
 from lorasweep.hub.checksums import sha256_of
 
 SMOLLM2 = "smollm2-135m"
@@ -27,7 +28,6 @@ ALIASES = (SMOLLM2, *HUB_ID_OF_ALIAS)
 
 NOTE_FILE = "lorasweep.json"
 CHECKSUMS = "SHA256SUMS"
-CONFIG = "config.json"
 CARD = "README.md"
 ADAPTER_CONFIG = "adapter_config.json"
 WEIGHTS = "model.safetensors"
@@ -99,11 +99,11 @@ def read_config(base: str) -> dict[str, Any]:
     Raises UserError for an unknown name, no network, or a model that brings its own code.
     """
     if _is_path(base):
-        return _checked_config(_config_file(_folder(base)).read_bytes(), base)
+        return checked_config(_config_file(_folder(base)).read_bytes(), base)
     if base in SHIPPED_CONFIGS:
         shipped = resources.files("lorasweep.hub") / "configs" / SHIPPED_CONFIGS[base]
-        return _checked_config(shipped.read_bytes(), base)
-    return _checked_config(_hub_config(base).read_bytes(), base)
+        return checked_config(shipped.read_bytes(), base)
+    return checked_config(_hub_config(base).read_bytes(), base)
 
 
 def locate(base: str) -> Path:
@@ -118,7 +118,7 @@ def locate(base: str) -> Path:
     else:
         read_config(base)  # refuse before gigabytes are downloaded
         folder = _snapshot(HUB_ID_OF_ALIAS.get(base, base))
-    _checked_config(_config_file(folder).read_bytes(), base)
+    checked_config(_config_file(folder).read_bytes(), base)
     weight_files(folder)
     if (folder / ADAPTER_CONFIG).exists():
         raise UserError(
@@ -229,27 +229,6 @@ def _config_file(folder: Path) -> Path:
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder}: no {CONFIG}, so this is no model folder")
     return folder / CONFIG
-
-
-def _checked_config(content: bytes, base: str) -> dict[str, Any]:
-    try:
-        config = json.loads(content)
-    except ValueError as error:
-        raise UserError(f"{base}: {CONFIG} is not valid JSON: {error}") from None
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise UserError(f"{base}: {CONFIG} has no model_type, so transformers cannot load it")
-    if "auto_map" in config:
-        raise UserError(
-            f"{base}: the model brings its own Python code (auto_map in {CONFIG}), "
-            "and lorasweep runs no code from a model; choose one that transformers has built in"
-        )
-    if quantised := config.get("quantization_config"):
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else None
-        raise UserError(
-            f"{base}: its weights are quantised ({method or 'quantization_config'} in {CONFIG}), "
-            "and lorasweep trains on plain ones; choose the model that they were made from"
-        )
-    return config
 
 
 def _why_not_pickle(folder: Path) -> str:

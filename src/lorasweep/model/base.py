@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.activations import ACT2FN
 from transformers.pytorch_utils import Conv1D
 from transformers.utils.logging import disable_progress_bar
 
 from lorasweep.data.trees import Rows
-from lorasweep.errors import UserError
+from lorasweep.errors import UserError, nearest, quoted
+from lorasweep.hub.checked_config import CONFIG
 from lorasweep.model.lora import Adapters, Lane
 from lorasweep.model.machine import Precision
 from lorasweep.model.ops.attention import ATTENTION, bias_of, register
@@ -28,6 +36,7 @@ from lorasweep.model.ops.gelu import fuse_gelus
 from lorasweep.model.ops.packed import PackedLinear, can_pack
 from lorasweep.model.ops.read_rows import ReadRows
 from lorasweep.model.ops.rms_norm import FrozenRMSNorm
+from lorasweep.model.reading import reading
 
 # Norms that compute w * x / rms(x); others (Gemma's 1 + w) keep transformers' own module.
 PLAIN_RMS_NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
@@ -145,15 +154,9 @@ def load_tokenizer(folder: Path) -> Any:
 
     Raises UserError for one that does not load, has no end token, or gives no character offsets.
     """
-    try:
+    with reading(folder, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        if "trust_remote_code" in str(error):
-            raise UserError(
-                f"{folder}: the tokenizer brings its own Python code, and lorasweep runs no code "
-                "from a model; choose one that transformers has built in"
-            ) from None
-        raise UserError(f"{folder}: transformers cannot load this tokenizer: {error}") from None
+        tokenizer("A text, for what goes wrong only then.")
     if len(tokenizer) < 2:
         raise UserError(f"{folder}: no tokenizer files (tokenizer.json and its config)")
     if tokenizer.eos_token_id is None or not tokenizer.is_fast:
@@ -161,23 +164,55 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
-    """Load a model folder as transformers does, in fp32 and under its `sdpa` attention.
+def load_config(folder: Path) -> PreTrainedConfig:
+    """Load a model folder's config, without what it says of how a forward pass is called.
 
-    Raises UserError if transformers cannot load it, or if a weight is missing.
+    Attention, and what a pass returns, are for the caller to say; a config may ask for a library
+    that is not here, or for tuples. Raises UserError where it does not load.
+    """
+    with reading(folder, "config"):
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config._attn_implementation = _own_attention(config)
+        config.output_attentions = config.output_hidden_states = False
+        config.return_dict = True
+    for key in ("activation_function", "hidden_act", "hidden_activation"):
+        name = getattr(config, key, None)
+        if isinstance(name, str) and name not in ACT2FN:
+            raise UserError(
+                f"{folder / CONFIG}: {key} = {quoted(name)}: transformers has no such"
+                f"{nearest(name, ACT2FN)}"
+            )
+    return config
+
+
+def _own_attention(config: PreTrainedConfig) -> str:
+    """Return the attention of a model as transformers has it: `sdpa`, or `eager` where not yet."""
+    mapped = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    return "sdpa" if getattr(mapped, "_supports_sdpa", False) else "eager"
+
+
+def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
+    """Load a model folder as transformers does, in fp32 and under its own attention.
+
+    Raises UserError if transformers cannot load it, or if a weight is missing or of another shape.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
+    config = load_config(folder)
+    with reading(folder, "model"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True,
-            trust_remote_code=False, use_safetensors=True,
+            folder, config=config, dtype=torch.float32,
+            attn_implementation=config._attn_implementation, output_loading_info=True,
+            trust_remote_code=False, use_safetensors=True, ignore_mismatched_sizes=True,
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder}: transformers cannot load this model: {error}") from None
     model, loading = loaded
     # transformers would go on with random numbers in their place.
     if missing := sorted(loading["missing_keys"]):
         raise UserError(f"{folder}: its safetensors files lack {', '.join(missing[:3])}")
+    for name, found, wanted in sorted(loading["mismatched_keys"]):
+        raise UserError(
+            f"{folder}: {name} is {list(found)} in its safetensors files, and {list(wanted)} by "
+            f"its config.json"
+        )
     nn.Module.to(model, device)
     return cast(PreTrainedModel, model)
 

@@ -1,16 +1,15 @@
 """From a study to what a worker needs: model folder, questions, trees, and the facts of both."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from transformers import AutoConfig
 
 from lorasweep.data.selection import Selection, select
 from lorasweep.errors import UserError
 from lorasweep.folder.records import DataCard
 from lorasweep.hub import models
-from lorasweep.model.base import UNBOUNDED, load_tokenizer
+from lorasweep.model.base import UNBOUNDED, load_config, load_tokenizer
 from lorasweep.model.machine import default_device
 from lorasweep.running.kept import MODEL_FACT
 from lorasweep.running.question_sets import (
@@ -118,8 +117,7 @@ def _with_split(study: Study, selection: Selection) -> Study:
 
 def _max_tokens(study: Study, folder: Path) -> int:
     """Return the positions that a question may take: the study's, or all that the model knows."""
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    known = getattr(config, "max_position_embeddings", None)
+    known = getattr(load_config(folder), "max_position_embeddings", None)
     wanted = study.data.max_tokens
     if known and wanted and wanted > known:
         raise UserError(f"data.max_tokens = {wanted}: {study.model.base} knows {known} positions")
@@ -151,9 +149,8 @@ def _refuse_narrow_window(
     study: Study, config: dict[str, Any], sets: dict[str, QuestionSet]
 ) -> None:
     """Raise UserError where a row is longer than a model's sliding window: rows see all before."""
-    window = config.get("sliding_window")
-    slides = config.get("use_sliding_window", True)
-    if not window or not slides or "sliding_attention" not in config.get("layer_types", WINDOWED):
+    window = _window_of(config)
+    if not window:
         return
     trees = [tree for questions in sets.values() for tree in questions.forest.trees]
     copies = max(decoder.copies(study.evaluate.draws) for decoder in _decoders(study))
@@ -164,6 +161,17 @@ def _refuse_narrow_window(
             f"{study.model.base} attends within a window of {window} tokens, and a paragraph with "
             f"its questions takes {longest}; lower data.max_tokens or choose another model"
         )
+
+
+def _window_of(config: dict[str, Any]) -> int | None:
+    """Return how far back some layer sees, or None where all see everything."""
+    if config["model_type"] == "gpt_neo":
+        is_local = "local" in json.dumps(config.get("attention_types", "global and local"))
+        return config.get("window_size", 256) if is_local else None
+    slides = config.get("use_sliding_window", True)
+    if not slides or "sliding_attention" not in (config.get("layer_types") or WINDOWED):
+        return None
+    return config.get("sliding_window")
 
 
 def _facts(

@@ -1,8 +1,9 @@
 """The start-up check: our way through a base model against the model's own forward.
 
 A few questions are computed as plain rows by the model as transformers loads it, under its `sdpa`
-attention; then, with our modules in, as trees in training and in decoding. A model that restarts
-no positions or ignores our masks is caught here, before it can train on wrong sums.
+attention or, where it has no such, its `eager` one; then, with our modules in, as trees in training
+and in decoding. A model that restarts no positions or ignores our masks is caught here, before it
+can train on wrong sums.
 """
 
 import math
@@ -20,6 +21,8 @@ from lorasweep.data.squad.sources import load
 from lorasweep.data.trees import Tree, lay_out, separate_rows
 from lorasweep.errors import UserError
 from lorasweep.model.base import Base, freeze, load_model, load_tokenizer
+from lorasweep.model.machine import is_out_of_memory
+from lorasweep.model.reading import first_lines
 
 # The largest difference of a logit that fp32 rounding explains. The check is always made in fp32,
 # before weights are rounded: two sound ways through a model in bf16 differ by 1 in the worst logit
@@ -62,7 +65,12 @@ def freeze_checked(model: PreTrainedModel, tokenizer: Any, probe: Sequence[Tree]
     `probe` are trees of the study's own data. Raises UserError, with the differences found, for a
     model that neither layout computes as the model itself does.
     """
-    own = own_logits(model, probe)
+    if unknown := _unknown_attention(model):
+        raise UserError(
+            f"{model.config.model_type}: this model cannot be trained here: {unknown}, which "
+            "lorasweep's attention does not know"
+        )
+    own = _logits_of_its_own(model, probe)
     base = freeze(model, tokenizer)
     reasons = []
     for shares_trunks, layout in ((True, tuple(probe)), (False, separate_rows(probe))):
@@ -75,6 +83,36 @@ def freeze_checked(model: PreTrainedModel, tokenizer: Any, probe: Sequence[Tree]
         f"{model.config.model_type}: this model cannot be trained here, because it does not give "
         f"the logits of its own forward ({'; '.join(reasons)})"
     )
+
+
+def _unknown_attention(model: PreTrainedModel) -> str | None:
+    """Return what a model's attention adds to softmax(q k + mask) v, in words; None for nothing.
+
+    A bias by places in a row must be known: where each row of the check holds one question, it
+    would only be wrong for the copies that beams and samples make of it.
+    """
+    config = model.config
+    has_alibi = getattr(config, "alibi", None) or config.model_type == "bloom"
+    if has_alibi or getattr(getattr(config, "attn_config", None), "alibi", None):
+        return "its positions are a bias of attention by places in a row (ALiBi)"
+    if getattr(config, "attn_logit_softcapping", None):
+        return f"it caps scores softly (attn_logit_softcapping = {config.attn_logit_softcapping})"
+    if any(name.endswith(".sinks") for name, _ in model.named_parameters()):
+        return "its heads have sinks, scores that belong to no token"
+    return None
+
+
+def _logits_of_its_own(model: PreTrainedModel, probe: Sequence[Tree]) -> Tensor:
+    """Return `own_logits`; UserError where a config's odd values show up only now."""
+    try:
+        return own_logits(model, probe)
+    except Exception as error:  # of any type: the model's code is not ours
+        if is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"{model.config.model_type}: transformers' own forward pass of this model fails with "
+            f"{first_lines(error)}; a value of its config.json may not fit the others"
+        ) from None
 
 
 @torch.no_grad()
@@ -114,8 +152,8 @@ def _problem(base: Base, trees: Sequence[Tree], own: Tensor) -> str | None:
     for what, compute in (("training", training_logits), ("decoding", decoding_logits)):
         try:
             difference = float((compute(base, trees) - own).abs().max())
-        except (TypeError, ValueError, RuntimeError, IndexError) as error:
-            return f"{what} fails with {error}"
+        except Exception as error:  # of any type: the model's code is not ours
+            return f"{what} fails with {first_lines(error)}"
         if not difference <= TOLERANCE:
             return f"{what} differs by {difference:.2g}, allowed {TOLERANCE:g}"
     return None

@@ -17,6 +17,7 @@ from lorasweep.folder.holding import holding
 from lorasweep.folder.records import Results, RunRecord
 from lorasweep.folder.store import Store
 from lorasweep.hub import models
+from lorasweep.hub.checked_config import CONFIG as CONFIG_OF_MODEL
 from lorasweep.hub.models import CARD, HUB_ID, NOTE_FILE, hub_id_of, licence_of, locate
 from lorasweep.model.base import UNBOUNDED, load_tokenizer
 from lorasweep.model.generation import answer_as_scored, answering_config
@@ -33,7 +34,7 @@ from lorasweep.running.selfcheck import bundled_trees, probe_of
 
 # What a folder of a fully trained model may hold beside its weights.
 MODEL_FILES = (
-    *(models.CONFIG, models.WEIGHTS_INDEX, "chat_template.jinja", "chat_template.json"),
+    *(CONFIG_OF_MODEL, models.WEIGHTS_INDEX, "chat_template.jinja", "chat_template.json"),
     *models.TOKENIZER_FILES,
 )
 
