@@ -10,7 +10,7 @@ from lorasweep.errors import UserError
 from lorasweep.hub import models
 from lorasweep.hub.architectures import (
     LinearModule,
-    built_in_targets,
+    architecture,
     linear_modules,
     outputs_of,
 )
@@ -29,7 +29,7 @@ SIZES = {
 GPT2 = {"model_type": "gpt2", "n_embd": 32, "n_head": 2, "n_layer": 3, "vocab_size": 64}
 LLAMA_FAMILY = [
     *("llama", "mistral", "qwen2", "qwen3", "smollm3", "granite"),
-    *("olmo", "olmo2", "gemma", "gemma2"),
+    *("olmo", "olmo2", "gemma", "gemma2", "gemma3_text"),
 ]
 
 
@@ -105,10 +105,10 @@ def test_other_architectures_are_built_by_transformers(config: dict[str, Any]) -
 def test_every_built_in_name_is_a_module(config: dict[str, Any]) -> None:
     wholes = linear_modules(config)
     modules = [*wholes, *(part for module in wholes for part in module.parts())]
-    for names in built_in_targets(config).values():
+    for names in architecture(config).sets.values():
         for name in names:
             assert any(module.name.endswith(f".{name}") for module in modules)
-    both = built_in_targets(config)["attn_mlp"]
+    both = architecture(config).sets["attn_mlp"]
     assert all(any(m.name.endswith(f".{name}") for name in both) for m in wholes)
 
 
@@ -124,10 +124,6 @@ def test_gpt2s_fused_attention_has_three_parts_and_nothing_else_has_any() -> Non
     assert spans == [slice(i * width, (i + 1) * width) for i in range(3)]
     assert outputs_of("transformer.h.1.attn.c_attn", 3 * width) == slice(0, 3 * width)
     assert not any(m.parts() for m in linear_modules({"model_type": "llama", **SIZES}))
-
-
-def test_other_architectures_have_no_named_sets() -> None:
-    assert built_in_targets({"model_type": "gpt_neox"}) == {}
 
 
 def test_an_unknown_model_type_is_named_with_the_nearest() -> None:

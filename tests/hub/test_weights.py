@@ -8,7 +8,7 @@ import pytest
 from test_architectures import GPT2, LLAMA_FAMILY, SIZES
 
 from lorasweep.hub import models
-from lorasweep.hub.architectures import build_on_meta
+from lorasweep.hub.module_tree import build_on_meta
 from lorasweep.hub.weights import num_parameters
 
 

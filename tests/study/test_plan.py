@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from lorasweep.errors import UserError
 from lorasweep.hub import models
-from lorasweep.hub.architectures import built_in_targets, linear_modules
+from lorasweep.hub.architectures import architecture, linear_modules
 from lorasweep.study.grid import resolve_alpha
 from lorasweep.study.plan import Plan, make_plan, plan_json
 from lorasweep.study.study import Study, shipped_studies
@@ -51,7 +51,7 @@ def study(
 def resolve(
     name: str, config: dict[str, Any] = GPT2, **study_targets: list[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return resolve_targets(name, study_targets, built_in_targets(config), linear_modules(config))
+    return resolve_targets(name, study_targets, architecture(config).sets, linear_modules(config))
 
 
 @pytest.fixture

@@ -1,27 +1,22 @@
 """The linear modules of a causal language model, from its config.json alone."""
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
-from lorasweep.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-Config = dict[str, Any]
+from lorasweep.hub.module_tree import Config, LinearMap, ModuleTree, module_tree
 
 # The same module names and shapes (transformers' modeling_llama.py and the modeling files of the
 # others; the tests build each one); only the default of head_dim differs by class.
 LLAMA_FAMILY = frozenset(
     {
         *("llama", "mistral", "qwen2", "qwen3", "smollm3", "granite"),
-        *("olmo", "olmo2", "gemma", "gemma2"),
+        *("olmo", "olmo2", "gemma", "gemma2", "gemma3_text"),
     }
 )
-FIXED_HEAD_DIM = {"qwen3": 128, "gemma": 256, "gemma2": 256}
+FIXED_HEAD_DIM = {"qwen3": 128, "gemma": 256, "gemma2": 256, "gemma3_text": 256}
 LLAMA_KEYS = (
     "hidden_size",
     "intermediate_size",
@@ -40,6 +35,19 @@ GPT2_ATTENTION = ["attn.c_attn", "attn.c_proj"]
 GPT2_MLP = ["mlp.c_fc", "mlp.c_proj"]
 LLAMA_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 LLAMA_MLP = ["gate_proj", "up_proj", "down_proj"]
+QV = ("q_proj", "v_proj")
+GPT2_SETS = {
+    "attn": GPT2_ATTENTION,
+    "mlp": GPT2_MLP,
+    "attn_mlp": GPT2_ATTENTION + GPT2_MLP,
+    "qv": ["attn.c_attn:q", "attn.c_attn:v"],
+}
+LLAMA_SETS = {
+    "attn": LLAMA_ATTENTION,
+    "mlp": LLAMA_MLP,
+    "attn_mlp": LLAMA_ATTENTION + LLAMA_MLP,
+    "qv": list(QV),
+}
 
 
 @dataclass(frozen=True)
@@ -80,42 +88,78 @@ def outputs_of(name: str, out_features: int) -> slice:
     return slice(start, start + width if part else out_features)
 
 
-def linear_modules(config: Config) -> list[LinearModule]:
-    """Return the linear modules in the model's order, without the output head.
+@dataclass(frozen=True)
+class Architecture:
+    """What adapters can be put on: linear modules in the model's order, and named sets of them.
 
-    Built from the config's numbers for GPT-2 and the Llama family; any other model is built by
-    transformers on torch's meta device, which takes seconds but no memory. Raises UserError for
-    a model_type that transformers does not know.
+    `fused_weights` is how many weights stand in fused parameters of experts, which no adapter
+    is put on.
+    """
+
+    modules: tuple[LinearModule, ...]
+    sets: Mapping[str, Sequence[str]]
+    fused_weights: int = 0
+
+
+def architecture(config: Config) -> Architecture:
+    """Return a model's linear modules without the output head, and its sets of target modules.
+
+    From the config's numbers for GPT-2 and the Llama family; any other model is built by
+    transformers on torch's meta device, which takes seconds but no memory, and its sets are
+    found by where the modules stand. Raises UserError for a model_type that transformers does
+    not know.
     """
     model_type = config["model_type"]
     if model_type == "gpt2" and has_numbers(config, GPT2_KEYS):
-        return list(_gpt2_modules(config))
+        return Architecture(tuple(_gpt2_modules(config)), GPT2_SETS)
     if model_type in LLAMA_FAMILY and has_numbers(config, LLAMA_KEYS):
-        return list(_llama_modules(config))
-    return list(_modules_of_built_model(config))
+        return Architecture(tuple(_llama_modules(config)), LLAMA_SETS)
+    return _of_tree(module_tree(config), is_gpt2=model_type == "gpt2")
 
 
-def built_in_targets(config: Config) -> dict[str, list[str]]:
-    """Return the named sets of target modules of an architecture.
+def linear_modules(config: Config) -> list[LinearModule]:
+    """Return the linear modules as `architecture` does."""
+    return list(architecture(config).modules)
 
-    Architectures without sets of their own have none: their modules are named one by one, or
-    all at once as "all-linear", which every model knows.
-    """
-    if config["model_type"] == "gpt2":
-        return {
-            "attn": GPT2_ATTENTION,
-            "mlp": GPT2_MLP,
-            "attn_mlp": GPT2_ATTENTION + GPT2_MLP,
-            "qv": ["attn.c_attn:q", "attn.c_attn:v"],
-        }
-    if config["model_type"] in LLAMA_FAMILY:
-        return {
-            "attn": LLAMA_ATTENTION,
-            "mlp": LLAMA_MLP,
-            "attn_mlp": LLAMA_ATTENTION + LLAMA_MLP,
-            "qv": ["q_proj", "v_proj"],
-        }
-    return {}
+
+def _of_tree(tree: ModuleTree, *, is_gpt2: bool) -> Architecture:
+    modules = tuple(
+        LinearModule(
+            found.name,
+            found.in_features,
+            found.out_features,
+            is_fused=is_gpt2 and found.name.endswith(".attn.c_attn"),
+        )
+        for found in tree.maps
+    )
+    return Architecture(modules, GPT2_SETS if is_gpt2 else _sets(tree.maps), tree.fused_weights)
+
+
+def _sets(maps: Iterable[LinearMap]) -> dict[str, list[str]]:
+    """Return the sets that have modules; a set of two kinds needs both."""
+    found: dict[str, dict[str, None]] = {"attention": {}, "mlp": {}, "elsewhere": {}}
+    for each in maps:
+        found[each.place][suffix_of(each.name)] = None
+    attention, mlp = list(found["attention"]), list(found["mlp"])
+    queries, values = (
+        [name for name in attention if name.rpartition(".")[2] == leaf] for leaf in QV
+    )
+    sets = {
+        "attn": attention,
+        "mlp": mlp,
+        "attn_mlp": attention + mlp if attention and mlp else [],
+        "qv": queries + values if queries and values else [],
+    }
+    return {name: names for name, names in sets.items() if names}
+
+
+def suffix_of(full_name: str) -> str:
+    """Return the part of a module's name that all layers share: after the last layer number."""
+    parts = full_name.split(".")
+    pairs = enumerate(itertools.pairwise(parts))
+    # a map of a list, such as CTRL's ffn.0, has a number for its name
+    numbers = [i for i, (part, follows) in pairs if part.isdigit() and not follows.isdigit()]
+    return ".".join(parts[numbers[-1] + 1 :]) if numbers else full_name
 
 
 def _gpt2_modules(config: Config) -> Iterator[LinearModule]:
@@ -149,43 +193,3 @@ def _llama_modules(config: Config) -> Iterator[LinearModule]:
 def has_numbers(config: Config, keys: Iterable[str]) -> bool:
     """Tell whether the sizes are all there: what a config leaves out is its class's to say."""
     return all(isinstance(config.get(key), int) and config[key] > 0 for key in keys)
-
-
-def _modules_of_built_model(config: Config) -> Iterator[LinearModule]:
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
-
-    model = build_on_meta(config)
-    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    for name, module in model.named_modules():
-        if module is head:
-            continue
-        if isinstance(module, nn.Linear):
-            yield LinearModule(name, module.in_features, module.out_features)
-        elif isinstance(module, Conv1D):
-            is_fused = config["model_type"] == "gpt2" and name.endswith(".attn.c_attn")
-            yield LinearModule(name, module.nx, module.nf, is_fused)
-
-
-def build_on_meta(config: Config) -> "PreTrainedModel":
-    """Let transformers build a model without memory; raises UserError where it cannot."""
-    import torch
-    import transformers
-    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
-
-    model_type = config["model_type"]
-    if model_type not in CONFIG_MAPPING:
-        close = nearest(model_type, [*LLAMA_FAMILY, "gpt2"])
-        raise UserError(
-            f"transformers {transformers.__version__} has no model_type {model_type!r}{close}"
-        )
-    try:
-        with torch.device("meta"):
-            typed = CONFIG_MAPPING[model_type].from_dict(config)
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(typed)  # type: ignore[no-untyped-call]
-            return model
-    except Exception as error:  # a config's wrong numbers surface as any type
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"no causal language model of model_type {model_type!r} from this config: {reason}"
-        ) from None

@@ -3,13 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lorasweep.hub.architectures import (
-    Config,
-    LinearModule,
-    build_on_meta,
-    has_numbers,
-    linear_modules,
-)
+from lorasweep.hub.architectures import LinearModule, has_numbers, linear_modules
+from lorasweep.hub.module_tree import Config, build_on_meta
 
 QUERIES_KEYS_VALUES = ("q_proj", "k_proj", "v_proj")
 ATTENTION = (*QUERIES_KEYS_VALUES, "o_proj")
@@ -42,6 +37,7 @@ EXTRAS = {
     "olmo2": _Extras(head_norms="all"),
     "gemma": _Extras(ties_head=True),
     "gemma2": _Extras(norms=4, ties_head=True),
+    "gemma3_text": _Extras(norms=4, head_norms="one", ties_head=True),
 }
 # Model types that ignore these switches of a config.
 WITHOUT_BIASES = frozenset({"mistral", "qwen2"})

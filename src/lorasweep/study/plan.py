@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from lorasweep.hub.architectures import LinearModule, built_in_targets, linear_modules
+from lorasweep.errors import UserError
+from lorasweep.hub.architectures import Architecture, LinearModule, architecture
 from lorasweep.hub.weights import num_parameters
 from lorasweep.study.fingerprint import canonical_json
 from lorasweep.study.grid import Configuration, Scaling, resolve_alpha
@@ -80,10 +81,11 @@ def make_plan(study: Study, config: dict[str, Any], device: str = "cpu") -> Plan
 
     Raises UserError for targets that name no module of the model.
     """
-    modules = with_parts(linear_modules(config))
+    model = architecture(config)
+    modules = with_parts(model.modules)
     written = study.configurations()
     targets = {
-        name: resolve(name, study.targets, built_in_targets(config), modules)
+        name: _resolved(name, study.targets, model, modules)
         for name in dict.fromkeys(point.targets for point in written)
         if name is not None
     }
@@ -95,6 +97,7 @@ def make_plan(study: Study, config: dict[str, Any], device: str = "cpu") -> Plan
     warnings = [
         *_unused_warnings(study.targets, targets),
         *unmatched.values(),
+        *([_fused(model)] if targets and model.fused_weights else []),
         *_repeat_warnings(written, run_of, runs),
         *_alpha_warnings(written),
         *_lr_warnings(written),
@@ -126,6 +129,24 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "packs": [{"id": p.id, "runs": [run.label for run in p.runs]} for p in plan.packs],
         "warnings": plan.warnings,
     }
+
+
+def _resolved(
+    name: str, written: TargetSets, model: Architecture, modules: Sequence[LinearModule]
+) -> Target:
+    try:
+        return resolve(name, written, model.sets, modules)
+    except UserError as error:
+        if not model.fused_weights:
+            raise
+        raise UserError(f"{error}; {_fused(model)}") from None
+
+
+def _fused(model: Architecture) -> str:
+    return (
+        f"{model.fused_weights:,} weights of this model's experts stand in fused parameters, "
+        "which are not adapted"
+    )
 
 
 def _distinct(

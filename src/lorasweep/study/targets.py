@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lorasweep.errors import UserError, nearest
-from lorasweep.hub.architectures import LinearModule, whole_of
+from lorasweep.hub.architectures import LinearModule, suffix_of, whole_of
 
 ALL_LINEAR = "all-linear"
 
@@ -44,7 +44,7 @@ def resolve(
         raise UserError(_no_module(name, wanted, sets, modules))
     found = {full for names in hits.values() for full in names}
     if twice := [full for full in found if full != whole_of(full) and whole_of(full) in found]:
-        which = _suffix(min(twice))
+        which = suffix_of(min(twice))
         raise UserError(f"targets {name!r}: {which} is named beside all of {whole_of(which)}")
     return Target(
         modules=tuple(m.name for m in modules if m.name in found),
@@ -67,7 +67,7 @@ def _matches(wanted: str, full_name: str) -> bool:
 def _no_module(
     name: str, wanted: Sequence[str], sets: Sequence[str], modules: Sequence[LinearModule]
 ) -> str:
-    suffixes = list(dict.fromkeys(_suffix(module.name) for module in modules))
+    suffixes = list(dict.fromkeys(suffix_of(module.name) for module in modules))
     parts = ", ".join(suffix for suffix in suffixes if suffix != whole_of(suffix))
     leaves = [suffix.rpartition(".")[2] for suffix in suffixes]
     hint = nearest(wanted[0], [*sets, *suffixes, *leaves])
@@ -77,10 +77,3 @@ def _no_module(
         f"{f'; their parts: {parts}' if parts else ''}"
         f"; sets: {', '.join(sets)}{hint if '?' in hint else ''}"
     )
-
-
-def _suffix(full_name: str) -> str:
-    """Return the part of a module's name that all layers share: after the last layer number."""
-    parts = full_name.split(".")
-    numbers = [i for i, part in enumerate(parts) if part.isdigit()]
-    return ".".join(parts[numbers[-1] + 1 :]) if numbers else full_name
