@@ -114,7 +114,7 @@ def test_weights_that_do_not_load_are_refused(file: Path, tmp_path: Path, out: P
     shutil.copytree(file.parent / "model", folder)
     cut_weights(folder)
     ended = call("run", file, "--out", out, "--quiet", *settings(f"model.base={folder}"))
-    assert_refused(ended, f"{folder}: transformers cannot load this model")
+    assert_refused(ended, f"{folder / 'model.safetensors'}: transformers cannot load this model")
     assert not out.exists()
 
 

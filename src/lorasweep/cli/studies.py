@@ -291,8 +291,10 @@ def _print_plan(
     from lorasweep.data.selection import look
     from lorasweep.forecast.remaining import forecast
     from lorasweep.hub.models import read_config
+    from lorasweep.study.data_section import refuse_what_is_not_trained_yet
     from lorasweep.study.plan import make_plan, plan_json
 
+    refuse_what_is_not_trained_yet(study.data, study.evaluate)
     planned = make_plan(study, read_config(study.model.base), _device())
     selection = look(study.data)
     if selection:

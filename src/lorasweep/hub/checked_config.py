@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from lorasweep.errors import UserError, nearest, quoted
-from lorasweep.hub.architectures import FIXED_HEAD_DIM, LLAMA_FAMILY, Config
+from lorasweep.hub.architectures import FIXED_HEAD_DIM, LLAMA_FAMILY
+from lorasweep.hub.module_tree import Config
 
 CONFIG = "config.json"
 # By the names that model types have for the same thing.

@@ -21,6 +21,7 @@ from lorasweep.running.question_sets import (
     warnings_of,
 )
 from lorasweep.running.reach import unreachable_warnings
+from lorasweep.study.data_section import refuse_what_is_not_trained_yet
 from lorasweep.study.decoders import Decoder, parse_decoder
 from lorasweep.study.fingerprint import fingerprint
 from lorasweep.study.plan import Plan, make_plan
@@ -70,6 +71,7 @@ def prepare(
     Raises UserError for anything that the study names and that cannot be had.
     """
     config = models.read_config(study.model.base)
+    refuse_what_is_not_trained_yet(study.data, study.evaluate)
     plan = make_plan(study, config, default_device())
     folder = models.locate(study.model.base)
     max_tokens = _max_tokens(study, folder)

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from lorasweep.errors import UserError
 from lorasweep.study.forms import DEFAULTS, Form
-from lorasweep.study.sections import COUNT, SEED, Positive, Section, Seed, Sources, Text
+from lorasweep.study.scorers import DEFAULT_RULES
+from lorasweep.study.sections import COUNT, SEED, Evaluate, Positive, Section, Seed, Sources, Text
 
 SOURCES = 'files, "hub:OWNER/NAME:SPLIT", "bundled", or "bundled:NAME"'
 COLUMNS = "a table that says what the file calls each column, or a list of its columns' names"
@@ -170,3 +172,23 @@ def filled(template: str, row: Mapping[str, Any]) -> str:
     """Return a template with a row's columns in their places; KeyError where one lacks."""
     parts = string.Formatter().parse(template)
     return "".join(text + ("" if name is None else str(row[name])) for text, name, _, _ in parts)
+
+
+def refuse_what_is_not_trained_yet(data: Data, evaluate: Evaluate) -> None:
+    """Raise UserError for a form of data, scorers or rules that runs are not trained or scored by.
+
+    The report speaks of exact match and F1 by SQuAD v1.1's rules alone.
+    """
+    if data.form != "qa":
+        raise UserError(f'data.form = "{data.form}": this version trains on questions alone ("qa")')
+    if data.unanswerable == "learn":
+        raise UserError('data.unanswerable = "learn": this version leaves such questions out')
+    if tuple(evaluate.scorers) != DEFAULTS["qa"].scorers or evaluate.rank_by != "f1":
+        raise UserError(
+            "evaluate.scorers: this version scores runs by exact_match and f1, and ranks by f1"
+        )
+    if evaluate.rules != DEFAULT_RULES:
+        raise UserError(
+            f'evaluate.rules = "{evaluate.rules}": runs are scored by "{DEFAULT_RULES}"; '
+            "`lorasweep score --rules` scores their answers by others"
+        )

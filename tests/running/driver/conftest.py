@@ -9,16 +9,18 @@ import pytest
 
 import tiny
 from lorasweep import Study, run
-from lorasweep.answering import evaluate
 from lorasweep.running import session
 from lorasweep.running.worker.worker import Worker
+from lorasweep.scoring.scorers import listed
+from lorasweep.scoring.scorers.scorer import scorer_of
 
 
 @pytest.fixture(scope="module", autouse=True)
 def graded_by_length() -> Iterator[None]:
     """Score answers by their length: those of a random model are never right, all runs equal."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "f1", lambda answer, references: len(answer) % 5 / 4)
+        by_length = scorer_of("f1", lambda answer, example: len(answer) % 5 / 4)
+        patch.setitem(listed.SCORERS, "f1", lambda rules, pattern: by_length)
         yield
 
 
