@@ -27,6 +27,12 @@ lr = 1e-3
         ("", 'scorers = ["f1", "contains"]', "evaluate.scorers"),
         ("", 'rank_by = "exact_match"', "evaluate.scorers"),
         ("", 'rules = "mlqa:ar"', 'evaluate.rules = "mlqa:ar"'),
+        ('columns = {context = "passage"}', "", "data.columns"),
+        ('answer = " {reply}"', "", "data.answer"),
+        ('template = "chat"', "", "data.template"),
+        ('group = "document"', "", "data.group"),
+        ('source = "book"', "", "data.source"),
+        ("", 'stop = ["."]', "evaluate.stop"),
     ],
 )
 def test_what_no_run_is_trained_by_is_refused(

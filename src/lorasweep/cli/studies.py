@@ -294,7 +294,7 @@ def _print_plan(
     from lorasweep.study.data_section import refuse_what_is_not_trained_yet
     from lorasweep.study.plan import make_plan, plan_json
 
-    refuse_what_is_not_trained_yet(study.data, study.evaluate)
+    refuse_what_is_not_trained_yet(study.model, study.data, study.evaluate)
     planned = make_plan(study, read_config(study.model.base), _device())
     selection = look(study.data)
     if selection:

@@ -71,7 +71,7 @@ def prepare(
     Raises UserError for anything that the study names and that cannot be had.
     """
     config = models.read_config(study.model.base)
-    refuse_what_is_not_trained_yet(study.data, study.evaluate)
+    refuse_what_is_not_trained_yet(study.model, study.data, study.evaluate)
     plan = make_plan(study, config, default_device())
     folder = models.locate(study.model.base)
     max_tokens = _max_tokens(study, folder)

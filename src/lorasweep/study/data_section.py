@@ -9,13 +9,29 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from lorasweep.errors import UserError
 from lorasweep.study.forms import DEFAULTS, Form
 from lorasweep.study.scorers import DEFAULT_RULES
-from lorasweep.study.sections import COUNT, SEED, Evaluate, Positive, Section, Seed, Sources, Text
+from lorasweep.study.sections import (
+    COUNT,
+    SEED,
+    Evaluate,
+    Model,
+    Positive,
+    Section,
+    Seed,
+    Sources,
+    Text,
+)
 
 SOURCES = 'files, "hub:OWNER/NAME:SPLIT", "bundled", or "bundled:NAME"'
 COLUMNS = "a table that says what the file calls each column, or a list of its columns' names"
 CHOICES = "a list of texts, a table of texts by label, or the name of a column of lists"
 # What a table of template_args may hold: what a template's Jinja can compare.
 ARGUMENT = "true, false, a number or a text for each name"
+# What questions are not trained or scored by so far.
+OF_OTHER_FORMS = {
+    "model": ("chat_template",),
+    "data": ("columns", "answer", "label", "group", "source", "template", "learn", "null_answer"),
+    "evaluate": ("stop",),
+}
 ASKED_OF_QA = ("context", "question")
 
 
@@ -174,10 +190,11 @@ def filled(template: str, row: Mapping[str, Any]) -> str:
     return "".join(text + ("" if name is None else str(row[name])) for text, name, _, _ in parts)
 
 
-def refuse_what_is_not_trained_yet(data: Data, evaluate: Evaluate) -> None:
+def refuse_what_is_not_trained_yet(model: Model, data: Data, evaluate: Evaluate) -> None:
     """Raise UserError for a form of data, scorers or rules that runs are not trained or scored by.
 
-    The report speaks of exact match and F1 by SQuAD v1.1's rules alone.
+    The report speaks of exact match and F1 by SQuAD v1.1's rules alone. What would be read and
+    then ignored is refused too.
     """
     if data.form != "qa":
         raise UserError(f'data.form = "{data.form}": this version trains on questions alone ("qa")')
@@ -192,3 +209,7 @@ def refuse_what_is_not_trained_yet(data: Data, evaluate: Evaluate) -> None:
             f'evaluate.rules = "{evaluate.rules}": runs are scored by "{DEFAULT_RULES}"; '
             "`lorasweep score --rules` scores their answers by others"
         )
+    for section, table in ((model, "model"), (data, "data"), (evaluate, "evaluate")):
+        for name in OF_OTHER_FORMS[table]:
+            if getattr(section, name) != type(section).model_fields[name].default:
+                raise UserError(f"{table}.{name}: this version does not use it yet; leave it out")
