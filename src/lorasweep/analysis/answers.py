@@ -44,9 +44,11 @@ class Answers:
 
     def marks(self, scorer: str) -> Floats:
         """Return a scorer's mark of every example."""
-        return np.array([marks_of(examples, scorer) for examples in self._all])
+        if scorer not in self._marks:
+            self._marks[scorer] = np.array([marks_of(each, scorer) for each in self._all])
+        return self._marks[scorer]
 
-    @cached_property
+    @property
     def rank(self) -> Floats:
         """The marks that rank."""
         return self.marks(self.rank_by)
@@ -56,7 +58,7 @@ class Answers:
         """The scorers beside the one that ranks."""
         return [name for name in self.predictions[0][0][0].scores if name != self.rank_by]
 
-    @cached_property
+    @property
     def rank_of_runs(self) -> Floats:
         """The marks that rank, without the base model's: [runs, examples]."""
         return self.rank[: len(self.runs)]
@@ -77,6 +79,11 @@ class Answers:
     def ids(self) -> list[str]:
         """The id of every row; `BASE` for the base model."""
         return [run.id for run in self.runs] + ([BASE] if self.base else [])
+
+    @cached_property
+    def _marks(self) -> dict[str, Floats]:
+        """The marks that were asked for, which take a pass over all answers."""
+        return {}
 
     @property
     def _all(self) -> list[Questions]:

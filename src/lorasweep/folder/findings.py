@@ -4,11 +4,7 @@ Scores and their differences are in points of 0 to 100. Intervals are at the 95 
 resampling paragraphs, or articles; where one is None, a `reason` or a note says why.
 """
 
-from typing import Any
-
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
-
-from lorasweep.folder.scores import ByScorer, gathered
+from lorasweep.folder.scores import ByScorer, FlatScores
 from lorasweep.folder.stored import Interval, Stored
 from lorasweep.study.sections import Unit
 
@@ -47,7 +43,7 @@ class Difference(Stored):
     sentence: str
 
 
-class Comparison(Stored):
+class Comparison(FlatScores):
     """A run, or the base model, minus another run on the same examples.
 
     `scores` are differences by scorer, on disk each under its name. `mcnemar_p_value` is of the
@@ -65,17 +61,6 @@ class Comparison(Stored):
     def rank(self) -> Difference:
         """The difference in the score that ranks."""
         return self.scores[self.rank_by]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gathered(cls, values: Any) -> Any:
-        return gathered(cls, values)
-
-    @model_serializer(mode="wrap")
-    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        own: dict[str, Any] = handler(self)
-        scores: dict[str, Any] = own.pop("scores")
-        return own | scores
 
 
 class Power(Stored):

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -49,6 +48,38 @@ def _within_their_range(scores: dict[str, float]) -> dict[str, float]:
     return scores
 
 
+@cache
+def _fields(cls: type[Stored]) -> frozenset[str]:
+    return frozenset(cls.model_fields)
+
+
+class FlatScores(Stored):
+    """A type whose `scores` stand on disk each under its scorer's name.
+
+    Keys that are none of the type's own are scorers.
+    """
+
+    @classmethod
+    def parted(cls, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what is on disk as the type's own keys, and those of scorers."""
+        fields, own = _fields(cls), dict(values)
+        return own, {key: own.pop(key) for key in values if key not in fields}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gathered(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "scores" in values:
+            return values
+        own, scores = cls.parted(values)
+        return own | {"scores": scores}
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        own: dict[str, Any] = handler(self)
+        scores: dict[str, Any] = own.pop("scores")
+        return own | scores
+
+
 class Score(Stored):
     """A mean score with its 95 % interval, in points of 0 to 100 where the score is a share.
 
@@ -64,23 +95,16 @@ class Score(Stored):
     best_of_n: float | None = None
 
 
-class ByScorer(Stored):
+class ByScorer(FlatScores):
     """Scores by name, in the study's order; `rank_by` names the one that ranks."""
 
     rank_by: str = "f1"
     scores: dict[str, Score]
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     @property
     def rank(self) -> Score:
         """The score that ranks."""
         return self.scores[self.rank_by]
-
-    @property
-    def others(self) -> dict[str, Score]:
-        """The scores beside the one that ranks."""
-        return {name: each for name, each in self.scores.items() if name != self.rank_by}
 
     @model_validator(mode="before")
     @classmethod
@@ -88,8 +112,7 @@ class ByScorer(Stored):
         """Gather what is on disk under the scorers' names."""
         if not isinstance(values, dict) or "scores" in values:
             return values
-        own = {key: value for key, value in values.items() if key in cls.model_fields}
-        flat = {key: value for key, value in values.items() if key not in own}
+        own, flat = cls.parted(values)
         return own | {"scores": {name: _score(name, flat) for name in _names(flat)}}
 
     @model_validator(mode="after")
@@ -130,7 +153,7 @@ class Scores(ByScorer):
         return self.rank.best_of_n is not None
 
 
-class Prediction(Stored):
+class Prediction(FlatScores):
     """One answer to an example; a row of predictions/<decoder>.parquet.
 
     `question` is what people are shown of the prompt, `article` its source and `paragraph` its
@@ -148,25 +171,6 @@ class Prediction(Stored):
     num_tokens: int
     scores: Annotated[dict[str, Finite], AfterValidator(_within_their_range)]
     draw: int = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gathered(cls, values: Any) -> Any:
-        return gathered(cls, values)
-
-    @model_serializer(mode="wrap")
-    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        own: dict[str, Any] = handler(self)
-        scores: dict[str, Any] = own.pop("scores")
-        return own | scores
-
-
-def gathered(cls: type[Stored], values: Any) -> Any:
-    """Return what is on disk of a type with `scores`: keys that are none of its own are those."""
-    if not isinstance(values, dict) or "scores" in values:
-        return values
-    own = {key: value for key, value in values.items() if key in cls.model_fields}
-    return own | {"scores": {key: value for key, value in values.items() if key not in own}}
 
 
 def _names(flat: Mapping[str, Any]) -> list[str]:

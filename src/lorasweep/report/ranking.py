@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lorasweep.analysis.results import ranked
 from lorasweep.folder.findings import BASE, DecoderAnalysis
 from lorasweep.folder.records import Results, RunRecord
 from lorasweep.folder.scores import Scores, scores_of
@@ -55,10 +56,9 @@ def best_group(results: Results) -> str:
 
 
 def scored_runs(results: Results) -> list[Scored]:
-    """Return the finished runs that have scores, the best F1 first, equal ones in their order."""
-    found = ((run, scores_of(run.metrics, DECODER)) for run in results.runs if run.state == "done")
-    scored = [Scored(run, scores) for run, scores in found if scores is not None]
-    return sorted(scored, key=lambda each: -each.scores.rank.mean)
+    """Return the finished runs that have scores, the best first, equal ones in their order."""
+    found = ((run, scores_of(run.metrics, DECODER)) for run in ranked(results, DECODER))
+    return [Scored(run, scores) for run, scores in found if scores is not None]
 
 
 def standing(results: Results) -> Standing | None:
